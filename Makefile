@@ -1,0 +1,75 @@
+# Needs Python 3.11 to 3.13 and make; everything else is installed into folders of this repository.
+
+PYTHON ?= python3
+VENV ?= .venv
+PROJECT_VENV ?= .venv-project
+DEMO ?= build/demo
+
+TEMPLATE := {{cookiecutter.project_slug}}
+TOOLS := $(abspath $(VENV))/bin
+DEMO_PROJECT := $(DEMO)/credit-risk
+# Imports from fresh packages take three times as long without bytecode.
+INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
+
+export PROJECT_PYTHON ?= $(abspath $(PROJECT_VENV))/bin/python
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(VENV)/.installed ## Render a project with the defaults and run its whole lifecycle here
+	@if [ -x $(DEMO_PROJECT)/.venv/bin/mlops ]; then cd $(DEMO_PROJECT) && .venv/bin/mlops stop; fi
+	@# A demo starts without a champion: all of the last one goes, except its environment.
+	@if [ -d $(DEMO_PROJECT) ]; then find $(DEMO_PROJECT) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +; fi
+	$(TOOLS)/cookiecutter . --no-input --default-config --overwrite-if-exists --output-dir $(DEMO)
+	$(PYTHON) -m venv $(DEMO_PROJECT)/.venv
+	$(INSTALL) --python $(DEMO_PROJECT)/.venv/bin/python -r $(DEMO_PROJECT)/requirements.txt -e $(DEMO_PROJECT)
+	cd $(DEMO_PROJECT) && .venv/bin/mlops run
+	cd $(DEMO_PROJECT) && .venv/bin/mlops release --yes
+	cd $(DEMO_PROJECT) && .venv/bin/mlops status
+	@echo
+	@echo "The report:     $(DEMO_PROJECT)/outputs/report/report.html"
+	@echo "The project:    cd $(DEMO_PROJECT)"
+	@echo "Stop serving:   .venv/bin/mlops stop"
+
+.PHONY: test
+test: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Lint, check types and run every test
+	$(TOOLS)/ruff check .
+	$(TOOLS)/ruff format --check .
+	$(TOOLS)/mypy
+	$(TOOLS)/pytest -n 2 --dist loadgroup
+
+.PHONY: golden
+golden: $(VENV)/.installed ## Rewrite the lists of rendered files after adding or removing some
+	$(TOOLS)/pytest tests/test_variants.py --update-golden
+
+.PHONY: benchmarks
+benchmarks: $(VENV)/.installed ## Time a render against the empty template
+	$(TOOLS)/python benchmarks/render.py
+
+.PHONY: requirements
+requirements: $(VENV)/.installed ## Compile requirements-dev.txt from requirements-dev.in
+	$(TOOLS)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+		--output-file requirements-dev.txt requirements-dev.in
+
+.PHONY: clean
+clean: ## Remove the environments, the demo and the caches
+	@if [ -x $(DEMO_PROJECT)/.venv/bin/mlops ]; then cd $(DEMO_PROJECT) && .venv/bin/mlops stop; fi
+	rm -rf $(VENV) $(PROJECT_VENV) build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.installed: requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt uv
+	$(INSTALL) --python $(TOOLS)/python -r requirements-dev.txt
+	@touch $@
+
+# Shared by every test that runs a rendered project: the requirements are the same file in all of them.
+$(PROJECT_VENV)/.installed: $(TEMPLATE)/requirements.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(PROJECT_VENV)
+	$(INSTALL) --python $(PROJECT_VENV)/bin/python -r "$<"
+	@touch $@

@@ -1,0 +1,67 @@
+"""Remove the files that the chosen options don't need, and say what to do next.
+
+Cookiecutter renders this file and runs it in the new project's folder. cruft runs it too, in temporary folders and
+twice for each update, so it must stay pure: no git, no network, no clock, no randomness.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+# option -> choice -> the paths that only this choice keeps.
+KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
+    "ci_cd": {
+        "github-actions": (".github",),
+        "azure-pipelines": ("azure-pipelines",),
+    },
+}
+
+
+def paths_to_remove(answers: dict[str, str]) -> list[str]:
+    """Return the paths, relative to the project, that belong only to choices that were not made."""
+    return [
+        path
+        for option, choices in KEPT_BY.items()
+        for choice, paths in choices.items()
+        if choice != answers[option]
+        for path in paths
+    ]
+
+
+def prune(project: Path, paths: list[str]) -> None:
+    """Remove files and whole folders from the project.
+
+    Raises:
+        FileNotFoundError: KEPT_BY lists a path that the template does not have.
+    """
+    for path in paths:
+        target = project / path
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
+
+
+def next_steps(slug: str, *, windows: bool) -> str:
+    """Return the commands that take a new project to its first evaluated model, for one kind of shell."""
+    python, scripts = ("python", ".venv\\Scripts\\") if windows else ("python3", ".venv/bin/")
+    return f"""
+{slug} is ready. With Python 3.11 to 3.13:
+
+    cd {slug}
+    {python} -m venv .venv
+    {scripts}python -m pip install -r requirements.txt -e .
+    {scripts}mlops run
+"""
+
+
+def main(answers: dict[str, str]) -> None:
+    """Prune the project in the current folder and print the next steps."""
+    prune(Path.cwd(), paths_to_remove(answers))
+    print(next_steps(answers["project_slug"], windows=sys.platform == "win32"))
+
+
+if __name__ == "__main__":
+    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they hold.
+    main(json.loads({{cookiecutter | tojson | tojson}}))  # type: ignore[arg-type, name-defined]  # noqa: F821
