@@ -1,13 +1,14 @@
 """Remove the files that the chosen options don't need, and say what to do next.
 
 Cookiecutter renders this file and runs it in the new project's folder. cruft runs it too, in temporary folders and
-twice for each update, so it must stay pure: no git, no network, no clock, no randomness.
+twice for each update, so it must stay pure: no git, no network, no clock, no randomness. Imports are most of the time
+that a hook takes, so it also does without pathlib.
 """
 
 import json
+import os
 import shutil
 import sys
-from pathlib import Path
 
 # option -> choice -> the paths that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
@@ -29,18 +30,17 @@ def paths_to_remove(answers: dict[str, str]) -> list[str]:
     ]
 
 
-def prune(project: Path, paths: list[str]) -> None:
-    """Remove files and whole folders from the project.
+def prune(paths: list[str]) -> None:
+    """Remove files and whole folders from the project in the current folder.
 
     Raises:
         FileNotFoundError: KEPT_BY lists a path that the template does not have.
     """
     for path in paths:
-        target = project / path
-        if target.is_dir():
-            shutil.rmtree(target)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
         else:
-            target.unlink()
+            os.remove(path)
 
 
 def next_steps(slug: str, *, windows: bool) -> str:
@@ -58,7 +58,7 @@ def next_steps(slug: str, *, windows: bool) -> str:
 
 def main(answers: dict[str, str]) -> None:
     """Prune the project in the current folder and print the next steps."""
-    prune(Path.cwd(), paths_to_remove(answers))
+    prune(paths_to_remove(answers))
     print(next_steps(answers["project_slug"], windows=sys.platform == "win32"))
 
 

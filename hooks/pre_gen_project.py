@@ -4,7 +4,6 @@ Cookiecutter renders this file and runs it with its own interpreter, so it uses 
 nothing from its neighbours. cruft runs it for every update, so it must stay pure: no git, no network, no clock.
 """
 
-import difflib
 import json
 import keyword
 import re
@@ -219,6 +218,8 @@ CHECKS: dict[str, Callable[[Answers], str | None]] = {
 
 def candidates(question: str, answer: str) -> list[str]:
     """Return answers near the given one that might pass, best first; the caller checks them."""
+    import difflib  # only a refusal needs it, and imports are most of the time that a hook takes
+
     plain = unicodedata.normalize("NFKD", answer).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain.lstrip("0123456789-_ "))
     match question:
