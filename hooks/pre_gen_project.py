@@ -243,7 +243,7 @@ def candidates(question: str, answer: str) -> list[str]:
             prefix = "".join(words)
             return [prefix[:length] for length in range(len(prefix), 0, -1)]
         case _:
-            return [*difflib.get_close_matches(plain, CHOICES[question], n=1), *CHOICES[question]]
+            return difflib.get_close_matches(plain, CHOICES[question], n=1, cutoff=0.4)
 
 
 def find_problems(answers: Answers) -> list[Problem]:
@@ -261,8 +261,8 @@ def find_problems(answers: Answers) -> list[Problem]:
 
 def main(context: dict[str, object]) -> int:
     """Report what is wrong with the answers on standard error; return the exit code, 0 if nothing is."""
-    # A replayed answer file may come from another version of the template: its gaps are reported as empty answers.
-    problems = find_problems({question: str(context.get(question, "")) for question in CHECKS})
+    # In a replay file, which people write by hand, an answer may be a number.
+    problems = find_problems({question: str(context[question]) for question in CHECKS})
     if not problems:
         return 0
     count = "An answer" if len(problems) == 1 else f"{len(problems)} answers"

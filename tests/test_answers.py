@@ -1,0 +1,213 @@
+"""What may be answered: every rule with answers on both sides of it, and the reports that a person reads."""
+
+import json
+import subprocess
+import tomllib
+import unicodedata
+from pathlib import Path
+
+import pre_gen_project as hook
+import pytest
+import yaml
+from conftest import OPTIONS, QUESTIONS, ROOT, Answers, Render, run_cookiecutter
+from cookiecutter.generate import generate_context
+from cookiecutter.prompt import prompt_for_config
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+
+def answers(**given: str) -> Answers:
+    """Return all answers: the given ones, and for the rest the defaults, derived as cookiecutter derives them."""
+    context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=given)
+    return {question: str(answer) for question, answer in prompt_for_config(context, no_input=True).items()}
+
+
+DEFAULTS = answers()
+
+GOOD = {
+    "project_name": ["Credit Risk", "ab", "2024 Risk", "Smith's R&D (v1.0)", "Crédit", "信用风险", "क्रेडिट", "x" * 60],
+    "project_slug": ["a", "credit-risk", "a1-2b", "credit-risk-" + "x" * 38],
+    "package_name": ["a", "credit_risk", "credit2", "x" * 40, "credit_"],
+    "description": ["x", 'Say "no" to \\ and \'', "Ja/nein: ü, 信, 🙂 # no comment", "{ almost } a tag", "x" * 200],
+    "repository": ["ORG/credit-risk", "a/b", "a-b-c/.github", "A1/a.git.b", "o/_", "o/...", "x" * 39 + "/" + "y" * 100],
+    "azure_region": ["westeurope", "eastus2", "uksouth"],
+    "azure_prefix": ["a", "credit", "x1", "x" * 10],
+}
+BAD = {
+    "project_name": ["", "x", "x" * 61, " Risk", "Risk ", "-Risk", "Risk/2", "Risk: 2", "Risk\n", "\u0301a", "Risk 🙂"],
+    "project_slug": ["", "Credit", "1credit", "a--b", "-a", "a-", "a_b", "a b", "a\n", "é", "x" * 51, "con", "lpt1"],
+    "package_name": ["", "Credit", "1credit", "_credit", "a-b", "a.b", "a\n", "é", "x" * 41]
+    + ["class", "match", "mlops", "tests", "json", "antigravity", "sklearn", "great_expectations", "yaml", "nul"],
+    "description": ["", " x", "x ", "a\nb", "a\tb", "a\u202eb", "x" * 201],
+    "repository": ["", "credit-risk", "/a", "a/", "a/b/c", "-a/b", "a-/b", "a--b/c", "a_b/c", "a b/c", "a/b c", "a/é"]
+    + ["x" * 40 + "/b", "a/" + "y" * 101, "a/.", "a/..", "a/b.git", "a/b\n", "https://github.com/a/b"],
+    "azure_region": ["", "West Europe", "WestEurope", "westeurop", "usgovvirginia", "westeurope\n"],
+    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "x" * 11, "x" * 13],
+    "ci_cd": ["", "gitlab", "Github-Actions"],
+}
+
+
+def test_each_rule_has_examples_on_both_sides() -> None:
+    assert set(BAD) == set(hook.CHECKS) == set(QUESTIONS)
+    assert set(GOOD) == set(QUESTIONS) - set(OPTIONS)
+
+
+@pytest.mark.parametrize(("question", "answer"), [(question, good) for question in GOOD for good in GOOD[question]])
+def test_a_good_answer_passes(question: str, answer: str) -> None:
+    assert hook.find_problems({**DEFAULTS, question: answer}) == []
+
+
+@pytest.mark.parametrize(("question", "answer"), [(question, bad) for question in BAD for bad in BAD[question]])
+def test_a_bad_answer_is_reported_with_its_question_alone(question: str, answer: str) -> None:
+    [problem] = hook.find_problems({**DEFAULTS, question: answer})
+    assert problem.question == question
+    assert problem.answer == answer
+    assert problem.rule
+    if problem.suggestion:
+        assert hook.find_problems({**DEFAULTS, question: problem.suggestion}) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "suggestion"),
+    [
+        ("project_name", " Risk/2: the model! ", "Risk 2 the model"),
+        ("project_slug", "2024 Crédit_Risk", "credit-risk"),
+        ("project_slug", "con", "con-project"),
+        ("package_name", "Credit-Risk", "credit_risk"),
+        ("package_name", "class", "class_model"),
+        ("description", " one\n  two ", "one two"),
+        ("repository", "https://github.com/ORG/credit.risk.git", "ORG/credit.risk"),
+        ("repository", "git@github.com:ORG/credit-risk.git", "ORG/credit-risk"),
+        ("azure_region", "West Europe", "westeurope"),
+        ("azure_region", "wsteurop", "westeurope"),
+        ("azure_prefix", "Credit_Risk_2024", "creditrisk"),
+        ("ci_cd", "azure", "azure-pipelines"),
+    ],
+)
+def test_a_report_suggests_an_answer_that_passes(question: str, answer: str, suggestion: str) -> None:
+    [problem] = hook.find_problems({**DEFAULTS, question: answer})
+    assert problem.suggestion == suggestion
+
+
+@pytest.mark.parametrize("question", sorted(QUESTIONS))
+@pytest.mark.parametrize("tag", ["{{ 7 * 7 }}", "{% raw %}", "{# note #}"])
+def test_an_answer_can_not_hold_jinja(question: str, tag: str) -> None:
+    reports = [p.rule for p in hook.find_problems({**DEFAULTS, question: tag}) if p.question == question]
+    assert reports == ["no {{ or {% or {#, which start Jinja tags"]
+
+
+@pytest.mark.parametrize(
+    ("length", "resource"),
+    [(11, "Key Vault"), (13, "storage account"), (22, "online endpoint"), (19, "Azure ML workspace")],
+)
+def test_a_long_prefix_names_the_resource_whose_limit_it_hits(
+    length: int, resource: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only that resource's row is kept: the report names the first limit that is hit, in the table's order."""
+    [row] = [name for name in hook.AZURE_NAMES if name.resource == resource]
+    monkeypatch.setattr(hook, "AZURE_NAMES", (row,))
+    [problem] = hook.find_problems({**DEFAULTS, "azure_prefix": "x" * length})
+    assert resource in problem.rule
+    assert f"{row.shortest} to {row.longest}" in problem.rule
+    assert hook.find_problems({**DEFAULTS, "azure_prefix": "x" * (length - 1)}) == []
+
+
+def test_every_azure_name_of_a_legal_prefix_is_legal() -> None:
+    for prefix in ("a", "x" * 10):
+        assert hook.check_azure_prefix({"azure_prefix": prefix}) is None
+    assert hook.check_azure_prefix({"azure_prefix": "x" * 11}) is not None
+
+
+@pytest.mark.parametrize("repository", ["My Team/credit risk", "a/b", "Team_1/a.b", "x" * 64 + "/" + "y" * 64])
+def test_azure_pipelines_takes_an_azure_devops_project_and_repository(repository: str) -> None:
+    assert hook.find_problems({**DEFAULTS, "ci_cd": "azure-pipelines", "repository": repository}) == []
+
+
+@pytest.mark.parametrize("repository", ["a", "a/b/c", "_a/b", "a./b", "a/b.", "a /b", "a/b#", "x" * 65 + "/y"])
+def test_azure_pipelines_refuses_what_azure_devops_refuses(repository: str) -> None:
+    [problem] = hook.find_problems({**DEFAULTS, "ci_cd": "azure-pipelines", "repository": repository})
+    assert "Azure DevOps" in problem.rule
+
+
+def test_the_hook_knows_every_choice() -> None:
+    assert {option: list(choices) for option, choices in hook.CHOICES.items()} == OPTIONS
+
+
+def in_a_name(categories: tuple[str, ...], also: str = "") -> st.SearchStrategy[str]:
+    return st.characters(categories=categories, include_characters=also)  # type: ignore[arg-type]
+
+
+LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Nd")
+NAMES = st.builds(
+    lambda first, rest: (first + rest).rstrip(),
+    in_a_name(LETTERS),
+    st.text(in_a_name((*LETTERS, "Mn", "Mc"), " -_.'&()"), min_size=1, max_size=59),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(NAMES)
+@example("2024 risk")
+@example("信用 风险")
+@example("A&amp")
+@example("0.")
+@example("a" + "-" * 59)
+def test_the_answers_derived_from_a_legal_name_pass(name: str) -> None:
+    assume(len(name) >= 2)
+    derived = answers(project_name=name)
+    assume(derived["package_name"] not in hook.TAKEN_PACKAGES)  # those are refused, and a better name suggested
+    assert hook.find_problems(derived) == []
+
+
+def assert_refused(run: subprocess.CompletedProcess[str], home: Path) -> None:
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert list((home / "out").iterdir()) == []
+
+
+def test_all_errors_come_at_once_and_nothing_is_left_behind(template: Path, tmp_path: Path) -> None:
+    bad = {question: examples[-1] for question, examples in BAD.items() if question not in OPTIONS}
+    run = run_cookiecutter(template, tmp_path, "--no-input", *(f"{question}={bad[question]}" for question in bad))
+    assert_refused(run, tmp_path)
+    for question, answer in bad.items():
+        assert f"  {question} = {answer[:60]!r}".encode("ascii", "backslashreplace").decode() in run.stderr
+    assert run.stderr.count("    Rule: ") == len(bad)
+    assert "7 answers can't be used; nothing was written." in run.stderr
+
+
+def test_a_replayed_answer_that_is_no_choice_is_refused(template: Path, tmp_path: Path) -> None:
+    """Cookiecutter checks choices itself, but not those of a replay file."""
+    replay = tmp_path / "replay.json"
+    replayed = {**DEFAULTS, "ci_cd": "gitlab", "azure_prefix": 7}
+    replay.write_text(json.dumps({"cookiecutter": replayed}), encoding="utf-8")
+    run = run_cookiecutter(template, tmp_path, "--replay-file", str(replay))
+    assert_refused(run, tmp_path)
+    assert "ci_cd = 'gitlab'\n    Rule: one of github-actions, azure-pipelines." in run.stderr
+    assert "azure_prefix = '7'\n    Rule: lower-case letters and digits, starting with a letter." in run.stderr
+
+
+UNUSUAL = [
+    {"project_name": "Smith's R&D (v1.0)", "description": """It's "quoted", 'twice' & <tagged> # not a comment"""},
+    {"project_name": "信用风险", "description": "Crédit: oui/non? 信用 🙂"},
+    {"project_name": "2024 Risk", "description": "C:\\new\\table \\\\ \\u0041 %s {0} $HOME ${x} `x` - [x]"},
+    {"project_name": "null", "description": "null", "azure_prefix": "no", "repository": "1/2"},
+    {"project_slug": "true", "package_name": "off", "description": "- yes: no", "repository": "0/1e3"},
+]
+
+
+@pytest.mark.parametrize("given", UNUSUAL, ids=lambda given: next(iter(given.values())))
+def test_unusual_answers_are_read_back_as_they_were_given(given: Answers, render: Render) -> None:
+    expected = answers(**given)
+    project = render(given)
+    config = yaml.safe_load((project / "project.yml").read_text(encoding="utf-8"))
+    assert config["project"] == expected["project_slug"] == project.name
+    assert config["name"] == expected["project_name"]
+    assert config["description"] == expected["description"]
+    assert config["repository"] == expected["repository"]
+    assert config["package"] == expected["package_name"]
+    assert config["azure"] == {"region": expected["azure_region"], "prefix": expected["azure_prefix"]}
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert metadata["name"] == expected["project_slug"]
+    assert metadata["description"] == expected["description"]
+    title = (project / "README.md").read_text(encoding="utf-8").splitlines()[0]
+    assert unicodedata.normalize("NFC", title) == f"# {expected['project_name']}"
