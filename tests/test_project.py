@@ -1,0 +1,64 @@
+"""A rendered project by its own measure: its linter, its types and its tests, and what its pull requests run."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import Render
+
+
+def read_yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_both_ci_systems_run_the_same_commands(render: Render) -> None:
+    github = read_yaml(render({"ci_cd": "github-actions"}) / ".github" / "workflows" / "pull-request.yml")
+    azure = read_yaml(render({"ci_cd": "azure-pipelines"}) / "azure-pipelines" / "pull-request.yml")
+    of_github = [(step["name"], step["run"]) for step in github["jobs"]["check"]["steps"] if "run" in step]
+    of_azure = [(step["displayName"], step["script"]) for step in azure["jobs"][0]["steps"] if "script" in step]
+    assert [step for step in of_github if step[0] != "Show the report"] == of_azure
+    assert [command for _, command in of_azure] == [
+        "python -m pip install -r requirements.txt -e .",
+        "ruff check .",
+        "ruff format --check .",
+        "mypy",
+        "pytest",
+        "mlops run",
+        "mlops release --yes",
+        "mlops stop",
+    ]
+
+
+def test_a_pull_request_gets_no_secret_and_no_right_to_write(render: Render) -> None:
+    path = render({"ci_cd": "github-actions"}) / ".github" / "workflows" / "pull-request.yml"
+    workflow = read_yaml(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert set(workflow[True]) == {"pull_request", "push"}  # YAML 1.1 reads the key `on` as true
+    for job in workflow["jobs"].values():
+        assert not {"permissions", "environment", "secrets"} & set(job)
+    assert "secrets." not in path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def checkout(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the default project, to run its tools in."""
+    return Path(shutil.copytree(render({}), tmp_path_factory.mktemp("checkout") / "credit-risk"))
+
+
+@pytest.mark.xdist_group("project")
+@pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy", "pytest"])
+def test_the_default_project_passes_its_own_checks(command: str, checkout: Path, project_python: Path) -> None:
+    run = subprocess.run(
+        [project_python, "-m", *command.split()],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
