@@ -39,7 +39,7 @@ def copy_working_tree(destination: Path) -> None:
     for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
         if name and (ROOT / name).is_file():
             (destination / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, destination / name)
+            shutil.copy2(ROOT / name, destination / name)
 
 
 @pytest.fixture(scope="session")
