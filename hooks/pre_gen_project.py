@@ -58,6 +58,9 @@ AZURE_REGIONS = tuple(
 
 WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
+# Names stand unquoted in YAML, where these words are no strings.
+YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null"}
+
 # Import names in the project's environment: a package of the same name would hide them, or be hidden.
 DEPENDENCIES = set(
     """
@@ -81,6 +84,7 @@ TAKEN_PACKAGES = {
     **dict.fromkeys(sys.stdlib_module_names, "a module of Python's standard library"),
     **dict.fromkeys((*keyword.kwlist, *keyword.softkwlist), "a Python keyword"),
     **dict.fromkeys(WINDOWS_DEVICES, "a device name on Windows"),
+    **dict.fromkeys(YAML_VALUES, "a value in YAML"),
     "mlops": "the package of this template's lifecycle",
     "tests": "the folder of the tests",
 }
@@ -140,8 +144,8 @@ def may_be_in_name(character: str) -> bool:
 
 def check_project_slug(answers: Answers) -> str | None:
     slug = answers["project_slug"]
-    if slug in WINDOWS_DEVICES:
-        return "not a device name on Windows, where no folder can be called that"
+    if slug in WINDOWS_DEVICES | YAML_VALUES:
+        return "neither a device name on Windows, where no folder can be called that, nor a value in YAML"
     if len(slug) <= 50 and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         return None
     return "at most 50 lower-case letters and digits, in words joined by single hyphens, starting with a letter"
@@ -178,8 +182,8 @@ def check_azure_region(answers: Answers) -> str | None:
 
 def check_azure_prefix(answers: Answers) -> str | None:
     prefix = answers["azure_prefix"]
-    if not re.fullmatch(r"[a-z][a-z0-9]*", prefix):
-        return "lower-case letters and digits, starting with a letter"
+    if not re.fullmatch(r"[a-z][a-z0-9]*", prefix) or prefix in YAML_VALUES:
+        return "lower-case letters and digits, starting with a letter, and not a value in YAML"
     for resource, pattern, legal, shortest, longest in AZURE_NAMES:
         for environment in ENVIRONMENTS:
             name = pattern.format(prefix=prefix, environment=environment)

@@ -35,14 +35,26 @@ GOOD = {
 }
 BAD = {
     "project_name": ["", "x", "x" * 61, " Risk", "Risk ", "-Risk", "Risk/2", "Risk: 2", "Risk\n", "\u0301a", "Risk 🙂"],
-    "project_slug": ["", "Credit", "1credit", "a--b", "-a", "a-", "a_b", "a b", "a\n", "é", "x" * 51, "con", "lpt1"],
+    "project_slug": ["", "Credit", "1credit", "a--b", "-a", "a-", "a_b", "a b", "a\n", "é", "x" * 51, "con", "null"],
     "package_name": ["", "Credit", "1credit", "_credit", "a-b", "a.b", "a\n", "é", "x" * 41]
-    + ["class", "match", "mlops", "tests", "json", "antigravity", "sklearn", "great_expectations", "yaml", "nul"],
+    + [
+        "class",
+        "match",
+        "mlops",
+        "tests",
+        "json",
+        "antigravity",
+        "sklearn",
+        "great_expectations",
+        "yaml",
+        "nul",
+        "off",
+    ],
     "description": ["", " x", "x ", "a\nb", "a\tb", "a\u202eb", "x" * 201],
     "repository": ["", "credit-risk", "/a", "a/", "a/b/c", "-a/b", "a-/b", "a--b/c", "a_b/c", "a b/c", "a/b c", "a/é"]
     + ["x" * 40 + "/b", "a/" + "y" * 101, "a/.", "a/..", "a/b.git", "a/b\n", "https://github.com/a/b"],
     "azure_region": ["", "West Europe", "WestEurope", "westeurop", "usgovvirginia", "westeurope\n"],
-    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "x" * 11, "x" * 13],
+    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "x" * 11, "x" * 13],
     "ci_cd": ["", "gitlab", "Github-Actions"],
 }
 
@@ -150,6 +162,8 @@ NAMES = st.builds(
 @example("2024 risk")
 @example("信用 风险")
 @example("A&amp")
+@example("x" * 60)
+@example("信用" * 30)
 @example("0.")
 @example("a" + "-" * 59)
 def test_the_answers_derived_from_a_legal_name_pass(name: str) -> None:
@@ -183,15 +197,15 @@ def test_a_replayed_answer_that_is_no_choice_is_refused(template: Path, tmp_path
     run = run_cookiecutter(template, tmp_path, "--replay-file", str(replay))
     assert_refused(run, tmp_path)
     assert "ci_cd = 'gitlab'\n    Rule: one of github-actions, azure-pipelines." in run.stderr
-    assert "azure_prefix = '7'\n    Rule: lower-case letters and digits, starting with a letter." in run.stderr
+    assert "azure_prefix = '7'\n    Rule: lower-case letters and digits, starting with a letter, and" in run.stderr
 
 
 UNUSUAL = [
     {"project_name": "Smith's R&D (v1.0)", "description": """It's "quoted", 'twice' & <tagged> # not a comment"""},
     {"project_name": "信用风险", "description": "Crédit: oui/non? 信用 🙂"},
     {"project_name": "2024 Risk", "description": "C:\\new\\table \\\\ \\u0041 %s {0} $HOME ${x} `x` - [x]"},
-    {"project_name": "null", "description": "null", "azure_prefix": "no", "repository": "1/2"},
-    {"project_slug": "true", "package_name": "off", "description": "- yes: no", "repository": "0/1e3"},
+    {"project_slug": "e5", "package_name": "e5", "azure_prefix": "e5", "description": "null", "repository": "1/2"},
+    {"project_slug": "nan", "package_name": "x_", "azure_prefix": "y", "description": "- a: b", "repository": "0/1e3"},
 ]
 
 
