@@ -1,6 +1,7 @@
 """What may be answered: every rule with answers on both sides of it, and the reports that a person reads."""
 
 import json
+import re
 import subprocess
 import tomllib
 import unicodedata
@@ -139,6 +140,13 @@ def test_azure_pipelines_takes_an_azure_devops_project_and_repository(repository
 def test_azure_pipelines_refuses_what_azure_devops_refuses(repository: str) -> None:
     [problem] = hook.find_problems({**DEFAULTS, "ci_cd": "azure-pipelines", "repository": repository})
     assert "Azure DevOps" in problem.rule
+
+
+def test_no_package_may_hide_one_of_the_project_environment(project_python: Path) -> None:
+    code = "from importlib.metadata import packages_distributions; print(*packages_distributions())"
+    names = subprocess.run([project_python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    legal = {name for name in names.split() if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
+    assert sorted(legal - set(hook.TAKEN_PACKAGES)) == [], "add these to DEPENDENCIES in hooks/pre_gen_project.py"
 
 
 def test_the_hook_knows_every_choice() -> None:
