@@ -1,0 +1,1 @@
+"""The lifecycle of a classification model: validate, train, evaluate, register, release."""

@@ -1,0 +1,1 @@
+"""Measuring a model, and deciding whether it may replace the champion."""

@@ -1,0 +1,1 @@
+"""Serving a registered version, and moving an endpoint's traffic to it."""

@@ -1,0 +1,229 @@
+"""The target on this machine: two processes of Azure ML's inference server behind a router."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mlops.config import Endpoint
+from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
+from mlops.errors import ReleaseError
+from mlops.outputs import write_json
+
+LOG_LINES = 15
+STOP_SECONDS = 10
+
+
+class LocalTarget:
+    """An endpoint under ``folder``; its ``state.json`` is what the router follows.
+
+    Processes are known by their working directory, which is their slot's folder: so even a
+    server whose starter was killed before it could note anything is found again.
+    """
+
+    def __init__(self, folder: Path, name: str, endpoint: Endpoint) -> None:
+        self._folder = folder
+        self._name = name
+        self._endpoint = endpoint
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._endpoint.port}/score"
+
+    def describe(self) -> EndpointState:
+        state = self._state()
+        slots = {
+            slot: Slot(kept["version"], kept["digest"], self._answers(kept["port"]))
+            for slot, kept in state["slots"].items()
+        }
+        unfinished = state["release"]
+        if unfinished:
+            owner = unfinished.pop("owner")
+            if _is_running(*owner) and owner[0] != os.getpid():
+                raise ReleaseError(
+                    f"Another release (process {owner[0]}) is under way.",
+                    "Wait until it has ended.",
+                )
+            unfinished = Unfinished(**unfinished)
+        return EndpointState(slots, state["traffic"], unfinished)
+
+    def remember(self, release: Unfinished | None) -> None:
+        me = [os.getpid(), psutil.Process().create_time()]
+        self._change(release={**asdict(release), "owner": me} if release else None)
+
+    def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
+        self.remove(slot)
+        home = self._folder / slot
+        # The folders' names tell the scoring script which model it serves, as on Azure ML.
+        served = home / "azureml-models" / self._name / str(version)
+        shutil.copytree(model, served / "model")
+        port = _free_port()
+        source = Path(__file__).parent
+        environment = {
+            **os.environ,
+            "AZUREML_MODEL_DIR": str(served),
+            "AML_APP_ROOT": str(source.parents[1]),
+            "SCORING_TIMEOUT_MS": str(int(self._endpoint.timeout_s * 1000)),
+        }
+        command = ["-m", "mlops.deploy.loopback_server", "--port", str(port)]
+        process = _start([*command, "--entry_script", str(source / "score.py")], home, environment)
+        self._wait_until_ready(process, port, home, f"Version {version}")
+        slots = self._state()["slots"]
+        self._change(slots={**slots, slot: {"version": version, "digest": digest, "port": port}})
+        self._ensure_router()
+
+    def set_traffic(self, traffic: Mapping[str, int]) -> None:
+        self._change(traffic={slot: share for slot, share in traffic.items() if share})
+        self._ensure_router()
+
+    def invoke(self, body: bytes, slot: str | None = None) -> Answer:
+        url = self.address
+        if slot:
+            url = f"http://127.0.0.1:{self._state()['slots'][slot]['port']}/score"
+        request = urllib.request.Request(
+            url, data=body, headers={"Content-Type": "application/json"}, method="POST"
+        )
+        start = time.perf_counter()
+        try:
+            with urllib.request.urlopen(request, timeout=self._endpoint.timeout_s) as answer:
+                return Answer(answer.status, answer.read(), time.perf_counter() - start)
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.read(), time.perf_counter() - start)
+        except TimeoutError:
+            raise ReleaseError(f"No answer within {self._endpoint.timeout_s:g} s.") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise ReleaseError(f"No answer: {error}") from None
+
+    def remove(self, slot: str) -> None:
+        _stop(self._folder / slot)
+        slots = {name: kept for name, kept in self._state()["slots"].items() if name != slot}
+        self._change(slots=slots)
+        shutil.rmtree(self._folder / slot, ignore_errors=True)
+
+    def stop(self) -> bool:
+        """Stop all servers and forget the endpoint; False if there was none."""
+        there = self._folder.exists()
+        for name in ("router", "blue", "green"):
+            _stop(self._folder / name)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return there
+
+    def _state(self) -> dict[str, Any]:
+        empty: dict[str, Any] = {"slots": {}, "traffic": {}, "release": None}
+        try:
+            return {**empty, **json.loads((self._folder / "state.json").read_text("utf-8"))}
+        except FileNotFoundError:
+            return empty
+
+    def _change(self, **values: Any) -> None:
+        write_json(self._folder / "state.json", {**self._state(), **values})
+
+    def _answers(self, port: int) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _ensure_router(self) -> None:
+        port, home = self._endpoint.port, self._folder / "router"
+        if any(_processes(home)) and self._answers(port):
+            return
+        _stop(home)
+        command = ["-m", "mlops.deploy.router", str(self._folder / "state.json"), str(port)]
+        self._wait_until_ready(_start(command, home, dict(os.environ)), port, home, "The router")
+
+    def _wait_until_ready(
+        self, process: subprocess.Popen[bytes], port: int, home: Path, what: str
+    ) -> None:
+        until = time.monotonic() + self._endpoint.timeout_s
+        while time.monotonic() < until:
+            if process.poll() is not None:
+                raise ReleaseError(f"{what} ended at its start:\n{_tail(home)}")
+            if self._answers(port):
+                return
+            time.sleep(0.1)
+        _stop(home)
+        raise ReleaseError(
+            f"{what} was not ready within {self._endpoint.timeout_s:g} s:\n{_tail(home)}",
+            "Raise serving.*.timeout_s in project.yml if it only needs longer.",
+        )
+
+
+def _start(command: list[str], home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a Python process that outlives this one, logging to ``home``/log.txt."""
+    home.mkdir(parents=True, exist_ok=True)
+    detached: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detached = {
+            "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+        }
+    with (home / "log.txt").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **detached,
+        )
+
+
+def _stop(home: Path) -> None:
+    """End all processes of a folder: politely, then by force."""
+    processes = list(_processes(home))
+    for process in processes:
+        _ignore_gone(process.terminate)
+    _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    for process in left:
+        _ignore_gone(process.kill)
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+
+
+def _ignore_gone(action: Any) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        action()
+
+
+def _processes(home: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter(["cwd"]):
+        cwd = process.info["cwd"]
+        if cwd and Path(cwd) == home and process.pid != os.getpid():
+            yield process
+
+
+def _is_running(pid: int, created: float) -> bool:
+    try:
+        return abs(psutil.Process(pid).create_time() - created) < 1
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _tail(home: Path) -> str:
+    try:
+        lines = (home / "log.txt").read_text("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(lines[-LOG_LINES:])

@@ -1,0 +1,183 @@
+"""The release: one algorithm for every target.
+
+The idle slot gets the new version, proves itself on rows with known answers, and takes over the
+traffic step by step. Whatever fails, the endpoint goes back to what it served before.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mlops.config import Endpoint
+from mlops.deploy.smoke import Probe, check, make_probes
+from mlops.deploy.target import EndpointState, Target, Unfinished
+from mlops.errors import ReleaseError
+from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
+
+Tell = Callable[[str], None]
+
+
+class Release:
+    """Moves one environment's endpoint from version to version.
+
+    Parameters
+    ----------
+    environment : str
+        staging or production.
+    tell : callable
+        Is told each step, as a sentence.
+    """
+
+    def __init__(
+        self, environment: str, endpoint: Endpoint, target: Target, registry: Registry, tell: Tell
+    ) -> None:
+        self._environment = environment
+        self._endpoint = endpoint
+        self._target = target
+        self._registry = registry
+        self._tell = tell
+
+    def deploy(self, version: Version) -> None:
+        """Bring ``version`` into service.
+
+        Raises
+        ------
+        ReleaseError
+            It did not prove itself; the endpoint serves what it served before.
+        """
+        if self._environment == PRODUCTION and version.stage == REGISTERED:
+            raise ReleaseError(
+                f"Version {version.number} has not been in staging.", "Run `mlops deploy staging`."
+            )
+        if version.stage == WITHDRAWN:
+            raise ReleaseError(f"Version {version.number} was withdrawn from production.")
+        self.settle()
+        self._shift(version, self._endpoint.steps)
+
+    def roll_back(self) -> Version:
+        """Go back to the version that was in production before, and withdraw the present one.
+
+        Raises
+        ------
+        ReleaseError
+            There is none to go back to, or it did not prove itself.
+        """
+        completed = self.settle()
+        if completed and completed.withdraws:
+            return self._registry.version(completed.version)
+        present = self._registry.in_production()
+        before = self._registry.before(present) if present else None
+        if present is None or before is None:
+            raise ReleaseError("There is no earlier version to go back to.")
+        self._shift(before, [100], withdraws=present.number)
+        return before
+
+    def settle(self) -> Unfinished | None:
+        """Complete or undo a release whose process was killed; returns it if completed."""
+        state = self._target.describe()
+        left = state.unfinished
+        if left is None:
+            return None
+        if state.traffic == {left.slot: 100} and self._proves_itself(left):
+            self._tell(f"Completing the interrupted release of version {left.version}.")
+            self._finish(left)
+            return left
+        self._tell(f"Undoing the interrupted release of version {left.version}.")
+        self._undo(left)
+        return None
+
+    def _shift(self, version: Version, steps: Sequence[int], withdraws: int | None = None) -> None:
+        state = self._target.describe()
+        with tempfile.TemporaryDirectory() as folder:
+            self._tell(f"Fetching version {version.number} and checking its digest.")
+            model = self._registry.download(version, Path(folder))
+            probes = make_probes(model)
+            release = Unfinished(version.number, state.idle, dict(state.traffic), withdraws)
+            if state.serving and state.serving.version == version.number:
+                self._confirm(release, state, probes)
+                return
+            self._target.remember(release)
+            try:
+                self._bring_up(release, state, version, model, probes)
+                self._move_traffic(release, state, probes, steps if state.serving else [100])
+                self._finish(release)
+            except BaseException as error:
+                self._tell("It failed: going back.")
+                self._undo(release)
+                if isinstance(error, ReleaseError):
+                    raise ReleaseError(self._failure(version, state, error), error.fix) from error
+                raise
+
+    def _proves_itself(self, release: Unfinished) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            version = self._registry.version(release.version)
+            try:
+                probes = make_probes(self._registry.download(version, Path(folder)))
+                self._check(release.version, probes, release.slot)
+            except ReleaseError:
+                return False
+        return True
+
+    def _confirm(self, release: Unfinished, state: EndpointState, probes: list[Probe]) -> None:
+        self._tell(f"Version {release.version} is live already: checking it.")
+        self._target.set_traffic(state.traffic)
+        self._check(release.version, probes, slot=None)
+        self._finish(release)
+
+    def _bring_up(
+        self,
+        release: Unfinished,
+        state: EndpointState,
+        version: Version,
+        model: Path,
+        probes: list[Probe],
+    ) -> None:
+        kept = state.slots.get(release.slot)
+        if not (kept and kept.healthy and kept.version == version.number):
+            self._tell(f"Deploying version {version.number} to the {release.slot} slot.")
+            digest = version.tags["mlops.model_digest"]
+            self._target.deploy(release.slot, version.number, digest, model)
+        self._tell(f"Smoke test: {self._endpoint.checks} rows with known answers.")
+        self._check(version.number, probes, release.slot)
+
+    def _move_traffic(
+        self, release: Unfinished, state: EndpointState, probes: list[Probe], steps: Sequence[int]
+    ) -> None:
+        for percent in steps:
+            rest = {state.live: 100 - percent} if state.live and percent < 100 else {}
+            self._target.set_traffic({**rest, release.slot: percent})
+            own = self._check(release.version, probes, slot=None)
+            self._check(release.version, probes, release.slot)
+            count = self._endpoint.checks
+            self._tell(f"{percent} % of the traffic: {own} of {count} answers its own, all right.")
+
+    def _check(self, version: int, probes: list[Probe], slot: str | None) -> int:
+        """Send rows to a slot, or as clients do; returns how many ``version`` answered."""
+        count, limit = self._endpoint.checks, self._endpoint.max_latency_ms
+        own = check(lambda body: self._target.invoke(body, slot), probes, version, count, limit)
+        if slot and own < count:
+            raise ReleaseError(f"The {slot} slot answers as another version.")
+        return own
+
+    def _finish(self, release: Unfinished) -> None:
+        """Tag the version with what it now serves, which it has shown to do rightly."""
+        version = self._registry.version(release.version)
+        if self._environment == PRODUCTION:
+            self._registry.mark_production(version, release.withdraws)
+        else:
+            self._registry.mark_staging(version)
+        self._target.remember(None)
+
+    def _undo(self, release: Unfinished) -> None:
+        self._target.set_traffic(release.before)
+        self._target.remove(release.slot)
+        self._target.remember(None)
+
+    def _failure(self, version: Version, state: EndpointState, error: ReleaseError) -> str:
+        live = f"version {state.serving.version}" if state.serving else "nothing, as before"
+        return (
+            f"Version {version.number} was not released to {self._environment}: {error}\n"
+            f"{self._environment.capitalize()} serves {live}."
+        )

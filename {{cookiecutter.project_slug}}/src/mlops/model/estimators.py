@@ -1,0 +1,59 @@
+"""From the section ``model`` of project.yml to an unfitted classifier."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from sklearn.base import ClassifierMixin, is_classifier
+
+from mlops.config import Model
+from mlops.errors import ConfigError
+
+ESTIMATORS = {
+    "logistic_regression": "sklearn.linear_model.LogisticRegression",
+    "random_forest": "sklearn.ensemble.RandomForestClassifier",
+    "hist_gradient_boosting": "sklearn.ensemble.HistGradientBoostingClassifier",
+}
+DEFAULTS: dict[str, dict[str, Any]] = {"logistic_regression": {"max_iter": 1000}}
+
+# What skops will not load unless it is named: tree nodes are indexed without bounds checks, so
+# load models from your own registry only.
+TRUSTED_TYPES = (
+    "numpy.dtype",
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
+
+
+def make_estimator(settings: Model, seed: int) -> ClassifierMixin:
+    """Build the classifier, seeded where it can be.
+
+    Raises
+    ------
+    ConfigError
+        The name leads to no classifier, or the classifier refuses a parameter.
+    """
+    kind = _import(ESTIMATORS.get(settings.estimator, settings.estimator))
+    params = {**DEFAULTS.get(settings.estimator, {}), **settings.params}
+    try:
+        estimator = kind(**params)
+    except TypeError as error:
+        raise ConfigError(f"model.params does not fit {settings.estimator}: {error}.") from None
+    if not (is_classifier(estimator) and hasattr(kind, "predict_proba")):
+        raise ConfigError(f"model.estimator {settings.estimator} has no predict_proba().")
+    if "random_state" in estimator.get_params() and "random_state" not in params:
+        estimator.set_params(random_state=seed)
+    return estimator
+
+
+def _import(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        names = ", ".join(ESTIMATORS)
+        raise ConfigError(
+            f"model.estimator is {path!r}, which cannot be imported.",
+            f"Use one of {names}, or a class by its path: package.module.MyClassifier.",
+        ) from None

@@ -1,0 +1,59 @@
+"""Where runs and models are kept: MLflow in ``mlflow.db``, or wherever MLFLOW_TRACKING_URI says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from mlops.config import Project
+
+# Read when mlflow is imported: it reports to its makers otherwise, and draws a bar per download.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+
+def connect(project: Project) -> None:
+    """Point MLflow at the project's store and experiment, creating both at first use."""
+    import mlflow
+
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        mlflow.set_tracking_uri(_local_store(project.root))
+    if "MLFLOW_RUN_ID" in os.environ or "MLFLOW_EXPERIMENT_NAME" in os.environ:
+        return  # an Azure ML job: the platform has made the run
+    if mlflow.get_experiment_by_name(project.project) is None:
+        local = "MLFLOW_TRACKING_URI" not in os.environ
+        folder = (project.root / "mlruns").as_uri() if local else None
+        mlflow.create_experiment(project.project, artifact_location=folder)
+    mlflow.set_experiment(project.project)
+
+
+def git_commit(root: Path) -> str:
+    """The commit that is checked out, with "-dirty" if files differ from it; "" without git."""
+
+    def git(*args: str) -> str:
+        done = subprocess.run(
+            ["git", *args], cwd=root, capture_output=True, text=True, check=False, timeout=30
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return f"{commit}-dirty" if commit and git("status", "--porcelain") else commit
+    except OSError:
+        return ""
+
+
+def _local_store(root: Path) -> str:
+    """The sqlite store; made aside and moved into place, so that a killed start leaves no half."""
+    store = root / "mlflow.db"
+    if not store.exists():
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        part = root / f"mlflow.{os.getpid()}.part"
+        artifacts = (root / "mlruns").as_uri()
+        made = SqlAlchemyStore(f"sqlite:///{part.as_posix()}", artifacts)  # type: ignore[no-untyped-call]
+        made.engine.dispose()
+        part.replace(store)
+    return f"sqlite:///{store.as_posix()}"

@@ -1,0 +1,357 @@
+"""Fits a pipeline, chooses its threshold, and keeps it with all that made it in MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import platform
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.metrics import precision_recall_curve
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_val_predict,
+    train_test_split,
+)
+from sklearn.pipeline import Pipeline
+
+from mlops.config import Project
+from mlops.data.dataset import Dataset
+from mlops.errors import ConfigError
+from mlops.model.estimators import TRUSTED_TYPES
+from mlops.model.registry import ARTIFACT, model_digest
+from mlops.model.tracking import connect, git_commit
+from mlops.outputs import digest, read_json, write_json
+from mlops.science import Science
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+FOLDS = 3
+# Enough rows for a threshold good to a percent; more would only cost time.
+THRESHOLD_ROWS = 30_000
+EXAMPLE_ROWS = 20
+SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fitted model's passport, written to training.json.
+
+    Attributes
+    ----------
+    run_id : str
+        The MLflow run that holds the model.
+    key : str
+        SHA-256 of all that determines the model: data, settings, science, library versions.
+    model_digest, data_digest : str
+        SHA-256 of the model's files and of the data.
+    threshold : float or None
+        Probability of the positive class from which it is predicted; None for many classes.
+    params : dict
+        The classifier's parameters, those found by a search included.
+    rows : int
+        How many rows it learned from.
+    """
+
+    run_id: str
+    key: str
+    model_digest: str
+    data_digest: str
+    threshold: float | None
+    params: dict[str, Any]
+    rows: int
+
+
+def training_key(project: Project, data_digest: str) -> str:
+    """SHA-256 of all that determines the model; equal keys mean equal models."""
+    science = project.root / "src" / project.package
+    parts = {
+        "data": data_digest,
+        "settings": project.model_dump(mode="json", include={"data", "split", "model"}),
+        "metric": project.gate.metric if project.model.search else None,
+        "science": [digest(file) for file in sorted(science.rglob("*.py"))],
+        "versions": {name: importlib.metadata.version(name) for name in SERVING_PACKAGES},
+        "python": platform.python_version(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def earlier_training(file: Path, key: str) -> Training | None:
+    """The training that ``file`` tells of, if it had the same key and its model is still there."""
+    import mlflow
+
+    if not file.is_file():
+        return None
+    content = read_json(file, "train")
+    if content.get("key") != key:
+        return None
+    training = Training(**content)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            uri = f"runs:/{training.run_id}/{ARTIFACT}"
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+            return training if model_digest(path) == training.model_digest else None
+    except (mlflow.MlflowException, OSError):
+        return None
+
+
+def train(
+    dataset: Dataset,
+    data_digest: str,
+    project: Project,
+    science: Science,
+    folder: Path,
+    tell: Callable[[str], None],
+) -> Training:
+    """Fit on the training rows and log the model; unchanged inputs reuse the earlier run.
+
+    Writes ``folder``/training.json; ``tell`` is told what is done, as sentences.
+
+    Raises
+    ------
+    ConfigError
+        The science functions or project.yml's model do not fit the data.
+    """
+    import mlflow
+
+    connect(project)
+    file = folder / "training.json"
+    key = training_key(project, data_digest)
+    earlier = earlier_training(file, key)
+    if earlier:
+        tell(f"Nothing has changed since run {earlier.run_id[:8]}: its model is kept.")
+        return earlier
+    _end_broken_run(folder)
+    with mlflow.start_run() as run:
+        write_json(folder / "started.json", {"run_id": run.info.run_id})
+        model, threshold = fit(dataset, project, science)
+        params = _classifier_params(model)
+        mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
+        mlflow.log_dict(project.model_dump(mode="json"), "project.json")
+        mlflow.log_dict(_environment(), "environment.json")
+        mlflow.set_tags(
+            {
+                "mlops.data_digest": data_digest,
+                "mlops.training_key": key,
+                "mlops.git_commit": git_commit(project.root),
+            }
+        )
+        if threshold is not None:
+            mlflow.log_metric("threshold", threshold)
+        made = _log_model(model, dataset, project)
+    training = Training(
+        run_id=run.info.run_id,
+        key=key,
+        model_digest=made,
+        data_digest=data_digest,
+        threshold=threshold,
+        params={name: _plain(value) for name, value in params.items()},
+        rows=int((~dataset.holdout).sum()),
+    )
+    write_json(file, asdict(training))
+    (folder / "started.json").unlink()
+    return training
+
+
+def fit(dataset: Dataset, project: Project, science: Science) -> tuple[BaseEstimator, float | None]:
+    """Search if asked, choose the threshold on training folds, fit on all training rows.
+
+    Returns
+    -------
+    model : fitted classifier
+        With two classes, its ``predict`` applies the threshold.
+    threshold : float or None
+    """
+    rows = ~dataset.holdout
+    X, y = dataset.features[rows], dataset.target[rows]
+    groups = None if dataset.groups is None else dataset.groups[rows]
+    seed = project.split.seed
+    try:
+        pipeline = Pipeline(
+            [("features", science.features(X)), ("model", science.model(project.model, seed))]
+        )
+        if project.model.search:
+            pipeline = _search(pipeline, X, y, groups, dataset, project)
+        if dataset.positive is None:
+            return pipeline.fit(X, y), None
+        threshold = choose_threshold(pipeline, X, y, groups, dataset.positive, seed)
+        model = FixedThresholdClassifier(
+            pipeline,
+            threshold=threshold,
+            pos_label=dataset.positive,
+            response_method="predict_proba",
+        )
+        return model.fit(X, y), threshold
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"The model cannot be fitted: {_first_line(error)}",
+            "Check model.params in project.yml, and features() against the data's columns.",
+        ) from error
+
+
+def choose_threshold(
+    pipeline: Pipeline,
+    X: pd.DataFrame,
+    y: NDArray[np.generic],
+    groups: NDArray[np.generic] | None,
+    positive: str | int,
+    seed: int,
+) -> float:
+    """The threshold with the highest F1 on out-of-fold predictions of (a sample of) the rows.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    float
+        A probability of the positive class, above 0 and below 1.
+    """
+    if len(X) > THRESHOLD_ROWS:
+        chosen, _ = train_test_split(
+            np.arange(len(X)), train_size=THRESHOLD_ROWS, stratify=y, random_state=seed
+        )
+        X, y = X.iloc[chosen], y[chosen]
+        groups = None if groups is None else groups[chosen]
+    folds = _folds(groups, seed)
+    scores = cross_val_predict(pipeline, X, y, groups=groups, cv=folds, method="predict_proba")
+    column = int(np.flatnonzero(np.unique(y) == positive)[0])
+    precision, recall, thresholds = precision_recall_curve(y == positive, scores[:, column])
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = float(thresholds[int(np.argmax(f1[:-1]))])
+    return min(max(best, 1e-6), 1 - 1e-6)
+
+
+def _search(
+    pipeline: Pipeline,
+    X: pd.DataFrame,
+    y: NDArray[np.generic],
+    groups: NDArray[np.generic] | None,
+    dataset: Dataset,
+    project: Project,
+) -> Pipeline:
+    """Successive halving over ``model.search.space``; returns the unfitted best pipeline."""
+    from sklearn.callback import ProgressBar
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.metrics import average_precision_score, make_scorer
+    from sklearn.model_selection import HalvingRandomSearchCV, ParameterGrid
+
+    assert project.model.search is not None
+    search = project.model.search
+    space = {f"model__{name}": values for name, values in search.space.items()}
+    binary = dataset.positive is not None
+    scoring: Any = {
+        "average_precision": make_scorer(
+            average_precision_score,
+            response_method="predict_proba",
+            **({"pos_label": dataset.positive} if binary else {}),
+        ),
+        "roc_auc": "roc_auc" if binary else "roc_auc_ovr",
+        "log_loss": "neg_log_loss",
+        "brier": "neg_brier_score" if binary else "neg_log_loss",
+    }[project.gate.metric]
+    halving = HalvingRandomSearchCV(
+        pipeline,
+        space,
+        n_candidates=min(search.candidates, len(ParameterGrid(space))),
+        min_resources="exhaust",
+        scoring=scoring,
+        cv=_folds(groups, project.split.seed),
+        random_state=project.split.seed,
+        refit=False,
+        n_jobs=-1,
+    )
+    halving.set_callbacks(ProgressBar(max_propagation_depth=0))
+    halving.fit(X, y, groups=groups)
+    return pipeline.set_params(**halving.best_params_)
+
+
+def _folds(groups: NDArray[np.generic] | None, seed: int) -> Any:
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    return kind(FOLDS, shuffle=True, random_state=seed)
+
+
+def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
+    """Save the model beside an example of its input, log both, and return the digest."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    X = dataset.features[~dataset.holdout]
+    # Whole numbers are served as floats: one missing value makes a column of them float anyway.
+    numbers = X.select_dtypes("number").columns
+    inputs = X.astype(dict.fromkeys(numbers, "float64"))
+    example = inputs.sample(min(EXAMPLE_ROWS, len(inputs)), random_state=project.split.seed)
+    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's and skops' advice, which the options follow
+        path = Path(temporary) / ARTIFACT
+        try:
+            mlflow.sklearn.save_model(
+                model,
+                path,
+                signature=infer_signature(inputs, dataset.target[:1]),
+                input_example=example,
+                pip_requirements=_requirements(),
+                serialization_format=project.model.serialization,
+                skops_trusted_types=[*TRUSTED_TYPES, *project.model.trusted_types],
+                metadata={"positive": dataset.positive, "classes": dataset.classes.tolist()},
+            )
+            if project.model.serialization == "skops":
+                mlflow.sklearn.load_model(str(path))
+        except mlflow.MlflowException as error:
+            raise ConfigError(
+                f"skops cannot keep this model: {_first_line(error)}",
+                "Name your own types in model.trusted_types, or set model.serialization: "
+                "cloudpickle, whose files run code when they are loaded.",
+            ) from error
+        mlflow.log_artifacts(str(path), ARTIFACT)
+        return model_digest(path)
+
+
+def _end_broken_run(folder: Path) -> None:
+    """Close the MLflow run of a training that was killed."""
+    import mlflow
+
+    file = folder / "started.json"
+    if file.is_file():
+        run_id = str(read_json(file, "train")["run_id"])
+        with contextlib.suppress(mlflow.MlflowException):  # the store was deleted since
+            mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+        file.unlink()
+
+
+def _classifier_params(model: BaseEstimator) -> dict[str, Any]:
+    pipeline = getattr(model, "estimator", model)
+    return dict(pipeline.named_steps["model"].get_params())
+
+
+def _environment() -> dict[str, str]:
+    packages = {d.name: d.version for d in importlib.metadata.distributions()}
+    return {"python": platform.python_version(), **dict(sorted(packages.items()))}
+
+
+def _requirements() -> list[str]:
+    """Pins for whoever serves the model outside this project; MLflow needs 15 s to guess them."""
+    return [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:400]

@@ -1,0 +1,21 @@
+"""Where the rows come from."""
+
+from pathlib import Path
+
+import pandas as pd
+
+
+def load(source: Path) -> pd.DataFrame:
+    """Read the raw rows, target included, one row per example.
+
+    Parameters
+    ----------
+    source : Path
+        ``data.path`` of project.yml, or the file given with ``--data``.
+
+    Returns
+    -------
+    DataFrame
+        Columns named as in the expectations; missing values as NaN.
+    """
+    return pd.read_csv(source, low_memory=False)
