@@ -8,6 +8,9 @@ DEMO ?= build/demo
 TEMPLATE := {{cookiecutter.project_slug}}
 TOOLS := $(abspath $(VENV))/bin
 DEMO_PROJECT := $(DEMO)/credit-risk
+# A row of the sample, without its target.
+ROW := {"input_data": [{"seniority": 9, "home": "rent", "time": 60, "age": 30, "marital": "married", "records": "no", \
+	"job": "freelance", "expenses": 73, "income": 129, "assets": 0, "debt": 0, "amount": 800, "price": 846}]}
 # Imports from fresh packages take three times as long without bytecode.
 INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
 
@@ -25,16 +28,16 @@ demo: $(VENV)/.installed ## Render a project with the defaults and run its whole
 	@if [ -x $(DEMO_PROJECT)/.venv/bin/mlops ]; then cd $(DEMO_PROJECT) && .venv/bin/mlops stop; fi
 	@# A demo starts without a champion: all of the last one goes, except its environment.
 	@if [ -d $(DEMO_PROJECT) ]; then find $(DEMO_PROJECT) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +; fi
-	$(TOOLS)/cookiecutter . --no-input --default-config --overwrite-if-exists --output-dir $(DEMO)
+	$(TOOLS)/cookiecutter . --no-input --default-config --overwrite-if-exists --output-dir $(DEMO) >/dev/null
 	$(PYTHON) -m venv $(DEMO_PROJECT)/.venv
 	$(INSTALL) --python $(DEMO_PROJECT)/.venv/bin/python -r $(DEMO_PROJECT)/requirements.txt -e $(DEMO_PROJECT)
 	cd $(DEMO_PROJECT) && .venv/bin/mlops run
 	cd $(DEMO_PROJECT) && .venv/bin/mlops release --yes
 	cd $(DEMO_PROJECT) && .venv/bin/mlops status
-	@echo
-	@echo "The report:     $(DEMO_PROJECT)/outputs/report/report.html"
-	@echo "The project:    cd $(DEMO_PROJECT)"
-	@echo "Stop serving:   .venv/bin/mlops stop"
+	@port=$$(sed -n '/^  production:/,/port:/ s/.*port: *\([0-9]*\).*/\1/p' $(DEMO_PROJECT)/project.yml); \
+	printf '\nRead the report:   %s\n' $(DEMO_PROJECT)/outputs/report/report.html; \
+	printf "Score a row:       curl http://127.0.0.1:%s/score --json '%s'\n" "$$port" '$(ROW)'; \
+	printf 'Stop the servers:  %s\n' 'cd $(DEMO_PROJECT) && .venv/bin/mlops stop'
 
 .PHONY: test
 test: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Lint, check types and run every test
