@@ -10,11 +10,11 @@ from pathlib import Path
 import pre_gen_project as hook
 import pytest
 import yaml
-from conftest import OPTIONS, QUESTIONS, ROOT, Answers, Render, run_cookiecutter
 from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from rendering import OPTIONS, QUESTIONS, ROOT, Answers, Render, run_cookiecutter
 
 
 def answers(**given: str) -> Answers:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import copy_working_tree
+from rendering import copy_working_tree
 
 
 def two_free_ports() -> tuple[int, int]:

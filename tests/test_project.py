@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Render
+from rendering import Render
 
 
 def read_yaml(path: Path) -> Any:

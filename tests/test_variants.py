@@ -7,7 +7,7 @@ from pathlib import Path
 import cruft
 import post_gen_project as hook
 import pytest
-from conftest import (
+from rendering import (
     CONTEXT,
     OPTIONS,
     QUESTIONS,

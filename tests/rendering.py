@@ -1,0 +1,53 @@
+"""The template as its tests see it: its questions and options, its files, and renders through the command line."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTEXT = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+QUESTIONS = {name: default for name, default in CONTEXT.items() if not name.startswith("_")}
+OPTIONS: dict[str, list[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
+VARIANTS = [dict(zip(OPTIONS, choices, strict=True)) for choices in product(*OPTIONS.values())]
+
+Answers = dict[str, str]
+Render = Callable[[Answers], Path]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder, apart from the configuration of whoever runs the tests; return what it prints."""
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    settings = ["user.name=Tests", "user.email=tests@example.com", "safe.directory=*"]
+    command = ["git", "-C", str(folder), *(word for setting in settings for word in ("-c", setting)), *arguments]
+    return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, encoding="utf-8").stdout
+
+
+def copy_working_tree(destination: Path) -> None:
+    """Copy what git has or would add, uncommitted changes included and ignored files left out."""
+    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        if name and (ROOT / name).is_file():
+            (destination / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, destination / name)
+
+
+def run_cookiecutter(template: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Render into home/out by the command line, which keeps its own files in home, on a terminal of plain ASCII."""
+    return subprocess.run(
+        [sys.executable, "-m", "cookiecutter", str(template), "--output-dir", str(home / "out"), *arguments],
+        env={**os.environ, "HOME": str(home), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return every file under a folder, by its path relative to it with forward slashes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
