@@ -79,6 +79,23 @@ DEPENDENCIES = set(
     """.split()
 )
 
+# Those that are installed under another name: a project of that name would replace them.
+DISTRIBUTIONS = set(
+    """
+    azure-core azure-identity azure-monitor-opentelemetry-exporter databricks-sdk fonttools gitpython google-auth
+    graphql-core markdown-it-py mlflow-skinny mlflow-tracing opentelemetry-api opentelemetry-proto opentelemetry-sdk
+    opentelemetry-semantic-conventions pandas-stubs pillow protobuf pyjwt python-dateutil python-dotenv pyyaml rpds-py
+    ruamel-yaml scikit-learn types-psutil types-pytz types-pyyaml
+    """.split()
+)
+
+TAKEN_SLUGS = {
+    **dict.fromkeys((name.replace("_", "-") for name in DEPENDENCIES), "the name of a dependency"),
+    **dict.fromkeys(DISTRIBUTIONS, "the name of a dependency"),
+    **dict.fromkeys(WINDOWS_DEVICES, "a device name on Windows"),
+    **dict.fromkeys(YAML_VALUES, "a value in YAML"),
+}
+
 TAKEN_PACKAGES = {
     **dict.fromkeys(DEPENDENCIES, "the import name of a dependency"),
     **dict.fromkeys(sys.stdlib_module_names, "a module of Python's standard library"),
@@ -144,8 +161,8 @@ def may_be_in_name(character: str) -> bool:
 
 def check_project_slug(answers: Answers) -> str | None:
     slug = answers["project_slug"]
-    if slug in WINDOWS_DEVICES | YAML_VALUES:
-        return "neither a device name on Windows, where no folder can be called that, nor a value in YAML"
+    if slug in TAKEN_SLUGS:
+        return f"a name of its own: this one is {TAKEN_SLUGS[slug]}"
     if len(slug) <= 50 and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         return None
     return "at most 50 lower-case letters and digits, in words joined by single hyphens, starting with a letter"

@@ -36,7 +36,8 @@ GOOD = {
 }
 BAD = {
     "project_name": ["", "x", "x" * 61, " Risk", "Risk ", "-Risk", "Risk/2", "Risk: 2", "Risk\n", "\u0301a", "Risk 🙂"],
-    "project_slug": ["", "Credit", "1credit", "a--b", "-a", "a-", "a_b", "a b", "a\n", "é", "x" * 51, "con", "null"],
+    "project_slug": ["", "Credit", "1credit", "a--b", "-a", "a-", "a_b", "a b", "a\n", "é", "x" * 51]
+    + ["con", "null", "mlflow", "scikit-learn"],
     "package_name": ["", "Credit", "1credit", "_credit", "a-b", "a.b", "a\n", "é", "x" * 41]
     + [
         "class",
@@ -86,6 +87,7 @@ def test_a_bad_answer_is_reported_with_its_question_alone(question: str, answer:
         ("project_name", " Risk/2: the model! ", "Risk 2 the model"),
         ("project_slug", "2024 Crédit_Risk", "credit-risk"),
         ("project_slug", "con", "con-project"),
+        ("project_slug", "mlflow", "mlflow-project"),
         ("package_name", "Credit-Risk", "credit_risk"),
         ("package_name", "class", "class_model"),
         ("description", " one\n  two ", "one two"),
@@ -142,11 +144,15 @@ def test_azure_pipelines_refuses_what_azure_devops_refuses(repository: str) -> N
     assert "Azure DevOps" in problem.rule
 
 
-def test_no_package_may_hide_one_of_the_project_environment(project_python: Path) -> None:
-    code = "from importlib.metadata import packages_distributions; print(*packages_distributions())"
-    names = subprocess.run([project_python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
-    legal = {name for name in names.split() if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
-    assert sorted(legal - set(hook.TAKEN_PACKAGES)) == [], "add these to DEPENDENCIES in hooks/pre_gen_project.py"
+def test_no_name_of_the_project_environment_may_be_taken(project_python: Path) -> None:
+    """A package would hide what is imported by the same name, and a project replace what is installed by it."""
+    code = "from importlib.metadata import *; import json; print(json.dumps(packages_distributions()))"
+    run = subprocess.run([project_python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8")
+    distributions: dict[str, list[str]] = json.loads(run.stdout)
+    imports = {name for name in distributions if re.fullmatch(r"[a-z][a-z0-9_]*", name)}
+    slugs = {re.sub(r"[-_.]+", "-", name).lower() for names in distributions.values() for name in names}
+    assert sorted(imports - set(hook.TAKEN_PACKAGES)) == [], "add these to DEPENDENCIES in hooks/pre_gen_project.py"
+    assert sorted(slugs - set(hook.TAKEN_SLUGS)) == [], "add these to DISTRIBUTIONS in hooks/pre_gen_project.py"
 
 
 def test_the_hook_knows_every_choice() -> None:
@@ -177,7 +183,8 @@ NAMES = st.builds(
 def test_the_answers_derived_from_a_legal_name_pass(name: str) -> None:
     assume(len(name) >= 2)
     derived = answers(project_name=name)
-    assume(derived["package_name"] not in hook.TAKEN_PACKAGES)  # those are refused, and a better name suggested
+    assume(derived["project_slug"] not in hook.TAKEN_SLUGS)  # those are refused, and another name suggested
+    assume(derived["package_name"] not in hook.TAKEN_PACKAGES)
     assert hook.find_problems(derived) == []
 
 
