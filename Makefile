@@ -51,8 +51,10 @@ golden: $(VENV)/.installed ## Rewrite the lists of rendered files after adding o
 	$(TOOLS)/pytest tests/test_variants.py --update-golden
 
 .PHONY: benchmarks
-benchmarks: $(VENV)/.installed ## Time a render against the empty template
+benchmarks: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Measure help, render and lifecycle against the least there is
+	$(TOOLS)/python benchmarks/cli.py
 	$(TOOLS)/python benchmarks/render.py
+	$(TOOLS)/python benchmarks/lifecycle.py
 
 .PHONY: requirements
 requirements: $(VENV)/.installed ## Compile requirements-dev.txt from requirements-dev.in

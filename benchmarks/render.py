@@ -7,13 +7,13 @@ falls on both. Needs the environment of `make test`: its packages are compiled, 
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from measure import ROOT, Cost, in_turns, machine, median_seconds, run_process, verdict
+
 GOAL = 1.5
 
 
@@ -25,43 +25,34 @@ def write_empty_template(folder: Path) -> None:
     (folder / "cookiecutter.json").write_text('{"project_slug": "credit-risk"}\n', encoding="utf-8")
 
 
-def seconds_to_render(template: Path, work: Path) -> float:
-    """Render the template's defaults into a fresh folder under work; return the wall time of the whole process."""
-    output = Path(tempfile.mkdtemp(dir=work))
+def render(template: Path, work: Path) -> Cost:
+    """Render the template's defaults into a fresh folder under work."""
+    output = tempfile.mkdtemp(dir=work)
     command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "--default-config"]
-    start = time.perf_counter()
-    subprocess.run(
-        [*command, "--output-dir", str(output)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(work)},  # cookiecutter keeps every render's answers in the home folder
-    )
-    return time.perf_counter() - start
+    # cookiecutter keeps every render's answers in the home folder
+    return run_process([*command, "--output-dir", output], work, {**os.environ, "HOME": str(work)})
 
 
 def main() -> None:
     """Run both templates in turns and print medians, quartiles and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=20, help="renders of each template (default: %(default)s)")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=int, default=20, help="renders of each, 2 or more (default: %(default)s)")
     runs = parser.parse_args().runs
 
+    print(machine())
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         write_empty_template(work / "empty-template")
         templates = {"empty template": work / "empty-template", "mlops-template": ROOT}
-        times: dict[str, list[float]] = {name: [] for name in templates}
-        for turn in range(runs + 1):
-            for name, template in templates.items():
-                seconds = seconds_to_render(template, work)
-                if turn:  # the first turn warms the disk cache
-                    times[name].append(seconds)
+        costs = in_turns({name: partial(render, template, work) for name, template in templates.items()}, runs)
 
     print(f"{'':16}{'median':>10}{'lower quartile':>16}{'upper quartile':>16}")
-    for name, sample in times.items():
-        lower, median, upper = statistics.quantiles(sample, n=4)
+    for name, sample in costs.items():
+        lower, median, upper = statistics.quantiles([cost.seconds for cost in sample], n=4)
         print(f"{name:16}{median:>9.3f}s{lower:>15.3f}s{upper:>15.3f}s")
-    empty, ours = (statistics.median(sample) for sample in times.values())
-    print(f"\nratio of the medians, {runs} runs each: {ours / empty:.2f} (goal: at most {GOAL})")
+    empty, ours = (median_seconds(sample) for sample in costs.values())
+    print(f"\nratio of the medians, {runs} runs each: {ours / empty:.2f}")
+    print(f"goal: at most {GOAL} times the empty template: {verdict(ours / empty <= GOAL)}")
 
 
 if __name__ == "__main__":
