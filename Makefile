@@ -48,7 +48,7 @@ test: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Lint, check types and run
 
 .PHONY: golden
 golden: $(VENV)/.installed ## Rewrite the lists of rendered files after adding or removing some
-	$(TOOLS)/pytest tests/test_variants.py --update-golden
+	$(TOOLS)/pytest --quiet tests/test_variants.py -k exactly_its_files --update-golden
 
 .PHONY: benchmarks
 benchmarks: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Measure help, render and lifecycle against the least there is
