@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from mlops.config import LOWER_IS_BETTER
+from mlops.config import GateMetric
 from mlops.data.dataset import Dataset
 from mlops.decision.evaluation import predict
-from mlops.decision.metrics import measure
+from mlops.decision.metrics import RANKING, Predictions, row_losses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,14 +42,9 @@ class Importance:
 
 
 def permutation_importances(
-    model: ClassifierMixin, dataset: Dataset, metric: str, seed: int
+    model: ClassifierMixin, dataset: Dataset, metric: GateMetric, seed: int
 ) -> list[Importance]:
     """Shuffle each column of (a sample of) the holdout and measure again (Breiman 2001).
-
-    Parameters
-    ----------
-    metric : str
-        A name from `measure`.
 
     Returns
     -------
@@ -58,12 +54,11 @@ def permutation_importances(
     from sklearn.inspection import permutation_importance
 
     rows = _sample(dataset, seed)
-    sign = -1 if metric in LOWER_IS_BETTER else 1
 
     def score(model: ClassifierMixin, X: pd.DataFrame, y: NDArray[np.generic]) -> float:
         every = np.ones(len(X), dtype=bool)
         sample = Dataset(X, y, dataset.classes, dataset.positive, every, None)
-        return sign * measure(predict(model, sample))[metric]
+        return _score(predict(model, sample), metric)
 
     X, y = dataset.features.iloc[rows], dataset.target[rows]
     with warnings.catch_warnings():
@@ -77,6 +72,15 @@ def permutation_importances(
         for column, mean, spread in zip(X, means, spreads, strict=True)
     ]
     return sorted(all_columns, key=lambda item: -item.mean)
+
+
+def _score(p: Predictions, metric: GateMetric) -> float:
+    """The metric, turned so that higher is better, over the classes that the rows hold."""
+    if metric not in RANKING:
+        return -float(row_losses(p, metric).mean())
+    ranked = roc_auc_score if metric == "roc_auc" else average_precision_score
+    held = [label for label in p.judged if 0 < np.count_nonzero(p.truth == label) < len(p.truth)]
+    return float(np.mean([ranked(p.truth == label, p.probabilities[:, label]) for label in held]))
 
 
 def _sample(dataset: Dataset, seed: int) -> NDArray[np.int64]:
