@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,7 +26,8 @@ from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
 from mlops.errors import ReleaseError
 from mlops.outputs import write_json
 
-LOG_LINES = 15
+# An error as Python prints it, but for the server's own that wraps the model's.
+ERROR = re.compile(r"^(?!azureml_inference_server_http)[\w.]*(?:Error|Exception)\b.*", re.M)
 STOP_SECONDS = 10
 
 
@@ -48,7 +50,7 @@ class LocalTarget:
     def describe(self) -> EndpointState:
         state = self._state()
         slots = {
-            slot: Slot(kept["version"], kept["digest"], self._answers(kept["port"]))
+            slot: Slot(kept["version"], kept["digest"], self._is_up(slot, kept["port"]))
             for slot, kept in state["slots"].items()
         }
         unfinished = state["release"]
@@ -133,6 +135,10 @@ class LocalTarget:
     def _change(self, **values: Any) -> None:
         write_json(self._folder / "state.json", {**self._state(), **values})
 
+    def _is_up(self, part: str, port: int) -> bool:
+        """Whether our own process answers; another program may hold the port by now."""
+        return any(_processes(self._folder / part)) and self._answers(port)
+
     def _answers(self, port: int) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
@@ -142,9 +148,14 @@ class LocalTarget:
 
     def _ensure_router(self) -> None:
         port, home = self._endpoint.port, self._folder / "router"
-        if any(_processes(home)) and self._answers(port):
+        if self._is_up("router", port):
             return
         _stop(home)
+        if self._answers(port):
+            raise ReleaseError(
+                f"Port {port} is taken by another program.",
+                "Stop that (`mlops stop` in another project?), or change the port in project.yml.",
+            )
         command = ["-m", "mlops.deploy.router", str(self._folder / "state.json"), str(port)]
         self._wait_until_ready(_start(command, home, dict(os.environ)), port, home, "The router")
 
@@ -154,26 +165,26 @@ class LocalTarget:
         until = time.monotonic() + self._endpoint.timeout_s
         while time.monotonic() < until:
             if process.poll() is not None:
-                raise ReleaseError(f"{what} ended at its start:\n{_tail(home)}")
+                raise ReleaseError(f"{what} ended at its start: {_reason(home)}")
             if self._answers(port):
                 return
             time.sleep(0.1)
         _stop(home)
         raise ReleaseError(
-            f"{what} was not ready within {self._endpoint.timeout_s:g} s:\n{_tail(home)}",
+            f"{what} was not ready within {self._endpoint.timeout_s:g} s: {_reason(home)}",
             "Raise serving.*.timeout_s in project.yml if it only needs longer.",
         )
 
 
 def _start(command: list[str], home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a Python process that outlives this one, logging to ``home``/log.txt."""
+    """Start a Python process that outlives this one, logging to ``home``.log."""
     home.mkdir(parents=True, exist_ok=True)
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {
             "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
         }
-    with (home / "log.txt").open("wb") as log:
+    with _log(home).open("wb") as log:
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=home,
@@ -221,9 +232,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _tail(home: Path) -> str:
-    try:
-        lines = (home / "log.txt").read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return "(no log)"
-    return "\n".join(lines[-LOG_LINES:])
+def _log(home: Path) -> Path:
+    """The log lies beside the slot's folder, so that it outlives a slot that is removed."""
+    return home.with_suffix(".log")
+
+
+def _reason(home: Path) -> str:
+    """Why a server ended: the last error in its log, and where to read on."""
+    errors = ERROR.findall(_log(home).read_text("utf-8", errors="replace"))
+    return f"{errors[-1] if errors else 'no error in its log'} (see {_log(home)})"

@@ -148,17 +148,22 @@ class Release:
         for percent in steps:
             rest = {state.live: 100 - percent} if state.live and percent < 100 else {}
             self._target.set_traffic({**rest, release.slot: percent})
-            own = self._check(release.version, probes, slot=None)
+            own = self._check(release.version, probes, slot=None, alone=percent == 100)
             self._check(release.version, probes, release.slot)
             count = self._endpoint.checks
             self._tell(f"{percent} % of the traffic: {own} of {count} answers its own, all right.")
 
-    def _check(self, version: int, probes: list[Probe], slot: str | None) -> int:
-        """Send rows to a slot, or as clients do; returns how many ``version`` answered."""
+    def _check(
+        self, version: int, probes: list[Probe], slot: str | None, alone: bool = True
+    ) -> int:
+        """Send rows to a slot, or as clients do; returns how many ``version`` answered.
+
+        It is an error if another version answers although this one should do so ``alone``.
+        """
         count, limit = self._endpoint.checks, self._endpoint.max_latency_ms
         own = check(lambda body: self._target.invoke(body, slot), probes, version, count, limit)
-        if slot and own < count:
-            raise ReleaseError(f"The {slot} slot answers as another version.")
+        if alone and own < count:
+            raise ReleaseError(f"{count - own} of {count} answers come from another version.")
         return own
 
     def _finish(self, release: Unfinished) -> None:

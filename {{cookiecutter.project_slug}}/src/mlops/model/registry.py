@@ -6,6 +6,8 @@ loading by version. Stages, aliases and searches by tag are not among them.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +103,9 @@ class Registry:
         known = next((v for v in self.versions() if v.run_id == run_id), None)
         if known:
             return known
-        made = mlflow.register_model(
-            f"runs:/{run_id}/{ARTIFACT}", self.name, tags={**tags, STAGE: REGISTERED}
-        )
+        source = f"runs:/{run_id}/{ARTIFACT}"
+        with contextlib.redirect_stderr(io.StringIO()):  # MLflow's own words for it
+            made = mlflow.register_model(source, self.name, tags={**tags, STAGE: REGISTERED})
         return self.version(int(made.version))
 
     def before(self, version: Version) -> Version | None:

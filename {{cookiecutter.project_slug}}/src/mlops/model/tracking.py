@@ -13,18 +13,20 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
+# MLflow sets this variable itself once it is told of a store, so look before.
+_GIVEN_STORE = os.environ.get("MLFLOW_TRACKING_URI")
+
 
 def connect(project: Project) -> None:
     """Point MLflow at the project's store and experiment, creating both at first use."""
     import mlflow
 
-    if "MLFLOW_TRACKING_URI" not in os.environ:
+    if _GIVEN_STORE is None:
         mlflow.set_tracking_uri(_local_store(project.root))
     if "MLFLOW_RUN_ID" in os.environ or "MLFLOW_EXPERIMENT_NAME" in os.environ:
         return  # an Azure ML job: the platform has made the run
     if mlflow.get_experiment_by_name(project.project) is None:
-        local = "MLFLOW_TRACKING_URI" not in os.environ
-        folder = (project.root / "mlruns").as_uri() if local else None
+        folder = (project.root / "mlruns").as_uri() if _GIVEN_STORE is None else None
         mlflow.create_experiment(project.project, artifact_location=folder)
     mlflow.set_experiment(project.project)
 

@@ -1,0 +1,166 @@
+"""Releases to real server processes: what succeeds, what fails, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+from conftest import Toy
+
+from mlops.config import load_project
+from mlops.deploy.local import LocalTarget
+from mlops.deploy.target import EndpointState
+
+ROW = {"near": 1.0, "far": -0.5, "told": 0.3, "segment": "a", "note": None}
+
+
+def production(toy: Toy) -> LocalTarget:
+    project = load_project(toy.root)
+    return LocalTarget(project.root / ".mlops/production", "toy", project.serving.production)
+
+
+def versions(state: EndpointState) -> dict[int, int]:
+    """Which version gets how much of the traffic."""
+    return {state.slots[slot].version: share for slot, share in state.traffic.items()}
+
+
+def score(toy: Toy) -> dict[str, Any]:
+    """Ask production as a client does."""
+    request = urllib.request.Request(
+        production(toy).address, json.dumps({"input_data": [ROW]}).encode()
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return dict(json.load(answer))
+
+
+@pytest.fixture
+def serving(toy: Toy) -> Iterator[Toy]:
+    """A project whose version 1 is in production."""
+    toy.mlops("run")
+    toy.mlops("release", "--yes")
+    yield toy
+
+
+def next_version(toy: Toy, kind: str, **params: Any) -> None:
+    toy.model(kind, **params)
+    toy.mlops("train")
+    toy.mlops("evaluate", "--replace-champion", "a test")
+    toy.mlops("register")
+
+
+def test_a_version_goes_to_staging_then_production_and_back(serving: Toy) -> None:
+    assert score(serving)["model"] == {"name": "toy", "version": "1"}
+    next_version(serving, "Columns", width=2)
+    said = serving.mlops("release", "--yes").stdout
+    assert said.index("Staging") < said.index("Production") < said.index("20 % of the traffic")
+    assert serving.stages() == {1: "retired", 2: "production"}
+    assert versions(production(serving).describe()) == {2: 100}
+    assert score(serving)["model"]["version"] == "2"
+
+    again = serving.mlops("release", "--yes").stdout
+    assert "live already" in again
+    assert serving.stages() == {1: "retired", 2: "production"}
+
+    assert "back at version 1" in serving.mlops("rollback").stdout
+    assert serving.stages() == {1: "production", 2: "withdrawn"}
+    assert score(serving)["model"]["version"] == "1"
+    assert "no earlier version" in serving.mlops("rollback", code=1).output
+    withdrawn = ["deploy", "production", "--version", "2", "--yes"]
+    assert "withdrawn" in serving.mlops(*withdrawn, code=1).output
+    assert "withdrawn" in serving.mlops("status").stdout
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("crash-at-start", "does not fit into memory"),
+        ("crash", "No answer"),
+        ("crash-later", "No answer"),
+        ("hang", "No answer within 2 s"),
+        ("wrong", "A wrong answer"),
+        ("slow", "The median answer took"),
+    ],
+)
+def test_a_faulty_version_leaves_production_as_it_was(serving: Toy, fault: str, words: str) -> None:
+    before = production(serving).describe()
+    if fault == "hang":
+        serving.set(serving=with_production(serving, timeout_s=2))
+    next_version(serving, "Faulty", fault=fault)
+    serving.mlops("deploy", "staging")
+    wrong: list[object] = []
+    done = threading.Event()
+    client = threading.Thread(target=keep_asking, args=(serving, done, wrong))
+    client.start()
+    said = serving.mlops("deploy", "production", "--yes", code=1).output
+    done.set()
+    client.join()
+    assert words in said or fault.startswith("crash")
+    assert "Version 2 was not released to production" in said
+    assert "Production serves version 1." in said
+    assert "Traceback (most recent call last)" not in said or fault == "crash-at-start"
+    if fault != "crash-later":  # that one fails only when it has a share of the traffic
+        assert wrong == []
+    assert production(serving).describe() == before
+    assert score(serving)["model"]["version"] == "1"
+    assert serving.stages() == {1: "production", 2: "staging"}
+
+    next_version(serving, "Columns", width=2)
+    serving.mlops("release", "--yes")
+    assert serving.stages() == {1: "retired", 2: "staging", 3: "production"}
+
+
+def keep_asking(toy: Toy, done: threading.Event, wrong: list[object]) -> None:
+    """A client of production during a release; collects whatever is not version 1's answer."""
+    while not done.is_set():
+        try:
+            if score(toy)["model"]["version"] != "1":
+                wrong.append("another version")
+        except OSError as error:
+            wrong.append(error)
+
+
+def with_production(toy: Toy, **changes: Any) -> dict[str, Any]:
+    settings = load_project(toy.root).serving.model_dump(mode="json")
+    settings["production"].update(changes)
+    return settings
+
+
+def test_production_asks_for_approval(serving: Toy) -> None:
+    next_version(serving, "Columns", width=2)
+    assert "Add --yes" in serving.mlops("release", code=2).output
+    assert score(serving)["model"]["version"] == "1"
+    assert serving.stages() == {1: "production", 2: "staging"}
+
+
+def test_production_takes_only_what_staging_has_proved(serving: Toy) -> None:
+    next_version(serving, "Columns", width=2)
+    said = serving.mlops("deploy", "production", "--yes", code=1).output
+    assert "has not been in staging" in said
+
+
+def test_a_version_whose_files_were_changed_is_not_served(toy: Toy) -> None:
+    toy.mlops("run")
+    (model,) = (toy.root / "mlruns").rglob("MLmodel")
+    model.write_text(model.read_text("utf-8") + "\n", "utf-8")
+    said = toy.mlops("release", "--yes", code=1).output
+    assert "were changed after registration" in said
+
+
+def test_production_comes_back_after_all_its_processes_died(serving: Toy) -> None:
+    home = serving.root / ".mlops" / "production"
+    for process in psutil.process_iter(["cwd"]):
+        if (process.info["cwd"] or "").startswith(str(home)):
+            process.kill()
+    assert "DOWN" in serving.mlops("status").stdout
+    serving.mlops("deploy", "production", "--yes")
+    assert score(serving)["model"]["version"] == "1"
+
+
+def test_nothing_registered_is_said(toy: Toy) -> None:
+    assert "mlops run" in toy.mlops("release", "--yes", code=2).output
+    assert "no version 7" in toy.mlops("deploy", "staging", "--version", "7", code=2).output

@@ -1,0 +1,10 @@
+"""Reads the rows that conftest.py makes."""
+
+from pathlib import Path
+
+import pandas as pd
+
+
+def load(source: Path) -> pd.DataFrame:
+    """Read the raw rows, target included."""
+    return pd.read_csv(source, low_memory=False)
