@@ -1,0 +1,201 @@
+"""Time scoring one row per request through the served model against `mlflow models serve` of the same model.
+
+Three addresses answer with one worker each, the same registered model behind all of them:
+
+- the endpoint: what a client of the deployed model asks, through the router that shares traffic out;
+- its slot: Azure ML's inference server (azmlinfsrv) with the project's scoring script, asked directly;
+- `mlflow models serve`, which answers labels only; the other two also answer probabilities and the model's version.
+
+Clients are processes of their own that keep one connection each and send the sample's rows, one per request, at once
+after the answer to the last. Needs the environments of `make test`; all of it stays on 127.0.0.1.
+"""
+
+import argparse
+import contextlib
+import csv
+import http.client
+import itertools
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from measure import Project, free_port, machine, rendered_project, verdict
+
+GOAL = 2.0
+BODIES = 200
+START_SECONDS = 180
+ANSWER_SECONDS = 30
+ENDPOINT, SLOT, MLFLOW = "endpoint (router)", "slot (azmlinfsrv)", "mlflow models serve"
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where one server scores, and the rows in the form that it reads."""
+
+    port: int
+    path: str
+    bodies: list[bytes]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What all clients of a server saw together."""
+
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+
+
+def sample_rows(project: Project) -> list[dict[str, Any]]:
+    """The first rows of the project's data without the target, as a client's JSON would hold them."""
+    data = project.settings["data"]
+    with (project.folder / data["path"]).open(encoding="utf-8", newline="") as stream:
+        rows = list(itertools.islice(csv.DictReader(stream), BODIES))
+    return [{name: value_of(text) for name, text in row.items() if name != data["target"]} for row in rows]
+
+
+def value_of(text: str) -> float | str | None:
+    """A CSV field as JSON holds it: a number, a text, or null."""
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
+
+
+@contextlib.contextmanager
+def endpoint(project: Project, rows: list[dict[str, Any]]) -> Iterator[dict[str, Server]]:
+    """Train, register and deploy a model of the sample to staging; give the endpoint and its slot."""
+    for verb in ("validate", "train", "evaluate", "register"):
+        project.run("-m", "mlops", verb)
+    bodies = [json.dumps({"input_data": [row]}).encode() for row in rows]
+    try:
+        project.run("-m", "mlops", "deploy", "staging")
+        state = json.loads((project.folder / ".mlops" / "staging" / "state.json").read_text(encoding="utf-8"))
+        slot = max(state["traffic"], key=state["traffic"].get)
+        yield {
+            ENDPOINT: Server(project.settings["serving"]["staging"]["port"], "/score", bodies),
+            SLOT: Server(state["slots"][slot]["port"], "/score", bodies),
+        }
+    finally:
+        project.run("-m", "mlops", "stop")
+
+
+@contextlib.contextmanager
+def mlflow_server(project: Project, rows: list[dict[str, Any]]) -> Iterator[Server]:
+    """Serve the registered model by MLflow's own server, in the same environment."""
+    port = free_port()
+    model = f"models:/{project.settings['project']}/1"
+    command = [project.python, "-m", "mlflow", "models", "serve", "--model-uri", model, "--port", str(port)]
+    environment = {**project.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{project.folder / 'mlflow.db'}"}
+    # MLflow starts its server by a shell that looks for the programs of this environment.
+    environment["PATH"] = os.pathsep.join([str(Path(project.python).parent), environment["PATH"]])
+    with (project.folder / "mlflow-serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--workers", "1", "--env-manager", "local"],
+            cwd=project.folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until_ready(process, port, project.folder / "mlflow-serve.log")
+        bodies = [json.dumps({"dataframe_records": [row]}).encode() for row in rows]
+        yield Server(port, "/invocations", bodies)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Wait for a server's health check."""
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/ping")
+            if connection.getresponse().status == 200:
+                return
+        connection.close()
+        time.sleep(0.2)
+    raise SystemExit(f"mlflow models serve did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def client(server: Server, requests: int, seconds: float) -> tuple[float, float, list[float]]:
+    """Send rows one after the other; return when it started and ended, and each answer's milliseconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
+    latencies: list[float] = []
+    start = time.time()
+    for body in itertools.islice(itertools.cycle(server.bodies), requests):
+        before = time.perf_counter()
+        connection.request("POST", server.path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        latencies.append((time.perf_counter() - before) * 1000)
+        if answer.status != 200:
+            raise SystemExit(f"{server.path} answered {answer.status}: {content[:300]!r}")
+        if time.time() - start > seconds:
+            break
+    connection.close()
+    return start, time.time(), latencies
+
+
+def load(server: Server, clients: int, requests: int, seconds: float) -> Speed:
+    """Run clients at the same time; what they share is the number of requests."""
+    with ProcessPoolExecutor(clients, mp_context=get_context("spawn")) as pool:
+        list(pool.map(time.sleep, [0.1] * clients))  # every process is there before the first request
+        runs = [pool.submit(client, server, requests // clients, seconds) for _ in range(clients)]
+        results = [run.result() for run in runs]
+    latencies = [latency for *_, part in results for latency in part]
+    duration = max(end for _, end, _ in results) - min(start for start, *_ in results)
+    quantiles = statistics.quantiles(latencies, n=20)
+    return Speed(len(latencies) / duration, statistics.median(latencies), quantiles[-1])
+
+
+def compare(servers: Mapping[str, Server], clients: int, options: argparse.Namespace) -> float:
+    """Ask all servers in turns, print their medians, and return the endpoint's ratio to MLflow's server."""
+    speeds: dict[str, list[Speed]] = {name: [] for name in servers}
+    for turn in range(options.runs + 1):
+        for name, server in servers.items():
+            speed = load(server, clients, options.requests if turn else clients * 20, options.seconds)
+            if turn:  # the first turn warms the servers
+                speeds[name].append(speed)
+    rates = {name: statistics.median(s.per_second for s in found) for name, found in speeds.items()}
+    for name, found in speeds.items():
+        p50, p95 = (statistics.median(values) for values in ([s.p50_ms for s in found], [s.p95_ms for s in found]))
+        ratio = rates[name] / rates[MLFLOW]
+        print(f"{clients:>7}  {name:22}{rates[name]:>8.1f}{ratio:>7.2f}{p50:>9.1f} ms{p95:>9.1f} ms")
+    return rates[ENDPOINT] / rates[MLFLOW]
+
+
+def main() -> None:
+    """Measure with each number of clients; say whether the goal holds."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4], help="clients at once (default: 1 and 4)")
+    parser.add_argument("--runs", type=int, default=5, help="measured runs of each server (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=400, help="requests in a run (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="the longest run (default: %(default)s)")
+    options = parser.parse_args()
+
+    print(machine())
+    with rendered_project() as project:
+        rows = sample_rows(project)
+        with endpoint(project, rows) as ours, mlflow_server(project, rows) as peer:
+            print(f"{'clients':>7}  {'':22}{'req/s':>8}{'ratio':>7}{'p50':>12}{'p95':>12}")
+            ratios = {n: compare({**ours, MLFLOW: peer}, n, options) for n in options.clients}
+    print(f"\ngoal: the endpoint answers at least {GOAL:g} times the requests per second of mlflow models serve")
+    for clients, ratio in ratios.items():
+        print(f"  {clients} clients, {options.runs} runs each: {ratio:.2f}, {verdict(ratio >= GOAL)}")
+
+
+if __name__ == "__main__":
+    main()
