@@ -178,7 +178,8 @@ def ranking_chart(
     figure, axes = _square(ranking.across, ranking.up)
     challenger = models["challenger"]
     several = challenger.positive is None
-    if several and len(classes) <= len(CLASSES):
+    named = several and len(classes) <= len(CLASSES)
+    if named:
         for label, name in enumerate(classes):
             x, y = thin(
                 *ranking.curve(challenger.truth == label, challenger.probabilities[:, label])
@@ -198,7 +199,11 @@ def ranking_chart(
         style: dict[str, Any] = _style(name)
         axes.plot(*_mean_curve(ranking, predictions), label=f"{name} {score}", **style)
         parts.append(f"{name} {score}")
-    axes.legend(loc=ranking.corner)
+    if several:
+        figure.set_figheight(3.6 + 0.2 * (len(models) + named * len(classes)))
+        figure.legend(loc="outside lower left")
+    else:
+        axes.legend(loc=ranking.corner)
     what = "Area under the curve" if ranking is ROC else "Average precision"
     over = f", mean over {len(classes)} classes" if several else ""
     text = f"{what}{over}: {', '.join(reversed(parts))}. The dotted line is chance."
@@ -245,7 +250,7 @@ def confusion_chart(challenger: Predictions, classes: Sequence[Any]) -> Chart:
         axes.text(
             column,
             row,
-            f"{counts[row, column]:,}\n{share:.0%}",
+            f"{counts[row, column]:,}\n{share:.0%}" if share else "0",
             ha="center",
             va="center",
             color=PAPER if share > 0.5 else INK,
