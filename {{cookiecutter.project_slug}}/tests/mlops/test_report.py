@@ -133,7 +133,7 @@ def made_case(root: Path, classes: list[str], second: dict[str, Any]) -> Case:
     """Train and register a first model, then train ``second`` and let the gate compare."""
     project = Project(
         project="made",
-        name=f"Made {SCRIPT}",
+        name=f"Made {SCRIPT} for @someone",
         description="Tells made rows apart.",
         repository="org/made",
         package="made",
