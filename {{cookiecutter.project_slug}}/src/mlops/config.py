@@ -107,7 +107,8 @@ class Endpoint(Section):
     )
     checks: int = Field(10, ge=1, description="requests to check at each step, 1 or more")
     max_latency_ms: float = Field(1000, gt=0, description="milliseconds, more than 0")
-    timeout_s: float = Field(30, gt=0, description="seconds to wait for a start or an answer")
+    timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer")
+    start_timeout_s: float = Field(60, gt=0, description="seconds to wait for a server's start")
 
     @field_validator("steps")
     @classmethod

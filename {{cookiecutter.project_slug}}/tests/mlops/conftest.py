@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,15 +97,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(autouse=True, scope="session")
+def toy_for_servers() -> Iterator[None]:
+    """Let the processes that tests start import toy, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE))
+        yield
+
+
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def toy(tmp_path: Path) -> Iterator[Toy]:
     """A fresh project; its servers are stopped when the test ends."""
-    monkeypatch.setenv("PYTHONPATH", str(HERE))  # for the servers, which load toy's estimators
-    (tmp_path / "src").mkdir()
+    made = make_toy(tmp_path)
+    yield made
+    made.mlops("stop")
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A project whose version 1 is in production; the tests of a module share it."""
+    made = make_toy(tmp_path_factory.mktemp("serving"))
+    made.mlops("run")
+    made.mlops("release", "--yes")
+    yield made
+    made.mlops("stop")
+
+
+def make_toy(root: Path) -> Toy:
+    """Write the project's files into the folder ``root``."""
+    (root / "src").mkdir()
     ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(HERE / "toy", tmp_path / "src" / "toy", ignore=ignore)
-    shutil.copytree(HERE / "suites", tmp_path / "expectations")
-    make_rows().to_csv(tmp_path / "rows.csv", index=False)
+    shutil.copytree(HERE / "toy", root / "src" / "toy", ignore=ignore)
+    shutil.copytree(HERE / "suites", root / "expectations")
+    make_rows().to_csv(root / "rows.csv", index=False)
     types = ["Columns", "Shuffled", "Unfair", "Faulty"]
     content = {
         "project": "toy",
@@ -135,12 +160,10 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 "steps": [20, 100],
                 "checks": 5,
                 "max_latency_ms": 300,
-                "timeout_s": 20,
+                "timeout_s": 2,
             },
         },
         "azure": {"region": "westeurope", "prefix": "toy"},
     }
-    (tmp_path / "project.yml").write_text(yaml.safe_dump(content), "utf-8")
-    made = Toy(tmp_path)
-    yield made
-    made.mlops("stop")
+    (root / "project.yml").write_text(yaml.safe_dump(content), "utf-8")
+    return Toy(root)

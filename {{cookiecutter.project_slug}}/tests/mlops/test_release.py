@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import urllib.request
-from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import psutil
@@ -38,14 +38,6 @@ def score(toy: Toy) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-@pytest.fixture
-def serving(toy: Toy) -> Iterator[Toy]:
-    """A project whose version 1 is in production."""
-    toy.mlops("run")
-    toy.mlops("release", "--yes")
-    yield toy
-
-
 def next_version(toy: Toy, kind: str, **params: Any) -> None:
     toy.model(kind, **params)
     toy.mlops("train")
@@ -53,32 +45,10 @@ def next_version(toy: Toy, kind: str, **params: Any) -> None:
     toy.mlops("register")
 
 
-def test_a_version_goes_to_staging_then_production_and_back(serving: Toy) -> None:
-    assert score(serving)["model"] == {"name": "toy", "version": "1"}
-    next_version(serving, "Columns", width=2)
-    said = serving.mlops("release", "--yes").stdout
-    assert said.index("Staging") < said.index("Production") < said.index("20 % of the traffic")
-    assert serving.stages() == {1: "retired", 2: "production"}
-    assert versions(production(serving).describe()) == {2: 100}
-    assert score(serving)["model"]["version"] == "2"
-
-    again = serving.mlops("release", "--yes").stdout
-    assert "live already" in again
-    assert serving.stages() == {1: "retired", 2: "production"}
-
-    assert "back at version 1" in serving.mlops("rollback").stdout
-    assert serving.stages() == {1: "production", 2: "withdrawn"}
-    assert score(serving)["model"]["version"] == "1"
-    assert "no earlier version" in serving.mlops("rollback", code=1).output
-    withdrawn = ["deploy", "production", "--version", "2", "--yes"]
-    assert "withdrawn" in serving.mlops(*withdrawn, code=1).output
-    assert "withdrawn" in serving.mlops("status").stdout
-
-
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("crash-at-start", "does not fit into memory"),
+        ("crash-at-start", "the model does not fit into memory"),
         ("crash", "No answer"),
         ("crash-later", "No answer"),
         ("hang", "No answer within 2 s"),
@@ -88,8 +58,6 @@ def test_a_version_goes_to_staging_then_production_and_back(serving: Toy) -> Non
 )
 def test_a_faulty_version_leaves_production_as_it_was(serving: Toy, fault: str, words: str) -> None:
     before = production(serving).describe()
-    if fault == "hang":
-        serving.set(serving=with_production(serving, timeout_s=2))
     next_version(serving, "Faulty", fault=fault)
     serving.mlops("deploy", "staging")
     wrong: list[object] = []
@@ -99,19 +67,19 @@ def test_a_faulty_version_leaves_production_as_it_was(serving: Toy, fault: str, 
     said = serving.mlops("deploy", "production", "--yes", code=1).output
     done.set()
     client.join()
-    assert words in said or fault.startswith("crash")
-    assert "Version 2 was not released to production" in said
+    newest = max(serving.stages())
+    assert f"Version {newest} was not released to production" in said
     assert "Production serves version 1." in said
-    assert "Traceback (most recent call last)" not in said or fault == "crash-at-start"
-    if fault != "crash-later":  # that one fails only when it has a share of the traffic
+    assert "Traceback" not in said
+    if fault == "crash-later":  # it fails only once it has a share of the traffic
+        assert "20 % of the traffic" in said or words in said or "Status 502" in said
+    else:
+        assert words in said
         assert wrong == []
     assert production(serving).describe() == before
     assert score(serving)["model"]["version"] == "1"
-    assert serving.stages() == {1: "production", 2: "staging"}
-
-    next_version(serving, "Columns", width=2)
-    serving.mlops("release", "--yes")
-    assert serving.stages() == {1: "retired", 2: "staging", 3: "production"}
+    assert serving.stages()[1] == "production"
+    assert serving.stages()[newest] == "staging"
 
 
 def keep_asking(toy: Toy, done: threading.Event, wrong: list[object]) -> None:
@@ -124,21 +92,15 @@ def keep_asking(toy: Toy, done: threading.Event, wrong: list[object]) -> None:
             wrong.append(error)
 
 
-def with_production(toy: Toy, **changes: Any) -> dict[str, Any]:
-    settings = load_project(toy.root).serving.model_dump(mode="json")
-    settings["production"].update(changes)
-    return settings
-
-
 def test_production_asks_for_approval(serving: Toy) -> None:
     next_version(serving, "Columns", width=2)
     assert "Add --yes" in serving.mlops("release", code=2).output
     assert score(serving)["model"]["version"] == "1"
-    assert serving.stages() == {1: "production", 2: "staging"}
+    assert serving.stages()[1] == "production"
 
 
 def test_production_takes_only_what_staging_has_proved(serving: Toy) -> None:
-    next_version(serving, "Columns", width=2)
+    next_version(serving, "Columns", width=3)
     said = serving.mlops("deploy", "production", "--yes", code=1).output
     assert "has not been in staging" in said
 
@@ -157,8 +119,54 @@ def test_production_comes_back_after_all_its_processes_died(serving: Toy) -> Non
         if (process.info["cwd"] or "").startswith(str(home)):
             process.kill()
     assert "DOWN" in serving.mlops("status").stdout
-    serving.mlops("deploy", "production", "--yes")
+    serving.mlops("deploy", "production", "--version", "1", "--yes")
     assert score(serving)["model"]["version"] == "1"
+
+
+def test_a_version_goes_to_staging_then_production_and_back(serving: Toy) -> None:
+    next_version(serving, "Columns", width=2)
+    newest = max(serving.stages())
+    said = serving.mlops("release", "--yes").stdout
+    assert said.index("Staging") < said.index("Production") < said.index("20 % of the traffic")
+    assert serving.stages()[1] == "retired"
+    assert serving.stages()[newest] == "production"
+    assert versions(production(serving).describe()) == {newest: 100}
+    assert score(serving)["model"] == {"name": "toy", "version": str(newest)}
+
+    again = serving.mlops("release", "--yes").stdout
+    assert "live already" in again
+    assert serving.stages()[newest] == "production"
+
+    assert "back at version 1" in serving.mlops("rollback").stdout
+    assert serving.stages()[1] == "production"
+    assert serving.stages()[newest] == "withdrawn"
+    assert score(serving)["model"]["version"] == "1"
+    assert "no earlier version" in serving.mlops("rollback", code=1).output
+    withdrawn = ["deploy", "production", "--version", str(newest), "--yes"]
+    assert "withdrawn" in serving.mlops(*withdrawn, code=1).output
+    assert "withdrawn" in serving.mlops("status").stdout
+
+
+def test_a_port_held_by_another_program_is_named(toy: Toy) -> None:
+    port = load_project(toy.root).serving.staging.port
+    toy.mlops("run")
+    server = HTTPServer(("127.0.0.1", port), Anything)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    said = toy.mlops("deploy", "staging", code=1).output
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert f"Port {port} is taken by another program" in said
+    toy.mlops("deploy", "staging")
+
+
+class Anything(BaseHTTPRequestHandler):
+    """Some other program's server."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
 
 
 def test_nothing_registered_is_said(toy: Toy) -> None:

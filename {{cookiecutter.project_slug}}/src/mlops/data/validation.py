@@ -109,8 +109,9 @@ def read_suite(file: Path) -> ExpectationSuite:
     known = {expectation.expectation_type for expectation in suite.expectations}
     unknown = sorted({item["type"] for item in content["expectations"]} - known)
     if unknown or len(suite.expectations) != len(content["expectations"]):
+        names = ", ".join(unknown) or "some kwargs"
         raise ConfigError(
-            f"{file} holds what Great Expectations cannot use: {', '.join(unknown) or 'some kwargs'}.",
+            f"{file} holds what Great Expectations cannot use: {names}.",
             "Check each expectation's type and kwargs.",
         )
     return suite

@@ -162,7 +162,7 @@ class LocalTarget:
     def _wait_until_ready(
         self, process: subprocess.Popen[bytes], port: int, home: Path, what: str
     ) -> None:
-        until = time.monotonic() + self._endpoint.timeout_s
+        until = time.monotonic() + self._endpoint.start_timeout_s
         while time.monotonic() < until:
             if process.poll() is not None:
                 raise ReleaseError(f"{what} ended at its start: {_reason(home)}")
@@ -171,8 +171,8 @@ class LocalTarget:
             time.sleep(0.1)
         _stop(home)
         raise ReleaseError(
-            f"{what} was not ready within {self._endpoint.timeout_s:g} s: {_reason(home)}",
-            "Raise serving.*.timeout_s in project.yml if it only needs longer.",
+            f"{what} was not ready within {self._endpoint.start_timeout_s:g} s: {_reason(home)}",
+            "Raise serving.*.start_timeout_s in project.yml if it only needs longer.",
         )
 
 

@@ -13,7 +13,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-# MLflow sets this variable itself once it is told of a store, so look before.
 _GIVEN_STORE = os.environ.get("MLFLOW_TRACKING_URI")
 
 
@@ -23,6 +22,8 @@ def connect(project: Project) -> None:
 
     if _GIVEN_STORE is None:
         mlflow.set_tracking_uri(_local_store(project.root))
+        # MLflow also puts it into the environment, and so into every process started from here.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     if "MLFLOW_RUN_ID" in os.environ or "MLFLOW_EXPERIMENT_NAME" in os.environ:
         return  # an Azure ML job: the platform has made the run
     if mlflow.get_experiment_by_name(project.project) is None:
