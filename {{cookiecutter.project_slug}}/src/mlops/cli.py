@@ -327,6 +327,8 @@ def _report(project: Project, raw: RawData) -> None:
 
     decision = _output(project, "evaluation", "decision.json", "evaluate")
     training = _output(project, "training", "training.json", "train")
+    if decision["data_digest"] != raw.digest:
+        raise ConfigError("The model was evaluated on other data.", "Run `mlops evaluate`.")
     page = write_report(decision, training, split_rows(raw, project), project)
     click.echo(f"Report: {page}")
 

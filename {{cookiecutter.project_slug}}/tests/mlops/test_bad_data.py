@@ -31,12 +31,18 @@ def with_column(column: str, value: object) -> Break:
 BROKEN: dict[str, tuple[Break, list[str]]] = {
     "a missing column": (lambda f: f.drop(columns="far"), ["(table)", "missing: far"]),
     "a column too many": (with_column("extra", 1), ["(table)", "unexpected: extra"]),
-    "a wrong type": (with_cell(17, "near", "abc"), ["near", "1 rows", "17", "abc"]),
-    "an unseen category": (with_cell(5, "segment", "d"), ["segment", "1 rows", "5", "d"]),
-    "a value out of range": (with_cell(9, "near", 99.5), ["near", "1 rows", "9", "99.5"]),
-    "a missing value": (with_cell(3, "segment", None), ["segment", "null", "1 rows", "3"]),
-    "an all-null number": (with_column("near", np.nan), ["near", "null", "1,600 rows", "1, 2"]),
-    "an all-null text": (with_column("note", np.nan), ["note", "null", "1,600 rows", "1, 2"]),
+    "a wrong type": (with_cell(17, "near", "abc"), ["near", "1 of 1,600 rows", "17", "abc"]),
+    "an unseen category": (with_cell(5, "segment", "d"), ["segment", "1 of 1,600 rows", "5", "d"]),
+    "a value out of range": (with_cell(9, "near", 99.5), ["near", "1 of 1,600 rows", "9", "99.5"]),
+    "a missing value": (with_cell(3, "segment", None), ["segment", "null", "1 of 1,600 rows", "3"]),
+    "an all-null number": (
+        with_column("near", np.nan),
+        ["near", "null", "1,600 of 1,600 rows", "1, 2"],
+    ),
+    "an all-null text": (
+        with_column("note", np.nan),
+        ["note", "null", "1,600 of 1,600 rows", "1, 2"],
+    ),
     "one class only": (with_column("outcome", "yes"), ["outcome", "missing: no"]),
     "classes out of balance": (
         lambda f: pd.concat([f[f.outcome == "no"].head(100), f[f.outcome == "yes"]]),
@@ -44,12 +50,12 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     ),
     "duplicated rows": (
         lambda f: pd.concat([f, f.head(40)], ignore_index=True),
-        ["(table)", "near far told", "80 rows", "1, 2, 3"],
+        ["(table)", "near far told", "80 of 1,640 rows", "1, 2, 3"],
     ),
     "too few rows": (lambda f: f.head(300), ["(table)", "300"]),
     "a huge cell": (
         with_cell(8, "segment", "z" * 3_000_000),
-        ["segment", "1 rows", "8", "zzz", "(3,000,000 characters)"],
+        ["segment", "1 of 1,600 rows", "8", "zzz", "(3,000,000 characters)"],
     ),
 }
 

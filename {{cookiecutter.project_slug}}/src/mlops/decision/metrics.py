@@ -55,7 +55,7 @@ def measure(p: Predictions) -> dict[str, float]:
     """All metrics; NaN where one is undefined, as a ranking is without both classes.
 
     With more than two classes the ranking metrics, F1, precision and recall are the plain mean
-    over the classes, each against the rest.
+    over the classes, each against the rest; classes for which one is undefined are left out.
     """
     single = dict(zip(("precision", "recall", "f1"), _precision_recall_f1(p), strict=True))
     return {
@@ -160,10 +160,9 @@ def _mean_over_classes(p: Predictions, score: Callable[..., float]) -> float:
     parts = []
     for label in p.judged:
         truth = p.truth == label
-        if truth.all() or not truth.any():
-            return float("nan")
-        parts.append(float(score(truth, p.probabilities[:, label])))
-    return float(np.mean(parts))
+        if truth.any() and not truth.all():
+            parts.append(float(score(truth, p.probabilities[:, label])))
+    return float(np.mean(parts)) if parts else float("nan")
 
 
 def _precision_recall_f1(p: Predictions) -> tuple[float, float, float]:
