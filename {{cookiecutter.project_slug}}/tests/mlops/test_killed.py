@@ -81,7 +81,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 MOMENTS: dict[str, Callable[[Path], bool]] = {
-    "while the store is made": lambda root: any(root.glob("mlflow.*.part")),
+    "while the store is made": lambda root: (root / "mlflow.db.part").exists(),
     "while it validates": lambda root: (root / "outputs/validation").exists(),
     "when a run has begun": lambda root: (root / "mlruns").exists(),
     "while it trains": lambda root: (root / "outputs/training/started.json").exists(),

@@ -195,7 +195,7 @@ def _explain(result: ExpectationValidationResult, suite: str, frame: pd.DataFram
         rows = _positions(frame, found.get("partial_unexpected_index_list", []))
         values = found.get("partial_unexpected_list", []) if column else []
         share = count / max(len(frame), 1)
-        text = f"{count:,} of {len(frame):,} rows ({share:.1%})"
+        text = f"{count:,} of {len(frame):,} rows ({share:.2%})"
         return Breach(suite, column, rule, text, count, share, rows, _values(values))
     return Breach(suite, column, rule, _observed(found))
 
@@ -229,7 +229,7 @@ def _wrong_type(suite: str, column: str, rule: str, values: pd.Series) -> Breach
         return Breach(suite, column, rule, found)
     rows = tuple(int(p) + 1 for p in values.index.get_indexer(wrong.index[:EXAMPLES]))
     share = len(wrong) / len(values)
-    text = f"{len(wrong):,} of {len(values):,} rows ({share:.1%}) are no numbers"
+    text = f"{len(wrong):,} of {len(values):,} rows ({share:.2%}) are no numbers"
     return Breach(suite, column, rule, text, len(wrong), share, rows, _values(wrong[:EXAMPLES]))
 
 

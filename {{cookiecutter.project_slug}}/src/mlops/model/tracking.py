@@ -54,7 +54,9 @@ def _local_store(root: Path) -> str:
     if not store.exists():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-        part = root / f"mlflow.{os.getpid()}.part"
+        part = root / "mlflow.db.part"
+        for left in root.glob("mlflow.db.part*"):
+            left.unlink()
         artifacts = (root / "mlruns").as_uri()
         made = SqlAlchemyStore(f"sqlite:///{part.as_posix()}", artifacts)  # type: ignore[no-untyped-call]
         made.engine.dispose()
