@@ -239,5 +239,6 @@ def _log(home: Path) -> Path:
 
 def _reason(home: Path) -> str:
     """Why a server ended: the last error in its log, and where to read on."""
-    errors = ERROR.findall(_log(home).read_text("utf-8", errors="replace"))
-    return f"{errors[-1] if errors else 'no error in its log'} (see {_log(home)})"
+    log = _log(home).read_text("utf-8", errors="replace").strip()
+    lines = ERROR.findall(log) or log.splitlines() or ["it said nothing"]
+    return f"{lines[-1]} (see {_log(home)})"

@@ -7,25 +7,46 @@ import subprocess
 from pathlib import Path
 
 from mlops.config import Project
+from mlops.errors import ConfigError
 
 # Read when mlflow is imported: it reports to its makers otherwise, and draws a bar per download.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-_GIVEN_STORE = os.environ.get("MLFLOW_TRACKING_URI")
+_GIVEN_STORE = os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
 def connect(project: Project) -> None:
-    """Point MLflow at the project's store and experiment, creating both at first use."""
+    """Point MLflow at the project's store and experiment, creating both at first use.
+
+    Raises
+    ------
+    ConfigError
+        The store cannot be used: not reachable, or no MLflow database.
+    """
     import mlflow
 
-    if _GIVEN_STORE is None:
-        mlflow.set_tracking_uri(_local_store(project.root))
-        # MLflow also puts it into the environment, and so into every process started from here.
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-    if "MLFLOW_RUN_ID" in os.environ or "MLFLOW_EXPERIMENT_NAME" in os.environ:
-        return  # an Azure ML job: the platform has made the run
+    try:
+        if _GIVEN_STORE is None:
+            mlflow.set_tracking_uri(_local_store(project.root))
+            # MLflow also puts it into the environment, and so into every process started here.
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+        if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
+            _use_experiment(project)  # in an Azure ML job the platform has done so
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:300]
+        # The address is not shown: it may hold a password.
+        store = "mlflow.db" if _GIVEN_STORE is None else "The store in MLFLOW_TRACKING_URI"
+        raise ConfigError(
+            f"{store} cannot be used: {reason}",
+            "Restore it, or remove it to begin anew: registered models are known there alone.",
+        ) from error
+
+
+def _use_experiment(project: Project) -> None:
+    import mlflow
+
     if mlflow.get_experiment_by_name(project.project) is None:
         folder = (project.root / "mlruns").as_uri() if _GIVEN_STORE is None else None
         mlflow.create_experiment(project.project, artifact_location=folder)
