@@ -1,14 +1,16 @@
 """Validate, train and evaluate in one process that reads the data once, as `mlops run` does."""
 
-from pathlib import Path
+from typing import Any
 
+import click
 from mlops import cli
-from mlops.config import load_project
 
 
-def main() -> None:
-    """Call what the three verbs call, in the project of the current folder."""
-    project = load_project(Path())
+@cli.main.command()
+@click.pass_obj
+def validate_train_evaluate(obj: dict[str, Any]) -> None:
+    """The first three steps of `mlops run`."""
+    project = cli._project(obj)
     raw = cli._read(project, None)
     cli._validate(project, raw, scoring=False)
     cli._train(project, raw)
@@ -16,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    cli.main(["validate-train-evaluate"])
