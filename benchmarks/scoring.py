@@ -150,9 +150,10 @@ def client(server: Server, requests: int, seconds: float) -> tuple[float, float,
 
 
 def load(server: Server, clients: int, requests: int, seconds: float) -> Speed:
-    """Run clients at the same time; what they share is the number of requests."""
-    with ProcessPoolExecutor(clients, mp_context=get_context("spawn")) as pool:
-        list(pool.map(time.sleep, [0.1] * clients))  # every process is there before the first request
+    """Run clients that begin together; what they share is the number of requests."""
+    context = get_context("spawn")
+    together = context.Barrier(clients, timeout=ANSWER_SECONDS)
+    with ProcessPoolExecutor(clients, mp_context=context, initializer=together.wait) as pool:
         runs = [pool.submit(client, server, requests // clients, seconds) for _ in range(clients)]
         results = [run.result() for run in runs]
     latencies = [latency for *_, part in results for latency in part]
