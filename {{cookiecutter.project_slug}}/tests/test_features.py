@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.api.types import is_numeric_dtype
 
 import mlops.config
 from {{ cookiecutter.package_name }}.data import load
@@ -30,7 +31,7 @@ def test_features_are_finite_numbers_one_line_per_row(rows: pd.DataFrame) -> Non
 def test_a_missing_value_in_any_column_still_gives_numbers(rows: pd.DataFrame) -> None:
     fitted = features(rows).fit(rows)
     for column, kind in rows.dtypes.items():
-        missing = pd.Series(np.nan, rows.index, object if kind == object else float)
+        missing = pd.Series(np.nan, rows.index, float if is_numeric_dtype(kind) else object)
         holes = rows.assign(**{str(column): missing}).head(3)
         assert np.isfinite(fitted.transform(holes).astype(float)).all(), column
 
