@@ -170,6 +170,13 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.xfail(strict=True, reason="edges are taken as they come")
+@pytest.mark.parametrize("edges", [[50, 30], [30, 30]])
+def test_edges_of_a_slice_have_to_rise(tmp_path: Path, edges: list[int]) -> None:
+    write(tmp_path, changed(("gate.slices", [{"age": edges}])))
+    assert str(edges).replace("]", "") in refused(tmp_path).replace(".0", "")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -188,6 +195,22 @@ def test_a_file_that_is_no_mapping_is_explained(tmp_path: Path, content: bytes, 
     assert words in said
     assert str(tmp_path / "project.yml") in said
     assert "Fix: " in said
+
+
+@pytest.mark.xfail(strict=True, reason="a key that is no text cannot be an argument's name")
+@pytest.mark.parametrize("key", ["on", "1", "null"])
+def test_a_key_that_yaml_reads_as_a_value_is_explained(tmp_path: Path, key: str) -> None:
+    write(tmp_path, GOOD)
+    with (tmp_path / "project.yml").open("a") as file:
+        file.write(f"{key}: 1\n")
+    assert "is not a field" in refused(tmp_path)
+
+
+@pytest.mark.xfail(strict=True, reason="infinite numbers pass")
+@pytest.mark.parametrize("path", ["gate.margin", "serving.staging.timeout_s"])
+def test_infinity_is_out_of_range(tmp_path: Path, path: str) -> None:
+    write(tmp_path, changed((path, float("inf"))))
+    assert f"{path} = inf: " in refused(tmp_path)
 
 
 def test_no_file_is_explained(tmp_path: Path) -> None:
