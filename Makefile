@@ -51,9 +51,10 @@ golden: $(VENV)/.installed ## Rewrite the lists of rendered files after adding o
 	$(TOOLS)/pytest --quiet tests/test_variants.py -k exactly_its_files --update-golden
 
 .PHONY: benchmarks
-benchmarks: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Measure help, render and lifecycle against the least there is
+benchmarks: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Measure help, render, scoring and lifecycle against their peers
 	$(TOOLS)/python benchmarks/cli.py
 	$(TOOLS)/python benchmarks/render.py
+	$(TOOLS)/python benchmarks/scoring.py
 	$(TOOLS)/python benchmarks/lifecycle.py
 
 .PHONY: requirements

@@ -114,7 +114,7 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
     target = raw.frame[data.target].to_numpy()
     features = raw.frame.drop(columns=data.target)
     groups = raw.frame[split.group].to_numpy() if split.group else None
-    classes = np.unique(target)
+    classes = np.sort(pd.unique(target))
     if split.time:
         holdout = _newest(raw.frame[split.time], split.holdout)
     else:

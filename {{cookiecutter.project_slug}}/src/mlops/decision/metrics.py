@@ -121,22 +121,20 @@ def measure_slices(
     from fairlearn.metrics import MetricFrame
 
     found: list[dict[str, object]] = []
-    rows = np.arange(len(p.truth))
     for item in slices:
         column, values = slice_values(features, item)
-        # MetricFrame hands each metric a slice of y_true: here the row numbers, from which the
-        # metrics take classes and probabilities alike. Measured once, read by name.
+        codes, names = pd.factorize(values)
+        members = np.split(np.argsort(codes, kind="stable"), np.bincount(codes).cumsum()[:-1])
+        # MetricFrame copies what it groups value by value: it gets one line per slice, its number.
+        numbers = np.arange(len(names))
         frame = MetricFrame(
-            metrics={"rows": _count, "all": _measure_rows(p)},
-            y_true=rows,
-            y_pred=rows,
-            sensitive_features=values,
+            metrics=_measure_slice(p, members),
+            y_true=numbers,
+            y_pred=numbers,
+            sensitive_features=pd.Series(names, name=column),
         )
-        for value, line in frame.by_group.iterrows():
-            size = int(line["rows"])
-            found.append(
-                {"column": column, "value": str(value), "rows": size, "metrics": line["all"]}
-            )
+        for value, line in frame.by_group.items():
+            found.append({"column": column, "value": str(value), **line})
     return found
 
 
@@ -172,12 +170,13 @@ def _precision_recall_f1(p: Predictions) -> tuple[float, float, float]:
     return float(precision), float(recall), float(f1)
 
 
-def _count(rows: NDArray[np.int64], _: object) -> int:
-    return len(rows)
-
-
-def _measure_rows(p: Predictions) -> Callable[[NDArray[np.int64], object], dict[str, float]]:
-    def measured(rows: NDArray[np.int64], _: object) -> dict[str, float]:
-        return measure(p[np.asarray(rows)])
+def _measure_slice(
+    p: Predictions, members: list[NDArray[np.int64]]
+) -> Callable[[NDArray[np.int64], object], dict[str, object]]:
+    def measured(numbers: NDArray[np.int64], _: object) -> dict[str, object]:
+        if len(numbers) > 1:
+            return {}  # MetricFrame also asks for all slices together, which is measured already
+        rows = members[numbers[0]]
+        return {"rows": len(rows), "metrics": measure(p[rows])}
 
     return measured

@@ -54,6 +54,9 @@ class Handler(BaseHTTPRequestHandler):
     """Forwards a request to a slot, and its answer to the client."""
 
     protocol_version = "HTTP/1.1"
+    # Head and body in one packet at once: apart, the second waits 40 ms for the first's receipt.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     weights: Weights
 
     def do_GET(self) -> None:
