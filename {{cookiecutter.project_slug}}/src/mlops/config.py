@@ -32,7 +32,9 @@ Floors = dict[Metric, float]
 class Section(BaseModel):
     """A part of project.yml: immutable, and a misspelt field is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
+    )
 
 
 class Data(Section):
@@ -96,6 +98,9 @@ class Gate(Section):
         for item in slices:
             if isinstance(item, dict) and (len(item) != 1 or not all(item.values())):
                 raise ValueError(f"{item} should hold one column and at least one edge")
+            for edges in item.values() if isinstance(item, dict) else ():
+                if edges != sorted(set(edges)):
+                    raise ValueError(f"the edges {edges} do not rise")
         return slices
 
 
@@ -179,7 +184,8 @@ def load_project(start: Path) -> Project:
     if not isinstance(content, dict):
         raise ConfigError(f"{file} holds no fields.", "Restore it from git.")
     try:
-        return Project(**{**content, "root": file.parent})
+        fields = {str(name): value for name, value in content.items()}
+        return Project(**{**fields, "root": file.parent})
     except ValidationError as error:
         lines = [_explain(dict(item)) for item in error.errors()]
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"

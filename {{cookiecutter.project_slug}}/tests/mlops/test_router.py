@@ -136,7 +136,6 @@ def test_a_changed_file_counts_from_the_next_request(router: Router) -> None:
         )
 
 
-@pytest.mark.xfail(strict=True, reason="only the time of the change is compared")
 def test_a_change_within_one_tick_of_the_files_clock_is_seen(router: Router) -> None:
     router.set({"blue": 100})
     assert router.slots(1) == ["blue"]

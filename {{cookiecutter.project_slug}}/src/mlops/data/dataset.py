@@ -156,10 +156,11 @@ def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
 def _chosen(rows: pd.DataFrame, share: float, seed: int) -> NDArray[np.bool_]:
     """Each row's own content decides, so its side stays the same as the data grows.
 
-    Numbers are hashed as float64, since one missing value turns a whole integer column to float.
+    One missing value turns a whole column of integers to float64, and one of flags to objects:
+    so they are hashed as such from the start.
     """
-    numbers = rows.select_dtypes(["number", "bool"]).columns
-    stable = rows.astype(dict.fromkeys(numbers, "float64"))
+    kinds = {"float64": rows.select_dtypes("number"), "object": rows.select_dtypes("bool")}
+    stable = rows.astype({name: kind for kind, part in kinds.items() for name in part})
     hashes = pd.util.hash_pandas_object(stable, index=False, hash_key=f"{seed:016x}")
     return np.asarray(hashes.to_numpy() < np.uint64(share * 2**64))
 

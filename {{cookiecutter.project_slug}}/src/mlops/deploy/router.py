@@ -22,7 +22,7 @@ class Weights:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._read_at = -1
+        self._seen: tuple[int, ...] = ()
         self._ports: dict[str, int] = {}
         self._traffic: dict[str, int] = {}
         self._credit: dict[str, float] = {}
@@ -40,14 +40,15 @@ class Weights:
             return chosen, self._ports[chosen]
 
     def _refresh(self) -> None:
-        changed = self._file.stat().st_mtime_ns
-        if changed == self._read_at:
+        file = self._file.stat()
+        seen = (file.st_mtime_ns, file.st_ino, file.st_size)
+        if seen == self._seen:
             return
         state = json.loads(self._file.read_text("utf-8"))
         self._ports = {slot: kept["port"] for slot, kept in state["slots"].items()}
         self._traffic = {s: w for s, w in state["traffic"].items() if s in self._ports}
         self._credit = {}
-        self._read_at = changed
+        self._seen = seen
 
 
 class Handler(BaseHTTPRequestHandler):
