@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 import mlops.config
 from {{ cookiecutter.package_name }}.data import load
@@ -28,7 +29,8 @@ def fit_and_predict(seed: int) -> Found:
     target = PROJECT.data.target
     train, test = train_test_split(rows, stratify=rows[target], random_state=0)
     X, y = train.drop(columns=target), train[target]
-    fitted = make_pipeline(features(X), model(PROJECT.model, seed)).fit(X, y)
+    with threadpool_limits(1):  # with few rows, threads mostly wait for one another
+        fitted = make_pipeline(features(X), model(PROJECT.model, seed)).fit(X, y)
     positive = fitted.classes_.tolist().index(PROJECT.data.positive)
     shares = fitted.predict_proba(test.drop(columns=target))[:, positive]
     return (test[target] == PROJECT.data.positive).to_numpy(), shares
