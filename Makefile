@@ -44,7 +44,8 @@ test: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Lint, check types and run
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
-	$(TOOLS)/pytest -n 2 --dist loadgroup
+	@# One thread a worker: two workers whose threads wait for each other are many times slower.
+	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadgroup
 
 .PHONY: golden
 golden: $(VENV)/.installed ## Rewrite the lists of rendered files after adding or removing some

@@ -13,8 +13,9 @@ def validate_train_evaluate(obj: dict[str, Any]) -> None:
     project = cli._project(obj)
     raw = cli._read(project, None)
     cli._validate(project, raw, scoring=False)
-    cli._train(project, raw)
-    cli._evaluate(project, raw, replace="")
+    dataset = cli._split(project, raw)
+    cli._train(project, raw, dataset)
+    cli._evaluate(project, raw, dataset, replace="")
 
 
 if __name__ == "__main__":

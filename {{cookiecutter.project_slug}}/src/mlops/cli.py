@@ -16,7 +16,7 @@ from mlops.errors import ConfigError, MlopsError
 
 if TYPE_CHECKING:
     from mlops.config import Project
-    from mlops.data.dataset import RawData
+    from mlops.data.dataset import Dataset, RawData
     from mlops.deploy.release import Release
     from mlops.model.registry import Version
 
@@ -106,7 +106,9 @@ def train(obj: dict[str, Any], data: Path | None) -> None:
     If data, settings, code and libraries are those of the last training, its model is kept.
     """
     project = _project(obj)
-    _train(project, _read(project, data))
+    raw = _read(project, data)
+    _require_validated(project, raw)
+    _train(project, raw, _split(project, raw))
 
 
 @main.command()
@@ -119,7 +121,8 @@ def evaluate(obj: dict[str, Any], data: Path | None, replace: str) -> None:
     Exits with 3 if the gate refuses the model.
     """
     project = _project(obj)
-    accepted = _evaluate(project, _read(project, data), replace)
+    raw = _read(project, data)
+    accepted = _evaluate(project, raw, _split(project, raw), replace)
     sys.exit(0 if accepted else 3)
 
 
@@ -139,7 +142,8 @@ def register(obj: dict[str, Any]) -> None:
 def report(obj: dict[str, Any], data: Path | None) -> None:
     """Write the report of the last evaluation: HTML, Markdown, and a model card."""
     project = _project(obj)
-    _report(project, _read(project, data))
+    raw = _read(project, data)
+    _report(project, raw, _split(project, raw))
 
 
 @main.command()
@@ -156,15 +160,16 @@ def run(obj: dict[str, Any], data: Path | None, replace: str) -> None:
     _step(1, "validate")
     _validate(project, raw, scoring=False)
     _step(2, "train")
-    _train(project, raw)
+    dataset = _split(project, raw)
+    _train(project, raw, dataset)
     _step(3, "evaluate")
-    accepted = _evaluate(project, raw, replace)
+    accepted = _evaluate(project, raw, dataset, replace)
     _step(4, "register")
     version = _register(project) if accepted else None
     if version is None:
         click.echo("Nothing is registered.")
     _step(5, "report")
-    _report(project, raw)
+    _report(project, raw, dataset)
     if version is None:
         reasons = _output(project, "evaluation", "decision.json", "evaluate")["decision"]["reasons"]
         click.echo(f"registered=none reason={reasons[0]['code']}")
@@ -283,22 +288,29 @@ def _validate(project: Project, raw: RawData, scoring: bool) -> None:
     click.echo(f"All {validation.expectations} expectations hold.")
 
 
-def _train(project: Project, raw: RawData) -> None:
-    from mlops.data.dataset import split_rows
+def _require_validated(project: Project, raw: RawData) -> None:
     from mlops.data.validation import require_passed
+
+    require_passed(_output(project, "validation", "validation.json", "validate"), raw.digest)
+
+
+def _split(project: Project, raw: RawData) -> Dataset:
+    from mlops.data.dataset import split_rows
+
+    return split_rows(raw, project)
+
+
+def _train(project: Project, raw: RawData, dataset: Dataset) -> None:
     from mlops.model.training import train as fit_and_log
     from mlops.science import find_science
 
-    require_passed(_output(project, "validation", "validation.json", "validate"), raw.digest)
     folder = project.outputs / "training"
-    dataset = split_rows(raw, project)
     training = fit_and_log(dataset, raw.digest, project, find_science(project), folder, click.echo)
     chosen = "" if training.threshold is None else f", threshold {training.threshold:.3f}"
     click.echo(f"{project.model.estimator} from {training.rows:,} rows{chosen}.")
 
 
-def _evaluate(project: Project, raw: RawData, replace: str) -> bool:
-    from mlops.data.dataset import split_rows
+def _evaluate(project: Project, raw: RawData, dataset: Dataset, replace: str) -> bool:
     from mlops.decision.evaluation import evaluate as score_and_decide
     from mlops.model.training import Training
     from mlops.tables import show_evaluation
@@ -306,7 +318,6 @@ def _evaluate(project: Project, raw: RawData, replace: str) -> bool:
     training = Training(**_output(project, "training", "training.json", "train"))
     if training.data_digest != raw.digest:
         raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
-    dataset = split_rows(raw, project)
     folder = project.outputs / "evaluation"
     evaluation = score_and_decide(dataset, training, project, folder, replace)
     show_evaluation(evaluation, project.gate.metric)
@@ -323,15 +334,14 @@ def _register(project: Project) -> Version:
     return version
 
 
-def _report(project: Project, raw: RawData) -> None:
-    from mlops.data.dataset import split_rows
+def _report(project: Project, raw: RawData, dataset: Dataset) -> None:
     from mlops.decision.report import write_report
 
     decision = _output(project, "evaluation", "decision.json", "evaluate")
     training = _output(project, "training", "training.json", "train")
     if decision["data_digest"] != raw.digest:
         raise ConfigError("The model was evaluated on other data.", "Run `mlops evaluate`.")
-    page = write_report(decision, training, split_rows(raw, project), project)
+    page = write_report(decision, training, dataset, project)
     click.echo(f"Report: {page}")
 
 

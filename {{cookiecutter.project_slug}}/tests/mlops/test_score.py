@@ -251,7 +251,6 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(served: Served) -
     connection.close()
 
 
-@pytest.mark.xfail(strict=True, reason="a chunked body has no Content-Length to check")
 def test_a_body_that_is_too_large_is_refused_without_its_length(served: Served) -> None:
     parts = MAX_BODY // 2**20 + 1
     assert served.ask(b" " * 2**20 for _ in range(parts))[0] == 413
@@ -413,7 +412,6 @@ def test_flags_and_dates_are_checked(kinds: Scorer, column: str, value: Any, wor
     assert problem["problem"].startswith(words)
 
 
-@pytest.mark.xfail(strict=True, reason="each date is right, all together they are not")
 @pytest.mark.parametrize("day", ["31 Jan 2026", "2026-01-31", "2026-01-31T12:00:00Z"])
 def test_dates_may_be_written_in_several_ways(kinds: Scorer, day: str) -> None:
     body = as_records(GOOD_KINDS, {**GOOD_KINDS, "day": day})
@@ -426,14 +424,12 @@ def test_dates_may_be_written_in_several_ways(kinds: Scorer, day: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
-@pytest.mark.xfail(strict=True, reason="the forest reads float32, and refuses what is larger")
 def test_a_number_that_the_model_refuses_is_no_server_error(tmp_path: Path) -> None:
     scorer = save(tmp_path, RandomForestClassifier(5), ("passthrough", ["number", "count"]))
     with pytest.raises(BadRequest):
         scorer.answer(as_records({"number": 1e39, "count": 1}))
 
 
-@pytest.mark.xfail(strict=True, reason="all problems are collected before the first are shown")
 def test_many_bad_rows_need_little_more_memory_than_reading_them(kinds: Scorer) -> None:
     body = as_records(*[{}] * 20_000)
     tracemalloc.start()

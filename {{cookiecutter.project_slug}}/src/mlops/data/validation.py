@@ -81,10 +81,13 @@ def validate_rows(frame: pd.DataFrame, digest: str, suites: Mapping[str, list[st
     """
     breaches: list[Breach] = []
     seen: set[str] = set()
+    # Text as categories halves the time: each distinct value is compared once.
+    texts = frame.select_dtypes("object").columns
+    compact = frame.astype(dict.fromkeys(texts, "category"))
     for file, columns in suites.items():
         suite = read_suite(Path(file))
         suite.expectations = [e for e in suite.expectations if _is_new(e, seen)]
-        breaches += _check(frame[columns], suite)
+        breaches += _check(compact[columns], frame, suite)
     return Validation(digest, len(frame), len(seen), breaches)
 
 
@@ -148,12 +151,12 @@ def _is_new(expectation: Any, seen: set[str]) -> bool:
     return new
 
 
-def _check(frame: pd.DataFrame, suite: ExpectationSuite) -> list[Breach]:
+def _check(compact: pd.DataFrame, frame: pd.DataFrame, suite: ExpectationSuite) -> list[Breach]:
     """Check with plain yes or no first, which is twice as fast, then what failed in detail."""
-    if all(result.success for result in _run(frame, suite, "BOOLEAN_ONLY")):
+    if all(result.success for result in _run(compact, suite, "BOOLEAN_ONLY")):
         return []
     details: dict[str, Any] = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
-    failed = [result for result in _run(frame, suite, details) if not result.success]
+    failed = [result for result in _run(compact, suite, details) if not result.success]
     breaches = [breach for r in failed if (breach := _explain(r, suite.name, frame))]
     return breaches or [Breach(suite.name, "", _rule(r), "not met") for r in failed]
 
@@ -167,10 +170,7 @@ def _run(
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all")
-    # Text as categories halves the time: each distinct value is compared once.
-    texts = frame.select_dtypes("object").columns
-    compact = frame.astype(dict.fromkeys(texts, "category"))
-    found = batch.get_batch(batch_parameters={"dataframe": compact})
+    found = batch.get_batch(batch_parameters={"dataframe": frame})
     return list(found.validate(suite, result_format=result_format).results)
 
 

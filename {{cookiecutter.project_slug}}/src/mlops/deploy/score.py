@@ -15,6 +15,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,13 @@ class Scorer:
         BadRequest
             The body is not JSON of the expected form, or its rows break the signature.
         """
-        probabilities = self._model.predict_proba(self.parse(body))
+        rows = self.parse(body)
+        try:
+            probabilities = self._model.predict_proba(rows)
+        except ValueError as error:
+            raise BadRequest(f"The model cannot score these rows: {str(error)[:200]}") from error
+        if not np.isfinite(probabilities).all():
+            raise BadRequest("The model cannot score these rows: their numbers are too large.")
         chosen = predicted_classes(self._model, probabilities)
         predictions = [
             {
@@ -101,9 +108,12 @@ class Scorer:
     def parse(self, body: bytes) -> pd.DataFrame:
         """The rows of a request, of shape (n_rows, n_features), typed by the signature."""
         records = _records(_json(body))
-        problems = [p for number, row in enumerate(records) for p in self._problems(number, row)]
+        found = (p for number, row in enumerate(records) for p in self._problems(number, row))
+        problems = list(islice(found, MAX_PROBLEMS + 1))
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            if len(problems) > MAX_PROBLEMS:
+                count = f"more than {MAX_PROBLEMS} problems"
             raise BadRequest(f"The rows have {count}.", problems[:MAX_PROBLEMS])
         return pd.DataFrame(
             {name: _column(kind, name, records) for name, (kind, _) in self._columns.items()}
@@ -143,7 +153,10 @@ def run(request: Request) -> AMLResponse:
             raise BadRequest("Send the rows with POST.", status=405)
         if (request.content_length or 0) > MAX_BODY:
             raise BadRequest(f"The body is larger than {MAX_BODY:,} bytes.", status=413)
-        return AMLResponse(_scorer.answer(request.get_data()), 200, json_str=True)
+        body = request.stream.read(MAX_BODY + 1)
+        if len(body) > MAX_BODY:
+            raise BadRequest(f"The body is larger than {MAX_BODY:,} bytes.", status=413)
+        return AMLResponse(_scorer.answer(body), 200, json_str=True)
     except BadRequest as error:
         content = {"error": {"message": str(error), "problems": error.problems}}
         return AMLResponse(content, error.status, json_str=True)
@@ -211,5 +224,5 @@ def _column(kind: str, name: str, records: list[dict[str, Any]]) -> Any:
     """One column as an array of the dtype that training saw; null becomes NaN."""
     values = [np.nan if row[name] is None else row[name] for row in records]
     if kind == "datetime":
-        return pd.to_datetime(values)
+        return pd.to_datetime(values, format="mixed", utc=True).tz_localize(None)
     return np.array(values, np.float64 if kind in NUMBERS else object)
