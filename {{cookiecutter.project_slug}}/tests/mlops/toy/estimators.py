@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ class Faulty(Columns):
     Parameters
     ----------
     fault : str
-        crash-at-start, crash, crash-later, hang, wrong or slow.
+        crash-at-start, crash, crash-later, hang, freeze, wrong or slow.
     """
 
     def __init__(self, width: int = 2, fault: str = "") -> None:
@@ -69,6 +70,8 @@ class Faulty(Columns):
             os._exit(1)
         if self.fault == "hang":
             time.sleep(600)
+        if self.fault == "freeze":
+            os.kill(os.getpid(), signal.SIGSTOP)
         if self.fault == "slow":
             time.sleep(0.4)
         return 1 - found if self.fault == "wrong" else found
