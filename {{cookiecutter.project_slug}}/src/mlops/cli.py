@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops.errors import ConfigError, MlopsError
+from mlops.errors import ConfigError, DataError, MlopsError
 
 if TYPE_CHECKING:
     from mlops.config import Project
@@ -266,7 +266,6 @@ def _read(project: Project, data: Path | None) -> RawData:
 
 def _validate(project: Project, raw: RawData, scoring: bool) -> None:
     from mlops.data.validation import save_validation, validate_rows
-    from mlops.errors import DataError
     from mlops.tables import show_breaches
 
     suites = project.root / "expectations"

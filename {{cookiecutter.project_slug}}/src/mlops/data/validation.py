@@ -192,7 +192,7 @@ def _explain(result: ExpectationValidationResult, suite: str, frame: pd.DataFram
         return None if wrong else Breach(suite, column, rule, _exception(result))
     count = found.get("unexpected_count")
     if count:
-        rows = _positions(frame, found.get("partial_unexpected_index_list", []))
+        rows = _positions(frame.index, found.get("partial_unexpected_index_list", []))
         values = found.get("partial_unexpected_list", []) if column else []
         share = count / max(len(frame), 1)
         text = f"{count:,} of {len(frame):,} rows ({share:.2%})"
@@ -227,7 +227,7 @@ def _wrong_type(suite: str, column: str, rule: str, values: pd.Series) -> Breach
     if wrong.empty:
         found = "no value at all" if values.isna().all() else "numbers as text"
         return Breach(suite, column, rule, found)
-    rows = tuple(int(p) + 1 for p in values.index.get_indexer(wrong.index[:EXAMPLES]))
+    rows = _positions(values.index, wrong.index[:EXAMPLES])
     share = len(wrong) / len(values)
     text = f"{len(wrong):,} of {len(values):,} rows ({share:.2%}) are no numbers"
     return Breach(suite, column, rule, text, len(wrong), share, rows, _values(wrong[:EXAMPLES]))
@@ -255,8 +255,9 @@ def _exception(result: ExpectationValidationResult) -> str:
     return "it could not be checked: " + _cut(str(inner.get("exception_message")), 200)
 
 
-def _positions(frame: pd.DataFrame, labels: Iterable[Any]) -> tuple[int, ...]:
-    return tuple(int(p) + 1 for p in frame.index.get_indexer(pd.Index(list(labels))[:EXAMPLES]))
+def _positions(index: pd.Index, labels: Iterable[Any]) -> tuple[int, ...]:
+    """The first few rows of these labels, counted from 1."""
+    return tuple(int(p) + 1 for p in index.get_indexer(pd.Index(list(labels)[:EXAMPLES])))
 
 
 def _values(values: Iterable[Any]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_curve, roc_curve
 
 from mlops.config import Gate
 from mlops.decision.importance import Importance
-from mlops.decision.metrics import CALIBRATION_BINS, Predictions
+from mlops.decision.metrics import Predictions, calibration_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -357,13 +357,8 @@ def _mean_curve(ranking: Ranking, p: Predictions) -> Curve:
 
 def _calibration(p: Predictions) -> Curve:
     """Mean prediction and observed share in bins of equal size, as `calibration_error` has them."""
-    if p.positive is None:
-        predicted, hit = p.probabilities.max(axis=1), p.truth == p.probabilities.argmax(axis=1)
-    else:
-        predicted, hit = p.probabilities[:, p.positive], p.truth == p.positive
-    order = np.argsort(predicted, kind="stable")
-    bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    return np.array([predicted[b].mean() for b in bins]), np.array([hit[b].mean() for b in bins])
+    predicted, observed, _ = zip(*calibration_bins(p), strict=True)
+    return np.array(predicted), np.array(observed)
 
 
 def _style(name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def weigh(value: float, resampled: NDArray[np.float64], gate: Gate) -> Gain:
 
 def decide(
     metrics: Mapping[str, float],
-    slices: Sequence[Mapping[str, object]],
+    slices: Sequence[Mapping[str, Any]],
     against: Gain | NoChampion,
     gate: Gate,
 ) -> Decision:
@@ -117,10 +117,9 @@ def decide(
     checks = [_check(name, metrics[name], limit) for name, limit in gate.floors.items()]
     broken = [Reason("floor_broken", _sentence(c)) for c in checks if not c.passed]
     for part in slices:
-        if int(str(part["rows"])) < gate.min_slice_rows:
+        if part["rows"] < gate.min_slice_rows:
             continue
         values = part["metrics"]
-        assert isinstance(values, Mapping)
         for name, limit in gate.slice_floors.items():
             if math.isnan(values[name]):
                 continue  # a slice of one class has no ranking to judge

@@ -91,14 +91,19 @@ def calibration_error(p: Predictions) -> float:
     than two classes, of the predicted one (Naeini et al. 2015, AAAI; bins of equal size after
     Nguyen and O'Connor 2015, EMNLP).
     """
+    bins = calibration_bins(p)
+    return float(sum(abs(said - seen) * rows for said, seen, rows in bins) / len(p.truth))
+
+
+def calibration_bins(p: Predictions) -> list[tuple[float, float, int]]:
+    """Mean prediction, observed share and number of rows in bins of equal size, rising."""
     if p.positive is None:
         predicted, hit = p.probabilities.max(axis=1), p.truth == p.probabilities.argmax(axis=1)
     else:
         predicted, hit = p.probabilities[:, p.positive], p.truth == p.positive
     order = np.argsort(predicted, kind="stable")
     bins = np.array_split(order, min(CALIBRATION_BINS, len(order)))
-    gaps = [abs(predicted[b].mean() - hit[b].mean()) * len(b) for b in bins]
-    return float(sum(gaps) / len(order))
+    return [(float(predicted[b].mean()), float(hit[b].mean()), len(b)) for b in bins]
 
 
 def measure_slices(
