@@ -5,21 +5,15 @@ from pathlib import Path
 
 import pytest
 from pytest_cookies.plugin import Cookies
-from rendering import ROOT, VARIANTS, Answers, Render, copy_working_tree, git
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite the lists of rendered files")
+from rendering import PAIRWISE, ROOT, Render, as_git_repository
+from variants.findings import Answers
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as a clean git repository of one commit, free of the caches that the working tree gathers."""
     folder = tmp_path_factory.mktemp("template")
-    copy_working_tree(folder)
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "The working tree")
+    as_git_repository(ROOT, folder)
     return folder
 
 
@@ -40,16 +34,16 @@ def render(template: Path, cookies_session: Cookies) -> Render:
     return render
 
 
-@pytest.fixture(params=VARIANTS, ids=lambda variant: "+".join(variant.values()))
+@pytest.fixture(params=PAIRWISE, ids=lambda variant: "+".join(variant.values()))
 def variant(request: pytest.FixtureRequest) -> Answers:
-    """Each combination of the options' choices."""
+    """Each of a few variants that hold every pair of choices."""
     choices: Answers = request.param
     return choices
 
 
 @pytest.fixture
 def project(variant: Answers, render: Render) -> Path:
-    """The project of each variant, to be read."""
+    """The project of each such variant, to be read."""
     return render(variant)
 
 

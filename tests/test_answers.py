@@ -14,7 +14,8 @@ from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from rendering import OPTIONS, QUESTIONS, ROOT, Answers, Render, run_cookiecutter
+from rendering import OPTIONS, QUESTIONS, ROOT, Render, run_cookiecutter
+from variants.findings import Answers
 
 
 def answers(**given: str) -> Answers:
