@@ -51,7 +51,7 @@ test: install ## Lint, check types, check every variant and run every test
 	$(TOOLS)/mypy
 	cd tests && $(TOOLS)/python -m variants
 	@# One thread a worker: two workers whose threads wait for each other are many times slower.
-	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadfile
 
 .PHONY: lint-variants
 lint-variants: install ## Check every variant, or some: VARIANT=ci_cd=github-actions KEEP=build/variants

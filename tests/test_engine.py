@@ -154,7 +154,6 @@ def seen(defective: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     return {(f.tool, f.path, f.line, f.rule, smallest_condition(shown, cases)) for f, shown in left.items()}
 
 
-@pytest.mark.xdist_group("engine")
 @pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: planted.path)
 def test_a_planted_defect_is_found_where_it_is(planted: Plant, seen: Seen) -> None:
     """With the tool, the file, the line and the options; a new file is not in the golden list either."""
@@ -163,12 +162,10 @@ def test_a_planted_defect_is_found_where_it_is(planted: Plant, seen: Seen) -> No
     assert {found for found in seen if found[1] == planted.path} >= expected
 
 
-@pytest.mark.xdist_group("engine")
 def test_a_missing_file_and_what_differs_by_chance_are_found(seen: Seen) -> None:
     assert {found for found in seen if found[1] in ("README.md", MISSING, "docs/chance.md")} == HOOK_FINDINGS
 
 
-@pytest.mark.xdist_group("engine")
 def test_nothing_else_is_found(seen: Seen) -> None:
     planted = {item.path for item in PLANTS}
     assert {found for found in seen if found[1] not in planted} == HOOK_FINDINGS
@@ -191,7 +188,6 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "template"
 
 
-@pytest.mark.xdist_group("engine")
 def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> None:
     plant(copy, "sub/workflow.yml", "# Not among the files that are copied as they are.\nrun: echo ${{ github.sha }}\n")
     run = run_engine("--template", copy)
@@ -199,7 +195,6 @@ def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> N
     assert "sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant (2 of 2)" in run.stdout
 
 
-@pytest.mark.xdist_group("engine")
 def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
     plant(copy, ".pre-commit-config.yaml", "repos: 1\n")
     run = run_engine("--template", copy, "--variant", AZURE, "--keep", tmp_path / "kept")
@@ -212,7 +207,6 @@ def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
     assert not (Path(kept) / ".github").exists()
 
 
-@pytest.mark.xdist_group("engine")
 def test_an_exception_that_allows_nothing_is_a_finding(copy: Path) -> None:
     exceptions = copy / "tests" / "variants" / "exceptions.txt"
     exceptions.write_text(

@@ -56,7 +56,7 @@ def all_variants(template: Path) -> tuple[list[Answers], list[Answers]]:
 def all_answers(template: Path, given: Answers) -> Answers:
     """Return the given answers, and for the rest the defaults as cookiecutter derives them."""
     context = generate_context(str(template / "cookiecutter.json"), extra_context=given)
-    return {name: str(answer) for name, answer in prompt_for_config(context, no_input=True).items()}
+    return {name: str(text) for name, text in prompt_for_config(context, no_input=True).items() if name[0] != "_"}
 
 
 def pairwise(variants: Sequence[Answers]) -> list[Answers]:
