@@ -65,9 +65,10 @@ golden: $(VENV)/.installed ## Rewrite the list of rendered files after adding or
 install: $(VENV)/.installed $(PROJECT_VENV)/.installed $(CHECKOV_VENV)/.installed $(NODE_FOLDER)/.installed
 
 .PHONY: benchmarks
-benchmarks: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Measure help, render, scoring and lifecycle against their peers
+benchmarks: install ## Measure help, render, variants, scoring and lifecycle against their peers
 	$(TOOLS)/python benchmarks/cli.py
 	$(TOOLS)/python benchmarks/render.py
+	$(TOOLS)/python benchmarks/lint_variants.py
 	$(TOOLS)/python benchmarks/scoring.py
 	$(TOOLS)/python benchmarks/lifecycle.py
 

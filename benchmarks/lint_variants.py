@@ -1,15 +1,14 @@
 """Time the check of every variant against the naive loop, which gives each variant to each tool by itself.
 
-A copy of the template gets options of its own, each choice with a document, a module, a YAML file and a Terraform folder,
-until there are as many variants as the template is meant to have one day. The loop is measured on a few variants and
-extrapolated. Needs the environments of `make test`.
+A copy of the template gets options of its own, each choice with a document, a module, a YAML file and a Terraform
+folder, until there are as many variants as the template is meant to have one day. The loop is measured on a few of them
+and extrapolated. Needs the environments of `make test`.
 """
 
 import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -77,7 +76,7 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         template = Path(folder, "template")
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(template)], check=True)
+        run_process(["git", "clone", "--quiet", str(ROOT), str(template)], ROOT, os.environ)
         today_cold, today = check(template, cold=True), check(template)
         enlarge(template)
         golden = [sys.executable, "-m", "variants", "--template", str(template), "--update-golden"]
@@ -89,14 +88,15 @@ def main() -> None:
         few = check(template, one_variant("github-actions", 0).partition("+")[2])
         cold, warm = check(template, cold=True), check(template)
 
-    print(f"today's variants:          {today:6.1f} s; {today_cold:.1f} s without mypy's cache, as in CI")
-    print(f"{count} variants:              {warm:6.1f} s; {cold:.1f} s without mypy's cache")
     loop = sum(naive) / len(naive) * count
-    print(
-        f"the naive loop over them:  {loop:6.0f} s, extrapolated from {sample} variants: {loop / warm:.0f} times as long"
-    )
     added = (warm - few) / (count - 2)
-    print(f"each added variant:        {added:6.2f} s ({few:.1f} s for two of them)")
+    print(f"{'':28}{'seconds':>8}{'cold':>8}   (cold: without mypy's cache, as in CI)")
+    print(f"{'the variants of today':28}{today:8.1f}{today_cold:8.1f}")
+    print(f"{f'{count} variants':28}{warm:8.1f}{cold:8.1f}")
+    print(
+        f"{'the naive loop over them':28}{loop:8.0f}           from {sample} of them: {loop / warm:.0f} times as long"
+    )
+    print(f"{'each added variant':28}{added:8.2f}           two of them took {few:.1f}")
     print(f"goal: at most {GOAL_SECONDS} s for all, cold: {verdict(cold <= GOAL_SECONDS)}")
     print(f"goal: at most {GOAL_PER_VARIANT} s for each added variant: {verdict(added <= GOAL_PER_VARIANT)}")
 

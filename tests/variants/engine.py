@@ -118,14 +118,13 @@ def _key_of_neighbour(tool: Tool, path: Path, units: Mapping[str, Unit]) -> str:
 
 
 def _unlike(one: Rendered, other: Rendered | Finding) -> list[Finding]:
-    """Compare cookiecutter's render with cruft's, made in another process; cruft adds a file of its own."""
+    """Compare cookiecutter's render with cruft's, made in another process."""
     if isinstance(other, Finding):
         return [Finding("cruft", other.path, other.line, other.rule, other.message)]
-    files = {path: digest for path, digest in other.files.items() if path != ".cruft.json" or path in one.files}
     return [
         Finding("cruft", path, 0, "differs", "cruft's render, in another process, has another content or none")
-        for path in sorted(one.files.keys() | files.keys())
-        if one.files.get(path) != files.get(path) and path != ".cruft.json"
+        for path in sorted(one.files.keys() | other.files.keys())
+        if one.files.get(path) != other.files.get(path)
     ]
 
 

@@ -6,21 +6,22 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partialmethod
+from functools import cache, partialmethod
 from itertools import combinations_with_replacement, product
 from pathlib import Path
 
-import cruft
 from cookiecutter.environment import StrictEnvironment
 from cookiecutter.exceptions import CookiecutterException, UndefinedVariableInTemplate
-from cookiecutter.generate import generate_context
+from cookiecutter.generate import generate_context, generate_files
 from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config
+from cruft._commands.utils.cookiecutter import generate_cookiecutter_context, get_cookiecutter_repo
 from jinja2 import FileSystemBytecodeCache, TemplateError, TemplateSyntaxError
 
 from variants.findings import Answers, Finding
@@ -120,7 +121,17 @@ def _by_cookiecutter(template: Path, answers: Answers, output: Path, settings: P
 
 
 def _by_cruft(template: Path, answers: Answers, output: Path, settings: Path) -> Path:
-    return Path(cruft.create(str(template), output, settings, extra_context=answers))
+    """Do what `cruft create` does, but for its clone of the template, which takes longer than the render."""
+    clone, commit = _clone(template, settings.parent)
+    context = generate_cookiecutter_context(str(template), commit, clone, settings, False, answers, True)
+    return Path(str(generate_files(clone, context, output)))
+
+
+@cache
+def _clone(template: Path, work: Path) -> tuple[Path, str]:
+    """Clone the template as cruft does, once for each process; return the clone and its commit."""
+    folder = Path(tempfile.mkdtemp(prefix="clone-", dir=work))
+    return folder, get_cookiecutter_repo(str(template), folder).head.object.hexsha
 
 
 def _render(create: Create, template: Path, answers: Answers, output: Path, work: Path) -> Rendered | Finding:
