@@ -94,7 +94,7 @@ def main() -> None:
     print(f"{'the variants of today':28}{today:8.1f}{today_cold:8.1f}")
     print(f"{f'{count} variants':28}{warm:8.1f}{cold:8.1f}")
     print(
-        f"{'the naive loop over them':28}{loop:8.0f}           from {sample} of them: {loop / warm:.0f} times as long"
+        f"{'the naive loop over them':28}{loop:8.0f}           from {sample} of them, {loop / warm:.0f} times as long"
     )
     print(f"{'each added variant':28}{added:8.2f}           two of them took {few:.1f}")
     print(f"goal: at most {GOAL_SECONDS} s for all, cold: {verdict(cold <= GOAL_SECONDS)}")
