@@ -16,6 +16,16 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         "github-actions": (".github",),
         "azure-pipelines": ("azure-pipelines",),
     },
+    "serving": {
+        "managed": ("azureml/managed",),
+        "aci-aks": ("azureml/kubernetes", "azureml/container"),
+    },
+    "batch_endpoint": {
+        "yes": ("azureml/batch",),
+    },
+    "monitoring": {
+        "yes": ("azureml/monitoring.yml",),
+    },
 }
 
 

@@ -16,6 +16,9 @@ Answers = dict[str, str]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "ci_cd": ("github-actions", "azure-pipelines"),
+    "serving": ("managed", "aci-aks"),
+    "batch_endpoint": ("yes", "no"),
+    "monitoring": ("yes", "no"),
 }
 
 ENVIRONMENTS = ("staging", "production")

@@ -58,6 +58,9 @@ BAD = {
     "azure_region": ["", "West Europe", "WestEurope", "westeurop", "usgovvirginia", "westeurope\n"],
     "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "x" * 11, "x" * 13],
     "ci_cd": ["", "gitlab", "Github-Actions"],
+    "serving": ["", "aks", "Managed"],
+    "batch_endpoint": ["", "y", "Yes"],
+    "monitoring": ["", "true", "No"],
 }
 
 
@@ -97,6 +100,8 @@ def test_a_bad_answer_is_reported_with_its_question_alone(question: str, answer:
         ("azure_region", "wsteurop", "westeurope"),
         ("azure_prefix", "Credit_Risk_2024", "creditrisk"),
         ("ci_cd", "azure", "azure-pipelines"),
+        ("serving", "aks", "aci-aks"),
+        ("monitoring", "YES", "yes"),
     ],
 )
 def test_a_report_suggests_an_answer_that_passes(question: str, answer: str, suggestion: str) -> None:
@@ -234,7 +239,8 @@ def test_unusual_answers_are_read_back_as_they_were_given(given: Answers, render
     assert config["description"] == expected["description"]
     assert config["repository"] == expected["repository"]
     assert config["package"] == expected["package_name"]
-    assert config["azure"] == {"region": expected["azure_region"], "prefix": expected["azure_prefix"]}
+    assert config["azure"]["region"] == expected["azure_region"]
+    assert config["azure"]["prefix"] == expected["azure_prefix"]
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert metadata["name"] == expected["project_slug"]
     assert metadata["description"] == expected["description"]
