@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -64,6 +65,11 @@ class Search(Section):
         min_length=1, description="parameter: [values], such as C: [0.1, 1, 10]"
     )
     candidates: int = Field(12, ge=2, description="how many combinations to try, 2 or more")
+
+    @property
+    def combinations(self) -> int:
+        """How many are tried: ``candidates``, or all if there are fewer."""
+        return min(self.candidates, math.prod(len(values) for values in self.space.values()))
 
 
 class Model(Section):
