@@ -248,6 +248,26 @@ def stop(obj: dict[str, Any], environment: str | None) -> None:
         click.echo(f"{name.capitalize()}: {'stopped' if stopped else 'nothing to stop'}.")
 
 
+@main.command(hidden=True)
+@data_option
+@click.option("--candidate", "number", type=int, required=True, help="Its number, from 0.")
+@click.pass_obj
+def search(obj: dict[str, Any], data: Path | None, number: int) -> None:
+    """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
+    from mlops.model.search import try_candidate
+    from mlops.model.training import make_pipeline, training_key
+    from mlops.science import find_science
+
+    project = _project(obj)
+    raw = _read(project, data)
+    _require_validated(project, raw)
+    dataset = _split(project, raw)
+    pipeline = make_pipeline(dataset, project, find_science(project))
+    key = training_key(project, raw.digest)
+    folder = project.outputs / "search"
+    try_candidate(number, pipeline, dataset, project, key, folder, click.echo)
+
+
 def _project(obj: dict[str, Any]) -> Project:
     from mlops.config import load_project
 
