@@ -21,7 +21,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         "aci-aks": ("azureml/kubernetes", "azureml/container"),
     },
     "batch_endpoint": {
-        "yes": ("azureml/batch",),
+        "yes": ("azureml/batch", "src/mlops/deploy/batch_score.py", "tests/mlops/test_batch_score.py"),
     },
     "monitoring": {
         "yes": ("azureml/monitoring.yml",),

@@ -87,14 +87,14 @@ DISTRIBUTIONS = set(
     """
     azure-ai-ml azure-common azure-core azure-core-tracing-opentelemetry azure-identity azure-mgmt-core
     azure-monitor-opentelemetry azure-monitor-opentelemetry-exporter azure-storage-blob azure-storage-file-datalake
-    azure-storage-file-share azureml-mlflow databricks-sdk fonttools gitpython google-auth graphql-core markdown-it-py
-    mlflow-skinny mlflow-tracing opentelemetry-api opentelemetry-instrumentation opentelemetry-instrumentation-asgi
-    opentelemetry-instrumentation-dbapi opentelemetry-instrumentation-django opentelemetry-instrumentation-fastapi
-    opentelemetry-instrumentation-flask opentelemetry-instrumentation-psycopg2 opentelemetry-instrumentation-requests
-    opentelemetry-instrumentation-urllib opentelemetry-instrumentation-urllib3 opentelemetry-instrumentation-wsgi
-    opentelemetry-proto opentelemetry-resource-detector-azure opentelemetry-sdk opentelemetry-semantic-conventions
-    opentelemetry-util-http pandas-stubs pillow protobuf pyjwt python-dateutil python-dotenv pyyaml rpds-py ruamel-yaml
-    scikit-learn types-psutil types-pytz types-pyyaml
+    azure-storage-file-share azureml-ai-monitoring azureml-mlflow databricks-sdk fonttools gitpython google-auth
+    graphql-core markdown-it-py mlflow-skinny mlflow-tracing opentelemetry-api opentelemetry-instrumentation
+    opentelemetry-instrumentation-asgi opentelemetry-instrumentation-dbapi opentelemetry-instrumentation-django
+    opentelemetry-instrumentation-fastapi opentelemetry-instrumentation-flask opentelemetry-instrumentation-psycopg2
+    opentelemetry-instrumentation-requests opentelemetry-instrumentation-urllib opentelemetry-instrumentation-urllib3
+    opentelemetry-instrumentation-wsgi opentelemetry-proto opentelemetry-resource-detector-azure opentelemetry-sdk
+    opentelemetry-semantic-conventions opentelemetry-util-http pandas-stubs pillow protobuf pyjwt python-dateutil
+    python-dotenv pyyaml rpds-py ruamel-yaml scikit-learn types-psutil types-pytz types-pyyaml
     """.split()
 )
 
