@@ -5,19 +5,20 @@ from collections.abc import Mapping
 
 from doubles import errors
 from doubles.cloud import WORKSPACE, Cloud, account
+from doubles.mlflow_front import MlflowFront
 from doubles.store import Resource
 from doubles.web import Answer, AzureError, Request, Route
 
 ADDRESSES = {"codes": "codeUri", "data": "dataUri", "models": "modelUri"}
-DEFAULTS: dict[str, Resource] = {"models": {"flavors": {}, "modelType": "custom_model"}}
 
 
 class Assets:
     """Assets of one kind; each version is kept as it was first made, but for its description and tags."""
 
-    def __init__(self, cloud: Cloud, kind: str) -> None:
+    def __init__(self, cloud: Cloud, kind: str, registry: MlflowFront | None = None) -> None:
         self._cloud = cloud
         self._kind = kind
+        self._registry = registry  # which keeps the versions, if it is given
 
     def routes(self) -> list[Route]:
         asset = f"{WORKSPACE}/{self._kind}/{{name}}"
@@ -44,6 +45,8 @@ class Assets:
         if before and field and before["properties"].get(field) != resource["properties"].get(field):
             message = "The asset path cannot be updated: a version of an asset is immutable. Use another version."
             raise AzureError(400, "UserError", message)
+        if self._registry:
+            return self._registry.save(workspace, name, version, resource)
         properties: Resource = {
             "description": None,
             "tags": {},
@@ -51,7 +54,6 @@ class Assets:
             "isArchived": False,
             "isAnonymous": False,
         }
-        properties |= DEFAULTS.get(self._kind, {})
         whole = {**properties, **resource["properties"], "provisioningState": "Succeeded"}
         return self._cloud.store.put(path, {"properties": whole})
 

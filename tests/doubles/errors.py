@@ -10,8 +10,8 @@ GUIDE = "Please see troubleshooting guide, available here: https://aka.ms/oe-tsg
 
 def not_found(path: str) -> AzureError:
     """What Resource Manager says of a resource that is not there, or not yet."""
-    head, provider, _ = path.partition("/providers/")
-    name = f"{resource_type(path)}/{'/'.join(path.split('/')[-1:])}" if provider else path
+    head, _, tail = path.partition("/providers/")
+    name = tail or path
     group = head.rsplit("/", 1)[-1]
     return AzureError(
         404,

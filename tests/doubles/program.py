@@ -11,12 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
+from doubles.artifacts import Artifacts
 from doubles.assets import Assets
 from doubles.az import AzureCli
 from doubles.cloud import Cloud
 from doubles.errors import SUBSCRIPTION
 from doubles.faults import Faults
 from doubles.identity import Identity
+from doubles.mlflow_front import MlflowFront
 from doubles.online import Online
 from doubles.operations import STATUS, Operations
 from doubles.storage import Storage
@@ -40,11 +42,15 @@ def main() -> None:
     for given in arguments.resource:
         workspaces.add_resource(*given.split("/", 1))
     cli = AzureCli(cloud)
-    assets = [Assets(cloud, kind) for kind in ("codes", "data", "environments", "components", "models")]
+    front = MlflowFront(cloud)
+    assets = [Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")]
+    assets.append(Assets(cloud, "models", front))
     cloud.site.routes += [
         *control(cloud),
         Route("GET", STATUS, cloud.operations.status),
         *cloud.storage.routes(),
+        *front.routes(),
+        *Artifacts(cloud).routes(),
         *workspaces.routes(),
         *cli.routes(),
         *Online(cloud).routes(),
