@@ -95,8 +95,11 @@ class Assets:
         }
 
     def _versions(self, request: Request, names: Mapping[str, str]) -> Answer:
-        found = self.versions(self._start(request, names), names["name"])
-        if wanted := request.query.get("hash"):
+        workspace = self._start(request, names)
+        found = self.versions(workspace, names["name"])
+        if wanted := request.query.get("hash"):  # of whatever name
+            everything = self._cloud.store.names(f"{workspace}/{self._kind}/")
+            found = [version for name in everything for version in self.versions(workspace, name)]
             found = [v for v in found if v["properties"]["properties"].get("hash_sha256") == wanted]
         if "desc" in request.query.get("$orderBy", "desc").lower():
             found.reverse()

@@ -15,9 +15,12 @@ from doubles.artifacts import Artifacts
 from doubles.assets import Assets
 from doubles.az import AzureCli
 from doubles.cloud import Cloud
+from doubles.computes import Computes
 from doubles.errors import SUBSCRIPTION
 from doubles.faults import Faults
+from doubles.history import History
 from doubles.identity import Identity
+from doubles.jobs import Jobs
 from doubles.mlflow_front import MlflowFront
 from doubles.online import Online
 from doubles.operations import STATUS, Operations
@@ -43,6 +46,7 @@ def main() -> None:
         workspaces.add_resource(*given.split("/", 1))
     cli = AzureCli(cloud)
     front = MlflowFront(cloud)
+    jobs = Jobs(cloud, front)
     assets = [Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")]
     assets.append(Assets(cloud, "models", front))
     cloud.site.routes += [
@@ -51,8 +55,11 @@ def main() -> None:
         *cloud.storage.routes(),
         *front.routes(),
         *Artifacts(cloud).routes(),
+        *jobs.routes(),
+        *History(cloud, jobs).routes(),
         *workspaces.routes(),
         *cli.routes(),
+        *Computes(cloud).routes(),
         *Online(cloud).routes(),
         *(route for kind in assets for route in kind.routes()),
     ]
@@ -96,6 +103,7 @@ def environment(cloud: Cloud, programs: Path) -> dict[str, str]:
         "REQUESTS_CA_BUNDLE": trusted,
         "SSL_CERT_FILE": trusted,
         "CURL_CA_BUNDLE": trusted,
+        "AZUREML_RUN_POLLING_INTERVAL_MIN": "1",
         "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)]),
     }
 
