@@ -100,10 +100,24 @@ class Jobs:
         run = self.runs.get(names["job"])
         if run is None:
             raise errors.not_found(request.path.removesuffix("/cancel"))
+        if run.ended:
+            return Answer(200)
         self._cancelled.add(run.name)
-        if child := self._running.get(run.name):
-            child.stop()
+        self._change(run, "CancelRequested")
+        for name, child in list(self._running.items()):
+            if run.name in self._line(name):
+                child.stop()
         return Answer(200)
+
+    def _line(self, name: str) -> list[str]:
+        """A run and those that it is a part of."""
+        line = [name]
+        while parent := self.runs[line[-1]].parent:
+            line.append(parent)
+        return line
+
+    def _is_cancelled(self, run: Run) -> bool:
+        return not self._cancelled.isdisjoint(self._line(run.name))
 
     def _check(self, properties: Resource) -> None:
         """Refuse a pipeline that refers to what isn't there, as Azure ML does."""
@@ -123,7 +137,7 @@ class Jobs:
             self._run_steps(run, properties)
         except Exception as error:  # noqa: BLE001 -- it is told where a person looks for it
             self._say(run, traceback.format_exc())
-            self._end(run, "Failed", str(error))
+            self.end(run, "Failed", str(error))
 
     def _run_steps(self, run: Run, properties: Resource) -> None:
         steps: dict[str, Run] = {}
@@ -131,18 +145,18 @@ class Jobs:
             step = properties["jobs"][name]
             inputs = self._inputs(run, properties, steps, step)
             steps[name] = self._run_step(run, name, step, inputs)
-            if run.name in self._cancelled:
-                self._end(run, "Canceled", "")
+            if self._is_cancelled(run):
+                self.end(run, "Canceled", "")
                 return
             if steps[name].status == "Failed":
                 advice = "For more details and logs, please go to the job detail page and check the child jobs."
-                self._end(run, "Failed", f"Pipeline has failed child jobs. Failed nodes: /{name}. {advice}")
+                self.end(run, "Failed", f"Pipeline has failed child jobs. Failed nodes: /{name}. {advice}")
                 return
             for output, given in (step.get("outputs") or {}).items():
                 found = REFERENCE.fullmatch(str(given.get("value")))
                 if found and found[1] == "outputs":
                     run.outputs[found[3]] = steps[name].outputs[output]
-        self._end(run, "Completed", "")
+        self.end(run, "Completed", "")
 
     def _inputs(
         self, run: Run, properties: Resource, steps: Mapping[str, Run], step: Resource
@@ -184,17 +198,17 @@ class Jobs:
         self._save(child)
         home = self._cloud.folder / "jobs" / run.name / f"{name}-{child.name[:8]}"
         process = Step(self._cloud, child, spec, inputs, home).start(experiment)
-        self._running[run.name] = process
+        self._running[child.name] = process
         code = process.wait()
-        del self._running[run.name]
+        del self._running[child.name]
         server.call("runs/update", run_id=child.name, status="FAILED" if code else "FINISHED", end_time=_now())
-        if run.name in self._cancelled:
-            self._end(child, "Canceled", "")
+        if self._is_cancelled(child):
+            self.end(child, "Canceled", "")
         elif code:
             where = "Please check log file 'user_logs/std_log.txt' for error details."
-            self._end(child, "Failed", f"Execution failed. User process 'bash' exited with status code {code}. {where}")
+            self.end(child, "Failed", f"Execution failed. User process 'bash' exited with status code {code}. {where}")
         else:
-            self._end(child, "Completed", "")
+            self.end(child, "Completed", "")
         return child
 
     def _sweep(self, run: Run, name: str, step: Resource, spec: Resource, inputs: Mapping[str, str | Path]) -> Run:
@@ -206,15 +220,17 @@ class Jobs:
         scores: dict[str, float] = {}
         for number, candidate in enumerate(search_candidates(step["search_space"])[:most]):
             trial = self._execute(sweep, f"{name}_{number}", step, spec, {**inputs, **candidate})
+            if self._is_cancelled(sweep):
+                break
             if trial.status == "Completed":
                 scores[trial.name] = self._metric(trial, objective["primary_metric"])
         if not scores:
-            self._end(sweep, "Failed", "All trials failed.")
+            self.end(sweep, "Failed", "All trials failed.")
             return sweep
         choose = max if objective["goal"].lower() == "maximize" else min
         sweep.best = choose(scores, key=lambda trial: scores[trial])
         sweep.outputs = dict(self.runs[sweep.best].outputs)
-        self._end(sweep, "Completed", "")
+        self.end(sweep, "Completed", "")
         return sweep
 
     def _metric(self, run: Run, name: str) -> float:
@@ -224,7 +240,7 @@ class Jobs:
             raise AzureError(400, "UserError", f"The trial {run.name} did not log the metric {name}.")
         return float(metrics[name])
 
-    def _end(self, run: Run, status: str, error: str) -> None:
+    def end(self, run: Run, status: str, error: str) -> None:
         run.error = error
         self._change(run, status)
 

@@ -212,7 +212,7 @@ class Online:
     def _serve(self, workspace: str, path: str, endpoint: str, properties: Resource) -> None:
         """Start the server of a deployment; the one before, if any, is ended once the new one answers."""
         home = self._cloud.folder / "deployments" / endpoint / f"{path.rsplit('/', 1)[1]}-{time.time_ns()}"
-        app, environment = self._unpack(workspace, home, properties)
+        app, environment = unpack(self._cloud, workspace, home, properties)
         port = free_port()
         log = self._cloud.operations.logs(path)
         log.unlink(missing_ok=True)
@@ -227,29 +227,6 @@ class Online:
             self._servers[path.lower()] = Server(child, port)
         if old:
             old.child.stop()
-
-    def _unpack(self, workspace: str, home: Path, properties: Resource) -> tuple[Path, dict[str, str]]:
-        """Lay out code and model as in Azure ML's container; returns the code's folder and the environment."""
-        code = properties.get("codeConfiguration")
-        if not code:
-            raise errors.crashed("The double serves no model without a scoring script.")
-        app = home / "app"
-        shutil.copytree(self._cloud.locate(workspace, code["codeId"]), app)
-        environment = {
-            "AML_APP_ROOT": str(app),
-            "AZUREML_ENTRY_SCRIPT": code["scoringScript"],
-            **(properties.get("environmentVariables") or {}),
-        }
-        model = properties.get("model")
-        if model:
-            *_, name, _, version = model.split("/")
-            served = home / "azureml-models" / name / version
-            source = self._cloud.locate(workspace, model)
-            copy = shutil.copytree if source.is_dir() else shutil.copy2
-            served.mkdir(parents=True)
-            copy(source, served / source.name)
-            environment["AZUREML_MODEL_DIR"] = str(served)
-        return app, environment
 
     def _delete_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
         self._start(request, names)
@@ -338,6 +315,30 @@ class Online:
                 call["status"] = _forward(request, rest, slot, server, 60).status
 
             threading.Thread(target=send, daemon=True).start()
+
+
+def unpack(cloud: Cloud, workspace: str, home: Path, properties: Resource) -> tuple[Path, dict[str, str]]:
+    """Lay out code and model as in Azure ML's container; returns the code's folder and the environment."""
+    code = properties.get("codeConfiguration")
+    if not code:
+        raise errors.crashed("The double serves no model without a scoring script.")
+    app = home / "app"
+    shutil.copytree(cloud.locate(workspace, code["codeId"]), app)
+    environment = {
+        "AML_APP_ROOT": str(app),
+        "AZUREML_ENTRY_SCRIPT": code["scoringScript"],
+        **(properties.get("environmentVariables") or {}),
+    }
+    model = properties.get("model")
+    if model:
+        *_, name, _, version = model.split("/")
+        served = home / "azureml-models" / name / version
+        source = cloud.locate(workspace, model)
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        served.mkdir(parents=True)
+        copy(source, served / source.name)
+        environment["AZUREML_MODEL_DIR"] = str(served)
+    return app, environment
 
 
 def _endpoint(path: str) -> str:

@@ -14,8 +14,10 @@ from types import FrameType
 from doubles.artifacts import Artifacts
 from doubles.assets import Assets
 from doubles.az import AzureCli
+from doubles.batch import Batch
 from doubles.cloud import Cloud
 from doubles.computes import Computes
+from doubles.containers import Containers
 from doubles.errors import SUBSCRIPTION
 from doubles.faults import Faults
 from doubles.history import History
@@ -24,6 +26,7 @@ from doubles.jobs import Jobs
 from doubles.mlflow_front import MlflowFront
 from doubles.online import Online
 from doubles.operations import STATUS, Operations
+from doubles.schedules import Schedules
 from doubles.storage import Storage
 from doubles.store import Store
 from doubles.tls import make_certificates
@@ -45,6 +48,7 @@ def main() -> None:
     for given in arguments.resource:
         workspaces.add_resource(*given.split("/", 1))
     cli = AzureCli(cloud)
+    Containers(cloud).add_to(cli)
     front = MlflowFront(cloud)
     jobs = Jobs(cloud, front)
     assets = [Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")]
@@ -61,6 +65,8 @@ def main() -> None:
         *cli.routes(),
         *Computes(cloud).routes(),
         *Online(cloud).routes(),
+        *Batch(cloud, jobs).routes(),
+        *Schedules(cloud, jobs).routes(),
         *(route for kind in assets for route in kind.routes()),
     ]
     program = cli.install(folder / "bin")

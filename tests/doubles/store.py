@@ -65,6 +65,13 @@ class Store:
             ]
             return copy.deepcopy(found)
 
+    def find(self, kind: str, name: str) -> Resource | None:
+        """A resource by its type and name, in whatever group."""
+        with self._lock:
+            wanted = (kind.lower(), name.lower())
+            found = (r for r in self._resources.values() if (r["type"].lower(), r["name"].lower()) == wanted)
+            return copy.deepcopy(next(found, None))
+
     def names(self, prefix: str) -> list[str]:
         """The distinct next segments of all paths that start so, in the order of their making."""
         with self._lock:
