@@ -88,7 +88,11 @@ class Registry:
             A run whose own version does not count, so that a repeated evaluation compares with
             the same champion as the first.
         """
-        standing = [v for v in self.versions() if v.stage != WITHDRAWN and v.run_id != besides]
+        standing = [
+            version
+            for version in self.versions()
+            if version.stage != WITHDRAWN and not (besides and version.run_id == besides)
+        ]
         return standing[-1] if standing else None
 
     def in_production(self) -> Version | None:
@@ -119,7 +123,20 @@ class Registry:
             self._tag(version, STAGE, STAGING)
 
     def mark_production(self, version: Version, withdraws: int | None = None) -> None:
-        """Note that production serves the version, and what became of the one before.
+        """Note that production serves the version; its last write is the one that counts.
+
+        Parameters
+        ----------
+        withdraws : int or None
+            The version that is rolled back; any other that was in production is replaced.
+        """
+        present = self.in_production()
+        if withdraws is None and present and present.number != version.number:
+            self._tag(version, REPLACED, str(present.number))
+        self._tag(version, STAGE, PRODUCTION)
+
+    def retire_others(self, version: Version, withdraws: int | None = None) -> None:
+        """Note what became of those that were in production before ``version``.
 
         Parameters
         ----------
@@ -132,9 +149,7 @@ class Registry:
             if old.number == withdraws:
                 self._tag(old, STAGE, WITHDRAWN)
             elif old.stage == PRODUCTION:
-                self._tag(version, REPLACED, str(old.number))
                 self._tag(old, STAGE, RETIRED)
-        self._tag(version, STAGE, PRODUCTION)
 
     def download(self, version: Version, folder: Path) -> Path:
         """Copy a version's files into ``folder`` and check them against the registered digest.
@@ -144,9 +159,7 @@ class Registry:
         ReleaseError
             The files are not those that were registered.
         """
-        import mlflow
-
-        path = Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+        path = self._fetch(version, folder)
         wanted, found = version.tags.get("mlops.model_digest", ""), model_digest(path)
         if wanted != found:
             raise ReleaseError(
@@ -155,6 +168,11 @@ class Registry:
                 "Train and register again; do not serve this version.",
             )
         return path
+
+    def _fetch(self, version: Version, folder: Path) -> Path:
+        import mlflow
+
+        return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
 
     def _tag(self, version: Version, key: str, value: str) -> None:
         self._client.set_model_version_tag(self.name, str(version.number), key, value)
