@@ -203,6 +203,8 @@ class Online:
             "sku": resource.get("sku") or {"name": "Default", "capacity": 1},
             "properties": {**defaults, **properties},
         }
+        for collection in ((properties.get("dataCollector") or {}).get("collections") or {}).values():
+            collection["dataCollectionMode"] = collection["dataCollectionMode"].title()  # as Azure answers
 
         def serve() -> None:
             self._serve(workspace, request.path, names["endpoint"], whole["properties"])
