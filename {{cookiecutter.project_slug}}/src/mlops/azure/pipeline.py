@@ -109,6 +109,6 @@ def _failed_step(client: MLClient, name: str) -> str:
                     client.jobs.download(step.name, download_path=folder)
                     logs = sorted(Path(folder).rglob("*.txt"))
                     text = "\n".join(log.read_text("utf-8", errors="replace") for log in logs)
-                said = " ".join(SAID.findall(text))
-                return f" in the step {step.display_name}: {said or 'it said nothing'}"
+                said = SAID.findall(text) or text.strip().splitlines()[-1:]
+                return f" in the step {step.display_name}: {' '.join(said)}"
     return "."

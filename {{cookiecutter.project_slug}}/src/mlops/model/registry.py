@@ -6,8 +6,6 @@ loading by version. Stages, aliases and searches by tag are not among them.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,15 +99,25 @@ class Registry:
         return serving[-1] if serving else None
 
     def register(self, run_id: str, tags: Mapping[str, str]) -> Version:
-        """Register the model of a run; the same run a second time is the same version."""
-        import mlflow
+        """Register the model of a run; the same run a second time is the same version.
+
+        `mlflow.register_model` would look the files up in a way that Azure ML's plugin cannot
+        answer, and then for MLflow 3's logged models, which Azure ML does not have.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
         known = next((v for v in self.versions() if v.run_id == run_id), None)
         if known:
             return known
-        source = f"runs:/{run_id}/{ARTIFACT}"
-        with contextlib.redirect_stderr(io.StringIO()):  # MLflow's own words for it
-            made = mlflow.register_model(source, self.name, tags={**tags, STAGE: REGISTERED})
+        try:
+            self._client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = RunsArtifactRepository.get_underlying_uri(f"runs:/{run_id}/{ARTIFACT}")
+        marked = {**tags, STAGE: REGISTERED}
+        made = self._client.create_model_version(self.name, source, run_id, marked)
         return self.version(int(made.version))
 
     def before(self, version: Version) -> Version | None:
