@@ -105,7 +105,8 @@ class AzureCli:
             return {"code": failure.code, "stdout": "", "stderr": f"ERROR: {failure}\n"}
         except AzureError as refusal:
             code, text = refusal.error["code"], refusal.error["message"]
-            return {"code": 1, "stdout": "", "stderr": f"ERROR: ({code}) {text}\nCode: {code}\nMessage: {text}\n"}
+            told = f"({code}) {text}\nCode: {code}\nMessage: {text}" if code else text
+            return {"code": 1, "stdout": "", "stderr": f"ERROR: {told}\n"}
         return {"code": 0, "stdout": self._printed(command, output.content), "stderr": ""}
 
     def _printed(self, command: Command, content: Any) -> str:

@@ -26,12 +26,15 @@ class Double:
         The variables that lead clients to it instead of to Azure; lay them over your own.
     folder :
         Where all that it holds can be looked at.
+    pid :
+        Its process.
     """
 
     url: str
     ca: str
     environment: dict[str, str]
     folder: Path
+    pid: int
 
     def plant(self, kind: str, match: str, **settings: Any) -> None:
         """Make calls fail that `match` (a regex over METHOD and path); the README lists the kinds and settings."""
@@ -83,7 +86,7 @@ def running_double(
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line, folder.with_suffix(".errors").read_text()
-            yield Double(**json.loads(line), folder=folder)
+            yield Double(**json.loads(line), folder=folder, pid=process.pid)
         finally:
             process.terminate()
 

@@ -128,4 +128,5 @@ REFUSALS: dict[str, Callable[[Fault, Request], AzureError]] = {
     "forbidden": lambda _, request: errors.forbidden(request.method, request.path),
     "server-error": _server_error,
     "unavailable": _unavailable,
+    "logged-out": lambda _, __: AzureError(401, "", "Please run 'az login' to setup account."),
 }

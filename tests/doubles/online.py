@@ -191,12 +191,15 @@ class Online:
             if field and field.startswith("/") and self._cloud.store.get(field) is None:
                 raise errors.not_found(field)
         kubernetes = bool(endpoint["properties"].get("compute"))
-        defaults = {
+        defaults: Resource = {
             "endpointComputeType": "Kubernetes" if kubernetes else "Managed",
             "scaleSettings": {"scaleType": "Default"},
             "properties": {},
             "environmentVariables": {},
         }
+        if kubernetes:
+            smallest = {"cpu": "100m", "memory": "500Mi"}
+            defaults["containerResourceRequirements"] = {"containerResourceRequests": smallest}
         whole: Resource = {
             "location": resource.get("location") or LOCATION,
             "tags": resource.get("tags") or {},
