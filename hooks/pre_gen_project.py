@@ -40,10 +40,13 @@ AZURE_NAMES = (
     AzureName("Key Vault", "kv-{prefix}-{environment}", r"[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*", 3, 24),
     AzureName("container registry", "cr{prefix}{environment}", r"[a-zA-Z0-9]+", 5, 50),
     AzureName("online endpoint", "{prefix}-{environment}", r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]", 3, 32),
+    AzureName("batch endpoint", "{prefix}-{environment}-batch", r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]", 3, 32),
     AzureName("Azure ML workspace", "mlw-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 33),
     AzureName("AKS cluster", "aks-{prefix}-{environment}", r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?", 1, 63),
     AzureName("Log Analytics workspace", "log-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]", 4, 63),
     AzureName("resource group", "rg-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 90),
+    AzureName("container group", "ci-{prefix}-{environment}-green", r"[a-z0-9]+(-[a-z0-9]+)*", 1, 63),
+    AzureName("virtual network", "vnet-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 2, 64),
     AzureName("user-assigned identity", "id-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
 )
 

@@ -1,6 +1,7 @@
 """What may be answered: every rule with answers on both sides of it, and the reports that a person reads."""
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -136,6 +137,25 @@ def test_every_azure_name_of_a_legal_prefix_is_legal() -> None:
     for prefix in ("a", "x" * 10):
         assert hook.check_azure_prefix({"azure_prefix": prefix}) is None
     assert hook.check_azure_prefix({"azure_prefix": "x" * 11}) is not None
+
+
+def test_the_project_makes_the_names_that_the_hook_checks(project_python: Path) -> None:
+    code = """
+import json
+from mlops.azure.names import Names
+for environment in ("staging", "production"):
+    own = Names(environment, "x")
+    found = {name: getattr(own, name) for name, kind in vars(Names).items() if isinstance(kind, property)}
+    print(json.dumps([*found.values(), own.container_group("green")]))
+"""
+    source = ROOT / "{{cookiecutter.project_slug}}" / "src"
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run([project_python, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    for name, line in zip(hook.ENVIRONMENTS, run.stdout.splitlines(), strict=True):
+        checked = {row.pattern.format(prefix="x", environment=name) for row in hook.AZURE_NAMES}
+        within = {"snet-aci", "aks", "cpu-cluster"}  # which lie within others, and bear no prefix
+        made_by_terraform = {f"log-x-{name}"}
+        assert set(json.loads(line)) - within == checked - made_by_terraform
 
 
 @pytest.mark.parametrize("repository", ["My Team/credit risk", "a/b", "Team_1/a.b", "x" * 64 + "/" + "y" * 64])
