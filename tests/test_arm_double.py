@@ -557,12 +557,23 @@ def test_a_hiccup_passes_unseen(sdk: Session, azure: Double, kind: str) -> None:
     assert azure.faults_left() == []
 
 
-def test_a_command_of_az_can_fail_too(azure: Double) -> None:
-    azure.plant("throttled", "AZ container show", skip=1)
-    with pytest.raises(RuntimeError, match="ResourceNotFound"):
-        az(azure, "container", "show", *GROUP)
-    with pytest.raises(RuntimeError, match="TooManyRequests"):
-        az(azure, "container", "show", *GROUP)
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("throttled", r"\(TooManyRequests\) The request is being throttled"),
+        ("conflict", r"\(ContainerGroupTransitioning\) The container group 'ci-one' is still transitioning"),
+        ("quota", r"\(ContainerGroupQuotaReached\)"),
+        ("forbidden", r"\(AuthorizationFailed\).*resourceGroups/rg-one.*containerGroups/ci-one"),
+        ("not-found", r"\(ResourceNotFound\).*containerGroups/ci-one' under resource group 'rg-one' was not found"),
+        ("provisioning-fails", r"\(DeploymentFailed\)"),
+        ("drop", "Connection aborted"),
+    ],
+)
+def test_a_command_of_az_can_fail_too(azure: Double, kind: str, reason: str) -> None:
+    azure.plant(kind, "AZ container list", skip=1)
+    assert az(azure, "container", "list", *GROUP) == []
+    with pytest.raises(RuntimeError, match=reason):
+        az(azure, "container", "list", *GROUP)
 
 
 def test_nothing_runs_on_when_the_double_is_killed(project_python: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from doubles.cloud import Cloud
 from doubles.errors import SUBSCRIPTION
 from doubles.identity import TENANT
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import Answer, AzureError, DroppedError, Request, Route
 
 SHIM = '''#!{python}
 """Stands in for the Azure CLI: hands its arguments to the double at {url}."""
@@ -98,6 +98,7 @@ class AzureCli:
         try:
             command = self._parse(arguments, cwd)
             asked = Request("AZ", " ".join(arguments), {}, Message(), b"", "")
+            self._wait_or_fail(asked.call)
             output = self._cloud.faults.answer(
                 asked, lambda: Answer(200, self.commands[" ".join(command.words)](command))
             )
@@ -107,7 +108,17 @@ class AzureCli:
             code, text = refusal.error["code"], refusal.error["message"]
             told = f"({code}) {text}\nCode: {code}\nMessage: {text}" if code else text
             return {"code": 1, "stdout": "", "stderr": f"ERROR: {told}\n"}
+        except DroppedError:
+            text = "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))"
+            return {"code": 1, "stdout": "", "stderr": f"ERROR: {text}\n"}
         return {"code": 0, "stdout": self._printed(command, output.content), "stderr": ""}
+
+    def _wait_or_fail(self, call: str) -> None:
+        """What is planted for long-running operations: az waits for them."""
+        while fault := self._cloud.faults.take(call, operation=True):
+            if fault.kind == "provisioning-fails":
+                raise AzureError(400, "DeploymentFailed", fault.options.get("message", "The deployment failed."))
+            time.sleep(fault.seconds)
 
     def _printed(self, command: Command, content: Any) -> str:
         if content is None:

@@ -33,8 +33,11 @@ def throttled(seconds: float) -> AzureError:
 
 
 def conflict(path: str) -> AzureError:
-    """What Azure ML says while another operation on the same endpoint is under way."""
+    """What Azure says while another operation on the same thing is under way."""
     kind, name = path.split("/")[-2:]
+    if kind == "containerGroups":
+        text = f"The container group '{name}' is still transitioning, please retry later."
+        return AzureError(409, "ContainerGroupTransitioning", text)
     return AzureError(
         409,
         "Conflict",
@@ -68,6 +71,16 @@ def over_cluster_quota(size: str) -> AzureError:
         "managed compute nodes which maps to 4 vCPUs. Talk to your Subscription Admin or refer to "
         "https://docs.microsoft.com/azure/machine-learning/how-to-manage-quotas#request-quota-increases to increase "
         "the family quota",
+    )
+
+
+def over_core_quota() -> AzureError:
+    """What Container Instances say of a group that needs more cores than are left."""
+    return AzureError(
+        409,
+        "ContainerGroupQuotaReached",
+        "Resource type 'Microsoft.ContainerInstance/containerGroups' container group quota 'StandardCores' exceeded in "
+        "region 'westeurope'. Limit: '10', Usage: '10' Requested: '1'.",
     )
 
 

@@ -102,7 +102,20 @@ class Faults:
         return bool(kind and fault.count and not fault.after and re.search(fault.match, call, re.IGNORECASE))
 
 
+def _scope(request: Request) -> str:
+    """The path of what a request is about; a command of az names it by its options."""
+    if request.method != "AZ":
+        return request.path
+    given: dict[str, str] = dict(re.findall(r"(--[a-z-]+|-[a-z]) (\S+)", request.path))
+    kind = "ContainerRegistry/registries" if request.path.startswith("acr") else "ContainerInstance/containerGroups"
+    name = next((given[option] for option in ("--registry", "-r", "--name", "-n") if option in given), "")
+    group = given.get("--resource-group") or given.get("-g", "")
+    return f"/subscriptions/{errors.SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.{kind}/{name}"
+
+
 def _quota(fault: Fault, request: Request) -> AzureError:
+    if request.method == "AZ":
+        return errors.over_core_quota()
     if "/computes/" in request.path:
         return errors.over_cluster_quota(fault.options.get("size", "Standard DSv2 family"))
     asked = request.json().get("properties", {}).get("instanceType")
@@ -121,11 +134,11 @@ def _unavailable(_: Fault, __: Request) -> AzureError:
 
 
 REFUSALS: dict[str, Callable[[Fault, Request], AzureError]] = {
-    "not-found": lambda _, request: errors.not_found(request.path),
+    "not-found": lambda _, request: errors.not_found(_scope(request)),
     "throttled": lambda fault, _: errors.throttled(fault.seconds),
-    "conflict": lambda _, request: errors.conflict(request.path),
+    "conflict": lambda _, request: errors.conflict(_scope(request)),
     "quota": _quota,
-    "forbidden": lambda _, request: errors.forbidden(request.method, request.path),
+    "forbidden": lambda _, request: errors.forbidden(request.method, _scope(request)),
     "server-error": _server_error,
     "unavailable": _unavailable,
     "logged-out": lambda _, __: AzureError(401, "", "Please run 'az login' to setup account."),
