@@ -447,6 +447,9 @@ def test_an_image_is_built_and_its_command_runs(azure: Double, tmp_path: Path) -
 def test_what_was_made_is_found_a_little_later(sdk: Session, azure: Double) -> None:
     azure.plant("not-found", "GET .*/onlineEndpoints/late$", after="PUT .*/onlineEndpoints/late$", count=2)
     with pytest.raises(RemoteError, match="ResourceNotFound"):
+        sdk("ml.online_endpoints.get('late')")
+    assert len(azure.faults_left()) == 1
+    with pytest.raises(RemoteError, match="ResourceNotFound"):
         sdk("endpoint('late').result()")
     with pytest.raises(RemoteError, match="ResourceNotFound"):
         sdk("ml.online_endpoints.get('late')")
