@@ -11,7 +11,7 @@ from doubles import errors
 from doubles.cloud import LOCATION, WORKSPACE, Cloud, datastore_uri, merged
 from doubles.identity import ML_AUDIENCE
 from doubles.jobs import Jobs
-from doubles.online import unpack
+from doubles.servers import unpack
 from doubles.steps import Run
 from doubles.store import Resource
 from doubles.web import Answer, AzureError, Request, Route

@@ -20,8 +20,8 @@ from doubles import errors
 from doubles.az import AzureCli, CliError, Command
 from doubles.cloud import GROUP, LOCATION, Cloud
 from doubles.errors import SUBSCRIPTION
-from doubles.online import SERVER
 from doubles.processes import Child, free_port
+from doubles.servers import AZMLINFSRV
 from doubles.store import Resource
 from doubles.web import AzureError
 
@@ -118,7 +118,7 @@ class Containers:
         here = {name: _mapped(value, home / "files") for name, value in {**built["environment"], **settings}.items()}
         words = [ports.get(word, _mapped(word, home / "files")) for word in built["command"]]
         if words[0] == "azmlinfsrv":  # as itself, but on this machine's own address alone
-            words = [sys.executable, "-c", SERVER, *words[1:]]
+            words = [sys.executable, "-c", AZMLINFSRV, *words[1:]]
         cwd = Path(_mapped(built["workdir"], home / "files"))
         log = self._cloud.operations.logs(path)
         self._children[path] = self._cloud.processes.start(words, cwd, log, here)

@@ -27,10 +27,12 @@ from doubles.mlflow_front import MlflowFront
 from doubles.online import Online
 from doubles.operations import STATUS, Operations
 from doubles.schedules import Schedules
+from doubles.scoring import Scoring
+from doubles.servers import Servers
 from doubles.storage import Storage
 from doubles.store import Store
 from doubles.tls import make_certificates
-from doubles.web import Answer, Request, Route, Website
+from doubles.web import Answer, Request, Route, Service, Website
 from doubles.workspaces import CLOUD_NAME, Workspaces
 
 
@@ -48,27 +50,8 @@ def main() -> None:
     for given in arguments.resource:
         workspaces.add_resource(*given.split("/", 1))
     cli = AzureCli(cloud)
+    cloud.site.routes += [*control(cloud), *cli.routes(), *workspaces.routes(), *services(cloud)]
     Containers(cloud).add_to(cli)
-    front = MlflowFront(cloud)
-    jobs = Jobs(cloud, front)
-    assets = [Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")]
-    assets.append(Assets(cloud, "models", front))
-    cloud.site.routes += [
-        *control(cloud),
-        Route("GET", STATUS, cloud.operations.status),
-        *cloud.storage.routes(),
-        *front.routes(),
-        *Artifacts(cloud).routes(),
-        *jobs.routes(),
-        *History(cloud, jobs).routes(),
-        *workspaces.routes(),
-        *cli.routes(),
-        *Computes(cloud).routes(),
-        *Online(cloud).routes(),
-        *Batch(cloud, jobs).routes(),
-        *Schedules(cloud, jobs).routes(),
-        *(route for kind in assets for route in kind.routes()),
-    ]
     program = cli.install(folder / "bin")
 
     def end(_signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -95,6 +78,29 @@ def build(folder: Path) -> Cloud:
     operations.url = site.url
     storage = Storage(folder / "storage", site.url)
     return Cloud(folder, trusted, site, identity, faults, store, operations, storage)
+
+
+def services(cloud: Cloud) -> list[Route]:
+    """What the double answers in Azure ML's place."""
+    front = MlflowFront(cloud)
+    jobs = Jobs(cloud, front)
+    servers = Servers(cloud)
+    parts: list[Service] = [
+        cloud.storage,
+        front,
+        Artifacts(cloud),
+        *(Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")),
+        Assets(cloud, "models", front),
+        Computes(cloud),
+        jobs,
+        History(cloud, jobs),
+        Schedules(cloud, jobs),
+        Online(cloud, servers),
+        Scoring(cloud, servers),
+        Batch(cloud, jobs),
+    ]
+    routes = [route for part in parts for route in part.routes()]
+    return [*routes, Route("GET", STATUS, cloud.operations.status)]
 
 
 def environment(cloud: Cloud, programs: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 LONGEST_RECORDED_BODY = 100_000
@@ -104,6 +104,13 @@ class Route:
             return None
         found = _regex(self.pattern).fullmatch(request.path)
         return found.groupdict() if found else None
+
+
+class Service(Protocol):
+    """A part of the double that answers requests."""
+
+    def routes(self) -> list[Route]:
+        """What it answers."""
 
 
 _compiled: dict[str, re.Pattern[str]] = {}
