@@ -12,8 +12,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from mlops.config import load_project
 from mlops.data.dataset import read_rows, split_rows
-from mlops.model.search import METRIC, candidates
-from mlops.model.training import make_pipeline
+from mlops.model.search import METRIC, candidates, found_params
+from mlops.model.training import make_pipeline, training_key
 from mlops.science import find_science
 
 SEARCH = {"space": {"C": [1e-4, 1.0], "class_weight": [None, "balanced"]}, "candidates": 3}
@@ -75,11 +75,17 @@ def test_the_score_is_that_of_the_training_folds_and_is_logged(searching: Toy) -
 
 
 def test_a_candidate_of_other_settings_is_not_taken_over(searching: Toy) -> None:
-    score(searching, 0)
+    found = score(searching, 0)
+    folder = searching.root / "outputs" / "search"
+    project = load_project(searching.root)
+    digest = searching.output("validation/validation.json")["digest"]
+    assert found_params(folder, training_key(project, digest)) == found["params"]
     searching.set(split={"seed": 4})
-    said = searching.mlops("train").output
+    other = training_key(load_project(searching.root), digest)
     searching.set(split={"seed": 3})
-    assert "HalvingRandomSearchCV" in said
+    assert found_params(folder, other) is None
+    assert found_params(folder, training_key(project, "other data")) is None
+    assert found_params(folder.parent, found["key"]) is None
 
 
 def test_a_candidate_that_is_not_there_is_explained(searching: Toy) -> None:
