@@ -16,6 +16,16 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         "github-actions": (".github",),
         "azure-pipelines": ("azure-pipelines",),
     },
+    "serving": {
+        "managed": ("azureml/managed",),
+        "aci-aks": ("azureml/kubernetes", "azureml/container"),
+    },
+    "batch_endpoint": {
+        "yes": ("azureml/batch", "src/mlops/deploy/batch_score.py", "tests/mlops/test_batch_score.py"),
+    },
+    "monitoring": {
+        "yes": ("azureml/monitoring.yml",),
+    },
 }
 
 

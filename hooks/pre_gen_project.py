@@ -17,6 +17,9 @@ Answers = dict[str, str]
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "ci_cd": ("github-actions", "azure-pipelines"),
+    "serving": ("managed", "aci-aks"),
+    "batch_endpoint": ("yes", "no"),
+    "monitoring": ("yes", "no"),
 }
 
 ENVIRONMENTS = ("staging", "production")
@@ -38,10 +41,13 @@ AZURE_NAMES = (
     AzureName("Key Vault", "kv-{prefix}-{environment}", r"[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*", 3, 24),
     AzureName("container registry", "cr{prefix}{environment}", r"[a-zA-Z0-9]+", 5, 50),
     AzureName("online endpoint", "{prefix}-{environment}", r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]", 3, 32),
+    AzureName("batch endpoint", "{prefix}-{environment}-batch", r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]", 3, 32),
     AzureName("Azure ML workspace", "mlw-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 33),
     AzureName("AKS cluster", "aks-{prefix}-{environment}", r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?", 1, 63),
     AzureName("Log Analytics workspace", "log-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]", 4, 63),
     AzureName("resource group", "rg-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 90),
+    AzureName("container group", "ci-{prefix}-{environment}-green", r"[a-z0-9]+(-[a-z0-9]+)*", 1, 63),
+    AzureName("virtual network", "vnet-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 2, 64),
     AzureName("user-assigned identity", "id-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
 )
 
@@ -65,28 +71,34 @@ YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null"}
 # Import names in the project's environment: a package of the same name would hide them, or be hidden.
 DEPENDENCIES = set(
     """
-    aiohappyeyeballs aiohttp aiosignal alembic altair annotated_doc annotated_types anyio ast_serialize attr attrs azure
-    azureml azureml_inference_server_http blinker cachetools certifi cffi charset_normalizer click cloudpickle contourpy
-    cryptography cycler databricks dateutil deprecated docker dotenv fairlearn fastapi fixedint flask flask_cors
-    frozenlist git gitdb google graphene graphql graphql_relay great_expectations gunicorn h11 huey hypothesis idna
-    images importlib_metadata inference_schema iniconfig isodate itsdangerous jinja2 joblib jsonschema
-    jsonschema_specifications jwt kiwisolver librt mako markdown_it markupsafe marshmallow matplotlib mdurl mistune
-    mlflow mpl_toolkits msal msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals numpy oauthlib
-    opentelemetry packaging pandas pathspec pip pkg_resources pluggy prettytable propcache psutil py pyarrow pyasn1
-    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pygments pylab pyparsing pytest pytz referencing
-    requests requests_oauthlib rich rpds ruamel ruff scipy setuptools six sklearn skops smmap sqlalchemy sqlparse
-    starlette threadpoolctl tqdm typing_extensions typing_inspection tzdata tzlocal urllib3 uvicorn wcwidth werkzeug
-    wheel wrapt yaml yarl zipp
+    aiohappyeyeballs aiohttp aiosignal alembic altair annotated_doc annotated_types anyio asgiref ast_serialize attr
+    attrs azure azureml azureml_inference_server_http blinker cachetools certifi cffi charset_normalizer click
+    cloudpickle colorama contourpy cryptography cycler databricks dateutil deprecated docker dotenv fairlearn fastapi
+    fixedint flask flask_cors frozenlist git gitdb google graphene graphql graphql_relay great_expectations gunicorn h11
+    huey hypothesis idna images importlib_metadata inference_schema iniconfig isodate itsdangerous jinja2 joblib
+    jsonpickle jsonschema jsonschema_specifications jwt kiwisolver librt local mako markdown_it markupsafe marshmallow
+    matplotlib mdurl mistune mlflow mpl_toolkits msal msal_extensions msrest multidict mypy mypy_extensions mypyc
+    narwhals numpy oauthlib opentelemetry packaging pandas pathspec pip pkg_resources pluggy prettytable propcache
+    psutil py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydash pygments pylab
+    pyparsing pytest pytz referencing requests requests_oauthlib rich rpds ruamel ruff scipy setuptools six sklearn
+    skops smmap sqlalchemy sqlparse starlette strictyaml swagger threadpoolctl tqdm typing_extensions typing_inspection
+    tzdata tzlocal urllib3 uvicorn wcwidth werkzeug wheel wrapt yaml yarl zipp
     """.split()
 )
 
 # Those that are installed under another name: a project of that name would replace them.
 DISTRIBUTIONS = set(
     """
-    azure-core azure-identity azure-monitor-opentelemetry-exporter databricks-sdk fonttools gitpython google-auth
-    graphql-core markdown-it-py mlflow-skinny mlflow-tracing opentelemetry-api opentelemetry-proto opentelemetry-sdk
-    opentelemetry-semantic-conventions pandas-stubs pillow protobuf pyjwt python-dateutil python-dotenv pyyaml rpds-py
-    ruamel-yaml scikit-learn types-psutil types-pytz types-pyyaml
+    azure-ai-ml azure-common azure-core azure-core-tracing-opentelemetry azure-identity azure-mgmt-core
+    azure-monitor-opentelemetry azure-monitor-opentelemetry-exporter azure-storage-blob azure-storage-file-datalake
+    azure-storage-file-share azureml-ai-monitoring azureml-mlflow databricks-sdk fonttools gitpython google-auth
+    graphql-core markdown-it-py mlflow-skinny mlflow-tracing opentelemetry-api opentelemetry-instrumentation
+    opentelemetry-instrumentation-asgi opentelemetry-instrumentation-dbapi opentelemetry-instrumentation-django
+    opentelemetry-instrumentation-fastapi opentelemetry-instrumentation-flask opentelemetry-instrumentation-psycopg2
+    opentelemetry-instrumentation-requests opentelemetry-instrumentation-urllib opentelemetry-instrumentation-urllib3
+    opentelemetry-instrumentation-wsgi opentelemetry-proto opentelemetry-resource-detector-azure opentelemetry-sdk
+    opentelemetry-semantic-conventions opentelemetry-util-http pandas-stubs pillow protobuf pyjwt python-dateutil
+    python-dotenv pyyaml rpds-py ruamel-yaml scikit-learn types-psutil types-pytz types-pyyaml
     """.split()
 )
 

@@ -4,16 +4,13 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pytest_cookies.plugin import Cookies
 from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_files
 from variants.findings import Answers
-
-# What a project's own checks and its lifecycle read. Variants that differ elsewhere only share one run, which is made
-# in a folder that holds nothing else: a test that reads more fails there.
-READ = ("src", "tests", "data", "expectations", "docs", "project.yml", "pyproject.toml", "requirements.txt")
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +61,15 @@ def project_python() -> Path:
 
 @pytest.fixture(scope="session")
 def run_once(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> RunOnce:
-    """Run a module in a project, in the one environment for all; once for projects that it can't tell apart."""
+    """Run a module in the files of a project that `reads` accepts, in the one environment for all.
+
+    Projects with the same such files share one run, made in a folder without the others: what reads more fails there.
+    """
     folders: dict[str, Path] = {}
     runs: dict[tuple[Path, str], subprocess.CompletedProcess[str]] = {}
 
-    def run_once(project: Path, command: str) -> subprocess.CompletedProcess[str]:
-        files = {path: content for path, content in read_files(project).items() if path.startswith(READ)}
+    def run_once(project: Path, reads: Callable[[str], bool], command: str) -> subprocess.CompletedProcess[str]:
+        files = {path: content for path, content in read_files(project).items() if reads(path)}
         key = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
         if key not in folders:
             folders[key] = tmp_path_factory.mktemp("checkout") / project.name

@@ -20,7 +20,7 @@ VARIANTS, _ = all_variants(ROOT)
 PAIRWISE = pairwise(VARIANTS)
 
 Render = Callable[[Answers], Path]
-RunOnce = Callable[[Path, str], subprocess.CompletedProcess[str]]
+RunOnce = Callable[[Path, Callable[[str], bool], str], subprocess.CompletedProcess[str]]
 
 
 def git(folder: Path, *arguments: str) -> str:

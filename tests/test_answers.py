@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -60,6 +61,9 @@ BAD = {
     "azure_region": ["", "West Europe", "WestEurope", "westeurop", "usgovvirginia", "westeurope\n"],
     "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "x" * 11, "x" * 13],
     "ci_cd": ["", "gitlab", "Github-Actions"],
+    "serving": ["", "aks", "Managed"],
+    "batch_endpoint": ["", "y", "Yes"],
+    "monitoring": ["", "true", "No"],
 }
 
 
@@ -99,6 +103,8 @@ def test_a_bad_answer_is_reported_with_its_question_alone(question: str, answer:
         ("azure_region", "wsteurop", "westeurope"),
         ("azure_prefix", "Credit_Risk_2024", "creditrisk"),
         ("ci_cd", "azure", "azure-pipelines"),
+        ("serving", "aks", "aci-aks"),
+        ("monitoring", "YES", "yes"),
     ],
 )
 def test_a_report_suggests_an_answer_that_passes(question: str, answer: str, suggestion: str) -> None:
@@ -133,6 +139,25 @@ def test_every_azure_name_of_a_legal_prefix_is_legal() -> None:
     for prefix in ("a", "x" * 10):
         assert hook.check_azure_prefix({"azure_prefix": prefix}) is None
     assert hook.check_azure_prefix({"azure_prefix": "x" * 11}) is not None
+
+
+def test_the_project_makes_the_names_that_the_hook_checks(project_python: Path) -> None:
+    code = """
+import json
+from mlops.azure.names import Names
+for environment in ("staging", "production"):
+    own = Names(environment, "x")
+    found = {name: getattr(own, name) for name, kind in vars(Names).items() if isinstance(kind, property)}
+    print(json.dumps([*found.values(), own.container_group("green")]))
+"""
+    source = ROOT / "{{cookiecutter.project_slug}}" / "src"
+    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run([project_python, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    for name, line in zip(hook.ENVIRONMENTS, run.stdout.splitlines(), strict=True):
+        checked = {row.pattern.format(prefix="x", environment=name) for row in hook.AZURE_NAMES}
+        within = {"snet-aci", "aks", "cpu-cluster"}  # which lie within others, and bear no prefix
+        made_by_terraform = {f"log-x-{name}"}
+        assert set(json.loads(line)) - within == checked - made_by_terraform
 
 
 @pytest.mark.parametrize("repository", ["My Team/credit risk", "a/b", "Team_1/a.b", "x" * 64 + "/" + "y" * 64])
@@ -244,7 +269,8 @@ def test_unusual_answers_are_read_back_as_they_were_given(given: Answers, render
     assert config["description"] == expected["description"]
     assert config["repository"] == expected["repository"]
     assert config["package"] == expected["package_name"]
-    assert config["azure"] == {"region": expected["azure_region"], "prefix": expected["azure_prefix"]}
+    assert config["azure"]["region"] == expected["azure_region"]
+    assert config["azure"]["prefix"] == expected["azure_prefix"]
     metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert metadata["name"] == expected["project_slug"]
     assert metadata["description"] == expected["description"]

@@ -62,7 +62,12 @@ def test_the_demo_serves_a_model_and_can_be_run_again(clone: Path) -> None:
         assert [prediction["label"] for prediction in answer["predictions"]] in (["good"], ["bad"])
 
 
+def of_a_laptop(path: str) -> bool:
+    """Accept what is at work without Azure."""
+    return path.startswith(("src/", "data/", "expectations/", "project.yml", "requirements.txt", "docs/model-card.md"))
+
+
 def test_every_pair_of_choices_lives_its_whole_life(project: Path, run_once: RunOnce) -> None:
     for command in ("mlops run", "mlops release --yes", "mlops status", "mlops stop"):
-        run = run_once(project, command)
+        run = run_once(project, of_a_laptop, command)
         assert run.returncode == 0, run.stdout

@@ -17,6 +17,7 @@ from mlops.errors import ConfigError, DataError, MlopsError
 if TYPE_CHECKING:
     from mlops.config import Project
     from mlops.data.dataset import Dataset, RawData
+    from mlops.deploy.place import Place
     from mlops.deploy.release import Release
     from mlops.model.registry import Version
 
@@ -81,6 +82,16 @@ replace_option = click.option(
     metavar="WHY",
     default="",
     help="Do not compare with the champion; the reason is kept with the decision.",
+)
+
+
+on_option = click.option(
+    "--on",
+    type=click.Choice(["local", "azureml"]),
+    default="local",
+    envvar="MLOPS_ON",
+    show_envvar=True,
+    help="This machine, or the workspaces of Azure ML (default: local).",
 )
 
 
@@ -149,12 +160,30 @@ def report(obj: dict[str, Any], data: Path | None) -> None:
 @main.command()
 @data_option
 @replace_option
+@on_option
+@click.option("--wait/--no-wait", default=True, help="On Azure: follow the job to its end.")
+@click.option("--job", metavar="NAME", help="On Azure: follow this job, submit none.")
+@click.option("--schedule", is_flag=True, help="On Azure: repeat it as azureml/schedule.yml says.")
 @click.pass_obj
-def run(obj: dict[str, Any], data: Path | None, replace: str) -> None:
+def run(
+    obj: dict[str, Any],
+    data: Path | None,
+    replace: str,
+    on: str,
+    wait: bool,
+    job: str | None,
+    schedule: bool,
+) -> None:
     """Validate, train, evaluate, register and report, in this order.
 
-    The last line says `registered=VERSION` or `registered=none reason=CODE` for programs.
+    The last line says `registered=VERSION` or `registered=none reason=CODE` for programs; with
+    --no-wait it is `job=NAME`.
     """
+    if on == "azureml":
+        _run_on_azure(_project(obj), data, replace, wait, job, schedule)
+        return
+    if job or schedule or not wait:
+        raise ConfigError("--no-wait, --job and --schedule are for Azure.", "Add --on azureml.")
     project = _project(obj)
     raw = _read(project, data)
     _step(1, "validate")
@@ -170,71 +199,67 @@ def run(obj: dict[str, Any], data: Path | None, replace: str) -> None:
         click.echo("Nothing is registered.")
     _step(5, "report")
     _report(project, raw, dataset)
-    if version is None:
-        reasons = _output(project, "evaluation", "decision.json", "evaluate")["decision"]["reasons"]
-        click.echo(f"registered=none reason={reasons[0]['code']}")
-        sys.exit(3)
-    click.echo(f"registered={version.number}")
+    _say_registered(project, version.number if version else None)
 
 
 @main.command()
 @click.argument("environment", type=click.Choice(ENVIRONMENTS))
 @click.option("--version", "number", type=int, help="A registered version (default: the newest).")
 @click.option("--yes", is_flag=True, help="Approve production without being asked.")
+@on_option
 @click.pass_obj
-def deploy(obj: dict[str, Any], environment: str, number: int | None, yes: bool) -> None:
+def deploy(obj: dict[str, Any], environment: str, number: int | None, yes: bool, on: str) -> None:
     """Bring a registered version into one environment.
 
     It gets the idle slot, answers rows with known answers, and then takes over the traffic in
     steps. If anything fails, the endpoint goes back to what it served before.
     """
     project = _project(obj)
-    version = _chosen(project, number)
-    if environment == "production":
-        _approve(version, yes)
-    _releaser(project, environment).deploy(version)
-    address = _target(project, environment).address
-    click.echo(f"Version {version.number} is in {environment}: {address}")
+    place = _place(project, on)
+    _deploy(project, place, environment, _chosen(place, number), yes)
 
 
 @main.command()
 @click.option("--version", "number", type=int, help="A registered version (default: the newest).")
 @click.option("--yes", is_flag=True, help="Approve production without being asked.")
+@on_option
 @click.pass_obj
-def release(obj: dict[str, Any], number: int | None, yes: bool) -> None:
+def release(obj: dict[str, Any], number: int | None, yes: bool, on: str) -> None:
     """Bring a registered version to staging and, once approved, to production."""
     project = _project(obj)
-    version = _chosen(project, number)
+    place = _place(project, on)
+    version = _chosen(place, number)
+    for environment in ENVIRONMENTS:
+        place.target(environment)  # what cannot be reached should be known before anything changes
     for environment in ENVIRONMENTS:
         click.secho(environment.capitalize(), bold=True)
-        if environment == "production":
-            _approve(version, yes)
-            version = _chosen(project, version.number)
-        _releaser(project, environment).deploy(version)
-    address = _target(project, "production").address
-    click.echo(f"Version {version.number} is in production: {address}")
+        _deploy(project, place, environment, version, yes)
 
 
 @main.command()
+@on_option
 @click.pass_obj
-def rollback(obj: dict[str, Any]) -> None:
+def rollback(obj: dict[str, Any], on: str) -> None:
     """Take production back to the version before, and withdraw the present one."""
     project = _project(obj)
-    before = _releaser(project, "production").roll_back()
+    place = _place(project, on)
+    before = _releaser(project, place, "production").roll_back()
+    place.follow_up(before, "production", _tell)
     click.echo(f"Production is back at version {before.number}.")
 
 
 @main.command()
+@on_option
 @click.pass_obj
-def status(obj: dict[str, Any]) -> None:
+def status(obj: dict[str, Any], on: str) -> None:
     """Show the registered versions, and what each environment serves."""
-    from mlops.model.registry import Registry
     from mlops.tables import show_status
 
-    project = _project(obj)
-    states = {name: _target(project, name).describe() for name in ENVIRONMENTS}
-    addresses = {name: _target(project, name).address for name in ENVIRONMENTS}
-    show_status(Registry(project).versions(), states, addresses)
+    place = _place(_project(obj), on)
+    targets = {name: place.target(name) for name in ENVIRONMENTS}
+    states = {name: target.describe() for name, target in targets.items()}
+    addresses = {name: target.address for name, target in targets.items()}
+    show_status(place.registry("staging").versions(), states, addresses)
 
 
 @main.command()
@@ -242,10 +267,58 @@ def status(obj: dict[str, Any]) -> None:
 @click.pass_obj
 def stop(obj: dict[str, Any], environment: str | None) -> None:
     """Stop the local servers of one environment, or of both."""
+    from mlops.deploy.place import ThisMachine
+
     project = _project(obj)
     for name in [environment] if environment else ENVIRONMENTS:
-        stopped = _target(project, name).stop()
+        stopped = ThisMachine(project).target(name).stop()
         click.echo(f"{name.capitalize()}: {'stopped' if stopped else 'nothing to stop'}.")
+
+
+@main.command()
+@click.option("--offline", is_flag=True, help="Do not look for the workspaces: ask Azure nothing.")
+@click.pass_obj
+def doctor(obj: dict[str, Any], offline: bool) -> None:
+    """Look for mistakes in azureml/ and project.yml, and for the workspaces on Azure.
+
+    Exits with 1 if there is a mistake.
+    """
+    from mlops.azure.checks import check_project
+
+    project = _project(obj)
+    findings = check_project(project)
+    for finding in findings:
+        click.echo(str(finding))
+    if findings:
+        count = "1 mistake" if len(findings) == 1 else f"{len(findings)} mistakes"
+        raise MlopsError(f"{count} in what Azure ML is asked for.", "Mend the lines above.")
+    click.echo("No mistakes in azureml/ and project.yml.")
+    if not offline:
+        from mlops.azure.workspace import connect
+
+        for environment in ENVIRONMENTS:
+            workspace = connect(project, environment).workspace_name
+            click.echo(f"{environment.capitalize()}: the workspace {workspace} is there.")
+
+
+@main.command(hidden=True)
+@data_option
+@click.option("--candidate", "number", type=int, required=True, help="Its number, from 0.")
+@click.pass_obj
+def search(obj: dict[str, Any], data: Path | None, number: int) -> None:
+    """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
+    from mlops.model.search import try_candidate
+    from mlops.model.training import make_pipeline, training_key
+    from mlops.science import find_science
+
+    project = _project(obj)
+    raw = _read(project, data)
+    _require_validated(project, raw)
+    dataset = _split(project, raw)
+    pipeline = make_pipeline(dataset, project, find_science(project))
+    key = training_key(project, raw.digest)
+    folder = project.outputs / "search"
+    try_candidate(number, pipeline, dataset, project, key, folder, click.echo)
 
 
 def _project(obj: dict[str, Any]) -> Project:
@@ -350,14 +423,72 @@ def _output(project: Project, folder: str, name: str, verb: str) -> dict[str, An
     return read_json(project.outputs / folder / name, verb)
 
 
-def _chosen(project: Project, number: int | None) -> Version:
-    from mlops.model.registry import Registry
+def _say_registered(project: Project, number: int | None) -> None:
+    """The last line of a run; ends with 3 if the gate refused the model."""
+    if number is None:
+        reasons = _output(project, "evaluation", "decision.json", "evaluate")["decision"]["reasons"]
+        click.echo(f"registered=none reason={reasons[0]['code']}")
+        sys.exit(3)
+    click.echo(f"registered={number}")
 
-    registry = Registry(project)
+
+def _run_on_azure(
+    project: Project,
+    data: Path | None,
+    replace: str,
+    wait: bool,
+    job: str | None,
+    schedule: bool,
+) -> None:
+    from mlops.azure import pipeline
+    from mlops.azure.workspace import connect
+
+    client = connect(project, "staging")
+    if schedule:
+        click.echo(f"Scheduled as {pipeline.schedule(project, client)}.")
+        return
+    if job is None:
+        submitted = pipeline.submit(project, client, data.resolve() if data else None, replace)
+        job = str(submitted.name)
+        click.echo(f"Submitted: {submitted.studio_url}")
+    if not wait:
+        click.echo(f"job={job}")
+        return
+    pipeline.follow(client, job)
+    pipeline.fetch(project, client, job)
+    for reason in _output(project, "evaluation", "decision.json", "run")["decision"]["reasons"]:
+        click.echo(f"Gate: {reason['code']}: {reason['text']}")
+    registered = project.outputs / "registration" / "registration.json"
+    number = None
+    if registered.is_file():
+        number = int(_output(project, "registration", "registration.json", "run")["version"])
+    click.echo(f"Report: {project.outputs / 'report' / 'report.html'}")
+    _say_registered(project, number)
+
+
+def _place(project: Project, on: str) -> Place:
+    from mlops.deploy.place import AzureML, ThisMachine
+
+    return AzureML(project) if on == "azureml" else ThisMachine(project)
+
+
+def _chosen(place: Place, number: int | None) -> Version:
+    registry = place.registry("staging")
     version = registry.champion() if number is None else registry.version(number)
     if version is None:
         raise ConfigError("No version is registered.", "Run `mlops run` first.")
     return version
+
+
+def _deploy(project: Project, place: Place, environment: str, version: Version, yes: bool) -> None:
+    if environment == "production":
+        _approve(version, yes)
+    releaser = _releaser(project, place, environment)
+    version = place.admit(version, environment, _tell)
+    releaser.deploy(version)
+    place.follow_up(version, environment, _tell)
+    address = place.target(environment).address
+    click.echo(f"Version {version.number} is in {environment}: {address}")
 
 
 def _approve(version: Version, yes: bool) -> None:
@@ -368,22 +499,16 @@ def _approve(version: Version, yes: bool) -> None:
     click.confirm(f"Release version {version.number} to production?", abort=True)
 
 
-def _target(project: Project, environment: str) -> Any:
-    from mlops.deploy.local import LocalTarget
-
-    folder = project.root / ".mlops" / environment
-    return LocalTarget(folder, project.project, getattr(project.serving, environment))
-
-
-def _releaser(project: Project, environment: str) -> Release:
+def _releaser(project: Project, place: Place, environment: str) -> Release:
     from mlops.deploy.release import Release
-    from mlops.model.registry import Registry
-
-    def tell(text: str) -> None:
-        click.echo(f"  {text}")
 
     endpoint = getattr(project.serving, environment)
-    return Release(environment, endpoint, _target(project, environment), Registry(project), tell)
+    target, registry = place.target(environment), place.registry(environment)
+    return Release(environment, endpoint, target, registry, _tell)
+
+
+def _tell(text: str) -> None:
+    click.echo(f"  {text}")
 
 
 def _step(number: int, name: str) -> None:

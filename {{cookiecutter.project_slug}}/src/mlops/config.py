@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -64,6 +66,11 @@ class Search(Section):
     )
     candidates: int = Field(12, ge=2, description="how many combinations to try, 2 or more")
 
+    @property
+    def combinations(self) -> int:
+        """How many are tried: ``candidates``, or all if there are fewer."""
+        return min(self.candidates, math.prod(len(values) for values in self.space.values()))
+
 
 class Model(Section):
     estimator: str = Field(
@@ -105,7 +112,11 @@ class Gate(Section):
 
 
 class Endpoint(Section):
-    target: Literal["local"] = Field("local", description="where to serve: local")
+    target: Literal["local", "managed", "kubernetes", "container-instance"] = Field(
+        "local",
+        description="where `--on azureml` serves: managed, kubernetes or container-instance; "
+        "local serves on this machine alone",
+    )
     port: int = Field(ge=1024, le=65535, description="a free port from 1024 to 65535")
     steps: list[Annotated[int, Field(ge=1, le=100)]] = Field(
         default=[100], min_length=1, description="rising percentages that end with 100"
@@ -114,6 +125,24 @@ class Endpoint(Section):
     max_latency_ms: float = Field(1000, gt=0, description="milliseconds, more than 0")
     timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer")
     start_timeout_s: float = Field(60, gt=0, description="seconds to wait for a server's start")
+    instance_type: str = Field(
+        "Standard_DS3_v2",
+        pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$",
+        description="a VM size, such as Standard_DS3_v2; on kubernetes an instance type",
+    )
+    instances: int = Field(1, ge=1, description="how many serve a version, 1 or more")
+    mirror: int = Field(
+        0, ge=0, le=50, description="percent of the traffic to copy to a new version first, 0 to 50"
+    )
+    cpu: float = Field(1, gt=0, description="processors of a container, such as 1 or 0.5")
+    memory_gb: float = Field(2, gt=0, description="memory of a container in GB, such as 2")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_instance(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("target") == "kubernetes":
+            return {"instance_type": "defaultinstancetype", **values}
+        return values
 
     @field_validator("steps")
     @classmethod
@@ -121,6 +150,14 @@ class Endpoint(Section):
         if steps != sorted(set(steps)) or steps[-1] != 100:
             raise ValueError("the steps do not rise to 100")
         return steps
+
+    @model_validator(mode="after")
+    def _what_the_target_can(self) -> Endpoint:
+        if self.target == "container-instance" and self.steps != [100]:
+            raise ValueError("steps should be [100]: a container-instance shares no traffic")
+        if self.mirror and self.target != "managed":
+            raise ValueError(f"mirror should be 0: only managed mirrors traffic, not {self.target}")
+        return self
 
 
 class Serving(Section):
@@ -134,10 +171,26 @@ class Serving(Section):
         return self
 
 
+class Compute(Section):
+    size: str = Field(
+        "Standard_DS3_v2",
+        pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
+        description="a VM size, such as Standard_DS3_v2",
+    )
+    nodes: int = Field(2, ge=1, description="the most nodes at once, 1 or more; idle, none run")
+    tier: Literal["dedicated", "low_priority"] = Field(
+        "dedicated", description="dedicated, or low_priority (cheaper, may be taken away)"
+    )
+    idle_seconds: int = Field(900, ge=60, description="seconds until an idle node ends, 60 or more")
+
+
 class Azure(Section):
     region: str = Field(pattern=r"^[a-z0-9]+$", description="a region's name, such as westeurope")
     prefix: str = Field(
         pattern=r"^[a-z][a-z0-9]*$", description="lower-case letters and digits, letter first"
+    )
+    compute: Compute = Field(
+        default_factory=Compute, description="a section with size, nodes, tier and idle_seconds"
     )
 
 
@@ -163,8 +216,12 @@ class Project(Section):
 
     @property
     def outputs(self) -> Path:
-        """The folder into which every verb writes what it found."""
-        return self.root / "outputs"
+        """The folder into which every verb writes what it found.
+
+        MLOPS_OUTPUTS puts it elsewhere: an Azure ML job hands it from step to step.
+        """
+        given = os.environ.get("MLOPS_OUTPUTS")
+        return Path(given).absolute() if given else self.root / "outputs"
 
 
 def load_project(start: Path) -> Project:

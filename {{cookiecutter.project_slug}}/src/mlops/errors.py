@@ -41,3 +41,7 @@ class Refused(MlopsError):
 
 class ReleaseError(MlopsError):
     """A release did not go through; the endpoint serves what it served before."""
+
+
+class AzureError(MlopsError):
+    """Azure refused a request, failed at it, or did not answer."""

@@ -140,6 +140,38 @@ WRONG: dict[str, tuple[Change, str]] = {
         ("serving.production.port", 5080),
         "serving: staging and production share a port.",
     ),
+    "unknown target": (
+        ("serving.staging.target", "aks"),
+        "serving.staging.target = 'aks': Input should be 'local', 'managed', 'kubernetes' or "
+        "'container-instance'.",
+    ),
+    "steps of a container": (
+        ("serving.staging", {"port": 5080, "target": "container-instance", "steps": [10, 100]}),
+        "serving.staging: steps should be [100]: a container-instance shares no traffic.",
+    ),
+    "mirror on kubernetes": (
+        ("serving.staging", {"port": 5080, "target": "kubernetes", "mirror": 10}),
+        "serving.staging: mirror should be 0: only managed mirrors traffic, not kubernetes.",
+    ),
+    "too much mirrored": (
+        ("serving.staging.mirror", 60),
+        "serving.staging.mirror = 60: Input should be less than or equal to 50.",
+    ),
+    "no instances": (("serving.staging.instances", 0), "serving.staging.instances = 0: "),
+    "no processor": (("serving.staging.cpu", 0), "serving.staging.cpu = 0: "),
+    "size with a space": (
+        ("serving.staging.instance_type", "Standard DS3"),
+        "serving.staging.instance_type = 'Standard DS3': ",
+    ),
+    "no nodes": (
+        ("azure.compute", {"nodes": 0}),
+        "azure.compute.nodes = 0: Input should be greater than or equal to 1. "
+        "Expected: the most nodes at once, 1 or more; idle, none run.",
+    ),
+    "unknown tier": (
+        ("azure.compute", {"tier": "spot"}),
+        "azure.compute.tier = 'spot': Input should be 'dedicated' or 'low_priority'.",
+    ),
     "group and time": (
         ("split", {"group": "segment", "time": "near"}),
         "split: group and time are both set.",
@@ -230,6 +262,36 @@ def test_a_good_file_is_read_from_any_folder_below(
     monkeypatch.chdir(below)
     stopped = CliRunner().invoke(main, ["stop"])
     assert stopped.exit_code == 0, stopped.output
+
+
+def test_kubernetes_has_instance_types_of_its_own(tmp_path: Path) -> None:
+    def instance_type(**settings: str) -> str:
+        write(tmp_path, changed(("serving.staging", {"port": 5080, **settings})))
+        return load_project(tmp_path).serving.staging.instance_type
+
+    assert instance_type() == instance_type(target="managed") == "Standard_DS3_v2"
+    assert instance_type(target="kubernetes") == "defaultinstancetype"
+    assert instance_type(target="kubernetes", instance_type="large") == "large"
+
+
+def test_the_environment_may_put_outputs_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, GOOD)
+    monkeypatch.delenv("MLOPS_OUTPUTS", raising=False)
+    assert load_project(tmp_path).outputs == tmp_path / "outputs"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLOPS_OUTPUTS", "elsewhere")
+    assert load_project(tmp_path).outputs == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(("candidates", "tried"), [(2, 2), (6, 6), (12, 6)])
+def test_a_search_tries_no_more_than_there_are(tmp_path: Path, candidates: int, tried: int) -> None:
+    space = {"C": [0.1, 1, 10], "penalty": ["l1", "l2"]}
+    write(tmp_path, changed(("model.search", {"space": space, "candidates": candidates})))
+    search = load_project(tmp_path).model.search
+    assert search is not None
+    assert search.combinations == tried
 
 
 def test_the_nearest_file_counts(tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
 from mlops.config import Endpoint
+from mlops.deploy.client import send_rows
 from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
 from mlops.errors import ReleaseError
 from mlops.outputs import write_json
@@ -37,6 +37,9 @@ class LocalTarget:
     Processes are known by their working directory, which is their slot's folder: so even a
     server whose starter was killed before it could note anything is found again.
     """
+
+    mirrors: ClassVar[bool] = False
+    keeps_previous: ClassVar[bool] = True
 
     def __init__(self, folder: Path, name: str, endpoint: Endpoint) -> None:
         self._folder = folder
@@ -89,7 +92,9 @@ class LocalTarget:
         self._change(slots={**slots, slot: {"version": version, "digest": digest, "port": port}})
         self._ensure_router()
 
-    def set_traffic(self, traffic: Mapping[str, int]) -> None:
+    def set_traffic(
+        self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
+    ) -> None:
         self._change(traffic={slot: share for slot, share in traffic.items() if share})
         self._ensure_router()
 
@@ -97,20 +102,7 @@ class LocalTarget:
         url = self.address
         if slot:
             url = f"http://127.0.0.1:{self._state()['slots'][slot]['port']}/score"
-        request = urllib.request.Request(
-            url, data=body, headers={"Content-Type": "application/json"}, method="POST"
-        )
-        patience = self._endpoint.timeout_s + 1  # the server itself gives up first, and says so
-        start = time.perf_counter()
-        try:
-            with urllib.request.urlopen(request, timeout=patience) as answer:
-                return Answer(answer.status, answer.read(), time.perf_counter() - start)
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, error.read(), time.perf_counter() - start)
-        except TimeoutError:
-            raise ReleaseError(f"No answer within {patience:g} s.") from None
-        except (OSError, http.client.HTTPException) as error:
-            raise ReleaseError(f"No answer: {error}") from None
+        return send_rows(url, body, self._endpoint.timeout_s + 1)  # the server gives up first
 
     def remove(self, slot: str) -> None:
         _stop(self._folder / slot)

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlops.config import Endpoint
 from mlops.deploy.smoke import Probe, check, make_probes
 from mlops.deploy.target import EndpointState, Target, Unfinished
-from mlops.errors import ReleaseError
+from mlops.errors import MlopsError, ReleaseError
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
 
 Tell = Callable[[str], None]
@@ -82,6 +82,7 @@ class Release:
             return None
         if state.traffic == {left.slot: 100} and self._proves_itself(left):
             self._tell(f"Completing the interrupted release of version {left.version}.")
+            self._mark(left)
             self._finish(left)
             return left
         self._tell(f"Undoing the interrupted release of version {left.version}.")
@@ -94,21 +95,24 @@ class Release:
             self._tell(f"Fetching version {version.number} and checking its digest.")
             model = self._registry.download(version, Path(folder))
             probes = make_probes(model)
-            release = Unfinished(version.number, state.idle, dict(state.traffic), withdraws)
-            if state.serving and state.serving.version == version.number:
-                self._confirm(release, state, probes)
+            before = dict(state.traffic)
+            if state.live and state.serving and state.serving.version == version.number:
+                self._confirm(Unfinished(version.number, state.live, before, withdraws), probes)
                 return
+            release = Unfinished(version.number, state.idle, before, withdraws)
             self._target.remember(release)
             try:
                 self._bring_up(release, state, version, model, probes)
                 self._move_traffic(release, state, probes, steps if state.serving else [100])
-                self._finish(release)
+                self._mark(release)
             except BaseException as error:
                 self._tell("It failed: going back.")
-                self._undo(release)
-                if isinstance(error, ReleaseError):
-                    raise ReleaseError(self._failure(version, state, error), error.fix) from error
+                left = self._go_back(release)
+                if isinstance(error, MlopsError):
+                    message = self._failure(version, state, error, left)
+                    raise ReleaseError(message, error.fix) from error
                 raise
+            self._finish(release)
 
     def _proves_itself(self, release: Unfinished) -> bool:
         with tempfile.TemporaryDirectory() as folder:
@@ -120,10 +124,11 @@ class Release:
                 return False
         return True
 
-    def _confirm(self, release: Unfinished, state: EndpointState, probes: list[Probe]) -> None:
+    def _confirm(self, release: Unfinished, probes: list[Probe]) -> None:
         self._tell(f"Version {release.version} is live already: checking it.")
-        self._target.set_traffic(state.traffic)
+        self._target.set_traffic(release.before)
         self._check(release.version, probes, slot=None)
+        self._mark(release)
         self._finish(release)
 
     def _bring_up(
@@ -145,6 +150,8 @@ class Release:
     def _move_traffic(
         self, release: Unfinished, state: EndpointState, probes: list[Probe], steps: Sequence[int]
     ) -> None:
+        if self._endpoint.mirror and self._target.mirrors and state.serving:
+            self._mirror_traffic(release, state, probes)
         for percent in steps:
             rest = {state.live: 100 - percent} if state.live and percent < 100 else {}
             self._target.set_traffic({**rest, release.slot: percent})
@@ -166,23 +173,64 @@ class Release:
             raise ReleaseError(f"{count - own} of {count} answers come from another version.")
         return own
 
-    def _finish(self, release: Unfinished) -> None:
+    def _mirror_traffic(
+        self, release: Unfinished, state: EndpointState, probes: list[Probe]
+    ) -> None:
+        percent = self._endpoint.mirror
+        self._target.set_traffic(state.traffic, mirror={release.slot: percent})
+        self._check(release.version, probes, slot=None, alone=False)
+        self._check(release.version, probes, release.slot)
+        self._tell(f"{percent} % of the traffic copied to it: all right.")
+
+    def _mark(self, release: Unfinished) -> None:
         """Tag the version with what it now serves, which it has shown to do rightly."""
         version = self._registry.version(release.version)
         if self._environment == PRODUCTION:
             self._registry.mark_production(version, release.withdraws)
         else:
             self._registry.mark_staging(version)
-        self._target.remember(None)
+
+    def _finish(self, release: Unfinished) -> None:
+        """Clear up after a version that serves by now: whatever fails here, it stays."""
+        try:
+            if self._environment == PRODUCTION:
+                version = self._registry.version(release.version)
+                self._registry.retire_others(version, release.withdraws)
+            if not self._target.keeps_previous:
+                self._remove_others(release)
+            self._target.remember(None)
+        except MlopsError as error:
+            raise ReleaseError(
+                f"Version {release.version} is in {self._environment}, but not all is cleared up: "
+                f"{error}",
+                error.fix or "Run the same command again: it completes what is left.",
+            ) from error
+
+    def _remove_others(self, release: Unfinished) -> None:
+        for slot, kept in self._target.describe().slots.items():
+            if slot != release.slot:
+                self._tell(f"Removing version {kept.version} from the {slot} slot.")
+                self._target.remove(slot)
+
+    def _go_back(self, release: Unfinished) -> str:
+        """Undo a release that failed; says why if that fails, too, and the note of it stays."""
+        try:
+            self._undo(release)
+        except MlopsError as error:
+            return str(error)
+        return ""
 
     def _undo(self, release: Unfinished) -> None:
         self._target.set_traffic(release.before)
         self._target.remove(release.slot)
         self._target.remember(None)
 
-    def _failure(self, version: Version, state: EndpointState, error: ReleaseError) -> str:
+    def _failure(self, version: Version, state: EndpointState, error: MlopsError, left: str) -> str:
         live = f"version {state.serving.version}" if state.serving else "nothing, as before"
-        return (
-            f"Version {version.number} was not released to {self._environment}: {error}\n"
-            f"{self._environment.capitalize()} serves {live}."
-        )
+        after = f"{self._environment.capitalize()} serves {live}."
+        if left:
+            after = (
+                f"Going back failed, too: {left}\n{self._environment.capitalize()} served {live}, "
+                "and the next command goes back to it first."
+            )
+        return f"Version {version.number} was not released to {self._environment}: {error}\n{after}"

@@ -27,6 +27,7 @@ import pandas as pd
 from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
+from mlops.deploy.watch import watcher
 from mlops.model.labels import predicted_classes
 
 if TYPE_CHECKING:
@@ -63,6 +64,13 @@ class Scorer:
     folder : Path
         ``AZUREML_MODEL_DIR``: it ends with the model's name and version, and holds an MLflow
         model somewhere below.
+
+    Attributes
+    ----------
+    name, version : str
+        The registered model's.
+    columns : dict
+        Column name: MLflow's name of its type, and whether a value is required.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +86,8 @@ class Scorer:
         self._model = mlflow.sklearn.load_model(str(home))
         self._names = [str(label) for label in self._model.classes_]
         self._labels = self._model.classes_.tolist()
-        self._columns = {c.name: (c.type.name, c.required) for c in signature.inputs.inputs}
+        self.columns = {c.name: (c.type.name, c.required) for c in signature.inputs.inputs}
+        self._watch = watcher()
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """Score a request's body.
@@ -89,6 +98,12 @@ class Scorer:
             The body is not JSON of the expected form, or its rows break the signature.
         """
         rows = self.parse(body)
+        predictions = self.predict(rows)
+        self._watch(rows, predictions)
+        return {"model": {"name": self.name, "version": self.version}, "predictions": predictions}
+
+    def predict(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
+        """Label and probabilities of each row, for rows that follow the signature."""
         try:
             probabilities = self._model.predict_proba(rows)
         except ValueError as error:
@@ -96,14 +111,13 @@ class Scorer:
         if not np.isfinite(probabilities).all():
             raise BadRequest("The model cannot score these rows: their numbers are too large.")
         chosen = predicted_classes(self._model, probabilities)
-        predictions = [
+        return [
             {
                 "label": self._labels[label],
                 "probabilities": dict(zip(self._names, row, strict=True)),
             }
             for label, row in zip(chosen.tolist(), probabilities.tolist(), strict=True)
         ]
-        return {"model": {"name": self.name, "version": self.version}, "predictions": predictions}
 
     def parse(self, body: bytes) -> pd.DataFrame:
         """The rows of a request, of shape (n_rows, n_features), typed by the signature."""
@@ -116,17 +130,17 @@ class Scorer:
                 count = f"more than {MAX_PROBLEMS} problems"
             raise BadRequest(f"The rows have {count}.", problems[:MAX_PROBLEMS])
         return pd.DataFrame(
-            {name: _column(kind, name, records) for name, (kind, _) in self._columns.items()}
+            {name: _column(kind, name, records) for name, (kind, _) in self.columns.items()}
         )
 
     def _problems(self, number: int, row: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What keeps one row from being scored."""
         found: list[dict[str, Any]] = []
-        for name in row.keys() - self._columns.keys():
+        for name in row.keys() - self.columns.keys():
             found.append(
                 {"row": number, "column": name[:80], "problem": "is not an input of the model"}
             )
-        for name, (kind, required) in self._columns.items():
+        for name, (kind, required) in self.columns.items():
             value = row.get(name)
             if name not in row:
                 text = "is not given"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,19 @@ class Answer:
 class Target(Protocol):
     """An endpoint with two slots and weighted traffic.
 
-    Every method raises `ReleaseError` if it cannot do its work, and can be repeated.
+    Every method raises a `MlopsError` if it cannot do its work, and can be repeated.
+
+    Attributes
+    ----------
+    mirrors : bool
+        Whether it can copy clients' requests to a slot that they get no answer from.
+    keeps_previous : bool
+        Whether the version before stays in its slot at 0 %, which costs nothing here, or is
+        removed once its successor has proved itself.
     """
+
+    mirrors: ClassVar[bool]
+    keeps_previous: ClassVar[bool]
 
     @property
     def address(self) -> str:
@@ -90,8 +101,14 @@ class Target(Protocol):
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
         """Serve the model folder ``model`` in a slot without traffic; return once it is ready."""
 
-    def set_traffic(self, traffic: Mapping[str, int]) -> None:
-        """Share the clients' requests out between the slots, in percent."""
+    def set_traffic(
+        self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
+    ) -> None:
+        """Share the clients' requests out between the slots, in percent.
+
+        ``mirror`` names a slot without traffic, and the percent of the requests to copy to it;
+        only a target that `mirrors` is given one.
+        """
 
     def invoke(self, body: bytes, slot: str | None = None) -> Answer:
         """Send a request to one slot, or as a client would."""

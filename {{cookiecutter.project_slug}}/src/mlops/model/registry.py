@@ -6,8 +6,6 @@ loading by version. Stages, aliases and searches by tag are not among them.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +86,11 @@ class Registry:
             A run whose own version does not count, so that a repeated evaluation compares with
             the same champion as the first.
         """
-        standing = [v for v in self.versions() if v.stage != WITHDRAWN and v.run_id != besides]
+        standing = [
+            version
+            for version in self.versions()
+            if version.stage != WITHDRAWN and not (besides and version.run_id == besides)
+        ]
         return standing[-1] if standing else None
 
     def in_production(self) -> Version | None:
@@ -97,15 +99,25 @@ class Registry:
         return serving[-1] if serving else None
 
     def register(self, run_id: str, tags: Mapping[str, str]) -> Version:
-        """Register the model of a run; the same run a second time is the same version."""
-        import mlflow
+        """Register the model of a run; the same run a second time is the same version.
+
+        `mlflow.register_model` would look the files up in a way that Azure ML's plugin cannot
+        answer, and then for MLflow 3's logged models, which Azure ML does not have.
+        """
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
         known = next((v for v in self.versions() if v.run_id == run_id), None)
         if known:
             return known
-        source = f"runs:/{run_id}/{ARTIFACT}"
-        with contextlib.redirect_stderr(io.StringIO()):  # MLflow's own words for it
-            made = mlflow.register_model(source, self.name, tags={**tags, STAGE: REGISTERED})
+        try:
+            self._client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = RunsArtifactRepository.get_underlying_uri(f"runs:/{run_id}/{ARTIFACT}")
+        marked = {**tags, STAGE: REGISTERED}
+        made = self._client.create_model_version(self.name, source, run_id, marked)
         return self.version(int(made.version))
 
     def before(self, version: Version) -> Version | None:
@@ -119,7 +131,20 @@ class Registry:
             self._tag(version, STAGE, STAGING)
 
     def mark_production(self, version: Version, withdraws: int | None = None) -> None:
-        """Note that production serves the version, and what became of the one before.
+        """Note that production serves the version; its last write is the one that counts.
+
+        Parameters
+        ----------
+        withdraws : int or None
+            The version that is rolled back; any other that was in production is replaced.
+        """
+        present = self.in_production()
+        if withdraws is None and present and present.number != version.number:
+            self._tag(version, REPLACED, str(present.number))
+        self._tag(version, STAGE, PRODUCTION)
+
+    def retire_others(self, version: Version, withdraws: int | None = None) -> None:
+        """Note what became of those that were in production before ``version``.
 
         Parameters
         ----------
@@ -132,9 +157,7 @@ class Registry:
             if old.number == withdraws:
                 self._tag(old, STAGE, WITHDRAWN)
             elif old.stage == PRODUCTION:
-                self._tag(version, REPLACED, str(old.number))
                 self._tag(old, STAGE, RETIRED)
-        self._tag(version, STAGE, PRODUCTION)
 
     def download(self, version: Version, folder: Path) -> Path:
         """Copy a version's files into ``folder`` and check them against the registered digest.
@@ -144,9 +167,7 @@ class Registry:
         ReleaseError
             The files are not those that were registered.
         """
-        import mlflow
-
-        path = Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+        path = self._fetch(version, folder)
         wanted, found = version.tags.get("mlops.model_digest", ""), model_digest(path)
         if wanted != found:
             raise ReleaseError(
@@ -155,6 +176,11 @@ class Registry:
                 "Train and register again; do not serve this version.",
             )
         return path
+
+    def _fetch(self, version: Version, folder: Path) -> Path:
+        import mlflow
+
+        return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
 
     def _tag(self, version: Version, key: str, value: str) -> None:
         self._client.set_model_version_tag(self.name, str(version.number), key, value)

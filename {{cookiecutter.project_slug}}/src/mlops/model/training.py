@@ -19,8 +19,6 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import (
     FixedThresholdClassifier,
-    StratifiedGroupKFold,
-    StratifiedKFold,
     cross_val_predict,
     train_test_split,
 )
@@ -31,6 +29,7 @@ from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.model.estimators import TRUSTED_TYPES
 from mlops.model.registry import ARTIFACT, model_digest
+from mlops.model.search import folds, found_params, halve
 from mlops.model.tracking import connect, git_commit
 from mlops.outputs import digest, read_json, write_json
 from mlops.science import Science
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-FOLDS = 3
 # More rows made the threshold no steadier from seed to seed, and cost as much as the fit.
 THRESHOLD_ROWS = 10_000
 EXAMPLE_ROWS = 20
@@ -118,7 +116,8 @@ def train(
 ) -> Training:
     """Fit on the training rows and log the model; unchanged inputs reuse the earlier run.
 
-    Writes ``folder``/training.json; ``tell`` is told what is done, as sentences.
+    Writes ``folder``/training.json; ``tell`` is told what is done, as sentences. What a search on
+    other machines has found is taken over from the folder search beside it.
 
     Raises
     ------
@@ -137,7 +136,8 @@ def train(
     _end_broken_run(folder)
     with mlflow.start_run() as run:
         write_json(folder / "started.json", {"run_id": run.info.run_id})
-        model, threshold = fit(dataset, project, science)
+        found = found_params(folder.parent / "search", key)
+        model, threshold = fit(dataset, project, science, found)
         params = _classifier_params(model)
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
         mlflow.log_dict(project.model_dump(mode="json"), "project.json")
@@ -166,8 +166,22 @@ def train(
     return training
 
 
-def fit(dataset: Dataset, project: Project, science: Science) -> tuple[BaseEstimator, float | None]:
+def make_pipeline(dataset: Dataset, project: Project, science: Science) -> Pipeline:
+    """The unfitted pipeline of the science's features and model."""
+    X = dataset.features[~dataset.holdout]
+    model = science.model(project.model, project.split.seed)
+    return Pipeline([("features", science.features(X)), ("model", model)])
+
+
+def fit(
+    dataset: Dataset, project: Project, science: Science, params: dict[str, Any] | None = None
+) -> tuple[BaseEstimator, float | None]:
     """Search if asked, choose the threshold on training folds, fit on all training rows.
+
+    Parameters
+    ----------
+    params : dict, optional
+        What a search on other machines has found; it is not repeated here.
 
     Returns
     -------
@@ -180,11 +194,10 @@ def fit(dataset: Dataset, project: Project, science: Science) -> tuple[BaseEstim
     groups = None if dataset.groups is None else dataset.groups[rows]
     seed = project.split.seed
     try:
-        pipeline = Pipeline(
-            [("features", science.features(X)), ("model", science.model(project.model, seed))]
-        )
+        pipeline = make_pipeline(dataset, project, science)
         if project.model.search:
-            pipeline = _search(pipeline, X, y, groups, dataset, project)
+            found = params or halve(pipeline, X, y, groups, dataset, project)
+            pipeline.set_params(**{f"model__{name}": value for name, value in found.items()})
         if dataset.positive is None:
             return pipeline.fit(X, y), None
         threshold = choose_threshold(pipeline, X, y, groups, dataset.positive, seed)
@@ -228,62 +241,14 @@ def choose_threshold(
         )
         X, y = X.iloc[chosen], y[chosen]
         groups = None if groups is None else groups[chosen]
-    folds = _folds(groups, seed)
-    scores = cross_val_predict(pipeline, X, y, groups=groups, cv=folds, method="predict_proba")
+    scores = cross_val_predict(
+        pipeline, X, y, groups=groups, cv=folds(groups, seed), method="predict_proba"
+    )
     column = int(np.flatnonzero(np.unique(y) == positive)[0])
     precision, recall, thresholds = precision_recall_curve(y == positive, scores[:, column])
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = float(thresholds[int(np.argmax(f1[:-1]))])
     return min(max(best, 1e-6), 1 - 1e-6)
-
-
-def _search(
-    pipeline: Pipeline,
-    X: pd.DataFrame,
-    y: NDArray[np.generic],
-    groups: NDArray[np.generic] | None,
-    dataset: Dataset,
-    project: Project,
-) -> Pipeline:
-    """Successive halving over ``model.search.space``; returns the unfitted best pipeline."""
-    from sklearn.callback import ProgressBar
-    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-    from sklearn.metrics import average_precision_score, make_scorer
-    from sklearn.model_selection import HalvingRandomSearchCV, ParameterGrid
-
-    assert project.model.search is not None
-    search = project.model.search
-    space = {f"model__{name}": values for name, values in search.space.items()}
-    binary = dataset.positive is not None
-    scoring: Any = {
-        "average_precision": make_scorer(
-            average_precision_score,
-            response_method="predict_proba",
-            **({"pos_label": dataset.positive} if binary else {}),
-        ),
-        "roc_auc": "roc_auc" if binary else "roc_auc_ovr",
-        "log_loss": "neg_log_loss",
-        "brier": "neg_brier_score" if binary else "neg_log_loss",
-    }[project.gate.metric]
-    halving = HalvingRandomSearchCV(
-        pipeline,
-        space,
-        n_candidates=min(search.candidates, len(ParameterGrid(space))),
-        min_resources="exhaust",
-        scoring=scoring,
-        cv=_folds(groups, project.split.seed),
-        random_state=project.split.seed,
-        refit=False,
-        n_jobs=-1,
-    )
-    halving.set_callbacks(ProgressBar(max_propagation_depth=0))
-    halving.fit(X, y, groups=groups)
-    return pipeline.set_params(**halving.best_params_)
-
-
-def _folds(groups: NDArray[np.generic] | None, seed: int) -> Any:
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    return kind(FOLDS, shuffle=True, random_state=seed)
 
 
 def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:

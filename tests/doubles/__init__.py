@@ -1,0 +1,1 @@
+"""Loopback doubles of what the rendered projects talk to."""

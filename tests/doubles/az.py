@@ -1,0 +1,167 @@
+"""The `az` command line as far as the projects use it: a program on the PATH that asks the double."""
+
+import json
+import stat
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+from doubles.cloud import Cloud
+from doubles.errors import SUBSCRIPTION
+from doubles.identity import TENANT
+from doubles.web import Answer, AzureError, DroppedError, Request, Route
+
+SHIM = '''#!{python}
+"""Stands in for the Azure CLI: hands its arguments to the double at {url}."""
+import json, os, ssl, sys, urllib.request
+body = json.dumps({{"arguments": sys.argv[1:], "cwd": os.getcwd()}}).encode()
+request = urllib.request.Request("{url}/_double/az", body, {{"Content-Type": "application/json"}})
+context = ssl.create_default_context(cafile="{trusted}")
+with urllib.request.urlopen(request, context=context) as answer:
+    result = json.load(answer)
+sys.stdout.write(result["stdout"])
+sys.stderr.write(result["stderr"])
+sys.exit(result["code"])
+'''
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command's words before its options, its options, and where it was called."""
+
+    words: tuple[str, ...]
+    options: Mapping[str, list[str]]
+    rest: tuple[str, ...]
+    cwd: Path
+
+    def option(self, *names: str, default: str | None = None) -> str:
+        """The value of an option by any of its names."""
+        for name in names:
+            if self.options.get(name):
+                return self.options[name][0]
+        if default is None:
+            raise CliError(2, f"the following arguments are required: {'/'.join(names)}")
+        return default
+
+    def pairs(self, name: str) -> dict[str, str]:
+        """The values of an option such as --tags a=1 b=2."""
+        return dict(value.split("=", 1) for value in self.options.get(name, []) if "=" in value)
+
+
+class CliError(Exception):
+    """The command line's own error: exit code and text."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+Runner = Callable[[Command], Any]
+
+
+class AzureCli:
+    """Commands by their words; their results are printed as JSON."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.commands: dict[str, Runner] = {
+            "account get-access-token": self._token,
+            "account show": self._account,
+            "version": lambda _: {"azure-cli": "2.76.0", "extensions": {}},
+        }
+
+    def routes(self) -> list[Route]:
+        return [Route("POST", "/_double/az", self._answer)]
+
+    def install(self, folder: Path) -> Path:
+        """Write the program az into a folder, which is to be put on the PATH."""
+        folder.mkdir(parents=True, exist_ok=True)
+        program = folder / "az"
+        text = SHIM.format(python=sys.executable, url=self._cloud.url, trusted=self._cloud.trusted)
+        program.write_text(text, encoding="utf-8")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+        return program
+
+    def _answer(self, request: Request, _: Mapping[str, str]) -> Answer:
+        content = request.json()
+        arguments = content["arguments"]
+        call = self._cloud.site.record("AZ", " ".join(arguments), {"arguments": arguments})
+        result = self._run(arguments, Path(content["cwd"]))
+        call["status"] = result["code"]
+        return Answer(200, result)
+
+    def _run(self, arguments: list[str], cwd: Path) -> dict[str, Any]:
+        try:
+            command = self._parse(arguments, cwd)
+            asked = Request("AZ", " ".join(arguments), {}, Message(), b"", "")
+            self._wait_or_fail(asked.call)
+            output = self._cloud.faults.answer(
+                asked, lambda: Answer(200, self.commands[" ".join(command.words)](command))
+            )
+        except CliError as failure:
+            return {"code": failure.code, "stdout": "", "stderr": f"ERROR: {failure}\n"}
+        except AzureError as refusal:
+            code, text = refusal.error["code"], refusal.error["message"]
+            told = f"({code}) {text}\nCode: {code}\nMessage: {text}" if code else text
+            return {"code": 1, "stdout": "", "stderr": f"ERROR: {told}\n"}
+        except DroppedError:
+            text = "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))"
+            return {"code": 1, "stdout": "", "stderr": f"ERROR: {text}\n"}
+        return {"code": 0, "stdout": self._printed(command, output.content), "stderr": ""}
+
+    def _wait_or_fail(self, call: str) -> None:
+        """What is planted for long-running operations: az waits for them."""
+        while fault := self._cloud.faults.take(call, operation=True):
+            if fault.kind == "provisioning-fails":
+                raise AzureError(400, "DeploymentFailed", fault.options.get("message", "The deployment failed."))
+            time.sleep(fault.seconds)
+
+    def _printed(self, command: Command, content: Any) -> str:
+        if content is None:
+            return ""
+        if isinstance(content, str):
+            return content
+        for step in command.option("--query", default="").split("."):
+            content = content[step] if step else content
+        if command.option("--output", "-o", default="json") == "tsv" and isinstance(content, str | int | float):
+            return f"{content}\n"
+        return json.dumps(content, indent=2) + "\n"
+
+    def _parse(self, arguments: list[str], cwd: Path) -> Command:
+        names = sorted(self.commands, key=len, reverse=True)
+        name = next((n for n in names if arguments[: len(n.split())] == n.split()), None)
+        if name is None:
+            raise CliError(2, f"'{' '.join(arguments[:2])}' is misspelled or not recognized by the system.")
+        options: dict[str, list[str]] = {}
+        rest: list[str] = []
+        values = rest
+        for argument in arguments[len(name.split()) :]:
+            if argument.startswith("-"):
+                values = options.setdefault(argument.partition("=")[0], [])
+                if argument.startswith("--") and "=" in argument:
+                    values.append(argument.partition("=")[2])
+            else:
+                values.append(argument)
+        return Command(tuple(name.split()), options, tuple(rest), cwd)
+
+    def _token(self, command: Command) -> dict[str, Any]:
+        resource = command.option("--resource", "--scope", default="https://management.core.windows.net/")
+        token, expires = self._cloud.identity.issue(resource.removesuffix("/.default"))
+        local = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.localtime(expires))
+        who = {"subscription": SUBSCRIPTION, "tenant": TENANT, "tokenType": "Bearer"}
+        return {"accessToken": token, "expiresOn": local, "expires_on": expires, **who}
+
+    def _account(self, _: Command) -> dict[str, Any]:
+        user = {"name": "tester@example.com", "type": "user"}
+        return {
+            "id": SUBSCRIPTION,
+            "name": "Loopback",
+            "tenantId": TENANT,
+            "isDefault": True,
+            "state": "Enabled",
+            "user": user,
+        }

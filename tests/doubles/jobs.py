@@ -1,0 +1,302 @@
+"""Pipelines: a submitted one really runs here, step after step, each as Azure ML would start it."""
+
+import contextlib
+import datetime
+import json
+import re
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from doubles import errors
+from doubles.cloud import WORKSPACE, Cloud
+from doubles.identity import ML_AUDIENCE
+from doubles.mlflow_front import MlflowFront
+from doubles.processes import Child
+from doubles.steps import Run, Step, search_candidates
+from doubles.store import Resource
+from doubles.web import Answer, AzureError, Request, Route
+
+JOB = WORKSPACE + "/jobs/{job}"
+REFERENCE = re.compile(r"\$\{\{parent\.(inputs|outputs|jobs\.([\w-]+)\.outputs)\.([\w-]+)\}\}")
+
+
+class Jobs:
+    """Takes pipelines, runs them, and knows the runs."""
+
+    def __init__(self, cloud: Cloud, front: MlflowFront) -> None:
+        self._cloud = cloud
+        self._front = front
+        self._running: dict[str, Child] = {}
+        self._cancelled: set[str] = set()
+        self.runs: dict[str, Run] = {}
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", WORKSPACE + "/jobs", self._list),
+            Route("GET", JOB, self._get),
+            Route("PUT", JOB, self._put),
+            Route("POST", JOB + "/cancel", self._cancel),
+        ]
+
+    def children(self, name: str) -> list[Run]:
+        """The steps of a job, in the order of their start."""
+        return [run for run in self.runs.values() if run.parent == name]
+
+    def submit(self, workspace: str, name: str, properties: Resource) -> Resource:
+        """Start a pipeline; returns the job."""
+        properties = {**properties, "experimentName": properties.get("experimentName") or "Default"}
+        self._check(properties)
+        shown = properties.get("displayName") or name
+        run = Run(workspace, name, shown, properties["experimentName"], kind="azureml.PipelineRun", status="Preparing")
+        self.runs[name] = run
+        page = f"https://ml.azure.com/runs/{name}?wsid={workspace}"
+        services = {
+            "Studio": {"jobServiceType": "Studio", "endpoint": page},
+            "Tracking": {"jobServiceType": "Tracking", "endpoint": f"azureml://localhost/mlflow{workspace}"},
+        }
+        path = f"{workspace}/jobs/{name}"
+        self._cloud.store.put(path, {"properties": {**properties, "status": run.status, "services": services}})
+        threading.Thread(target=self._run, args=(run, properties), daemon=True).start()
+        return self._cloud.store.get(path) or {}
+
+    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        return Answer(200, {"value": list(reversed(self._cloud.store.children(request.path)))})
+
+    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        job = self._cloud.store.get(request.path)
+        if job is None and names["job"] in self.runs:  # a step has no properties here, only in the run history
+            job = {"id": request.path, "name": names["job"], "properties": None}
+        if job is None:
+            raise errors.not_found(request.path)
+        return Answer(200, job)
+
+    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        workspace = self._cloud.workspace(names)
+        before = self._cloud.store.get(request.path)
+        properties = request.json()["properties"]
+        if before:  # only what describes a job can be changed
+            kept = {field: properties.get(field) for field in ("tags", "description", "displayName", "isArchived")}
+            self._cloud.store.change(request.path, **kept)
+            return Answer(200, self._cloud.store.get(request.path))
+        if properties.get("jobType") != "Pipeline":
+            raise AzureError(400, "UserError", f"The double runs pipelines only, no {properties.get('jobType')} jobs.")
+        own = request.headers.get("x-azureml-token")
+        self._cloud.identity.check(f"Bearer {own}" if own else None, [ML_AUDIENCE])
+        return Answer(201, self.submit(workspace, names["job"], properties))
+
+    def _cancel(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        run = self.runs.get(names["job"])
+        if run is None:
+            raise errors.not_found(request.path.removesuffix("/cancel"))
+        if run.ended:
+            return Answer(200)
+        self._cancelled.add(run.name)
+        self._change(run, "CancelRequested")
+        for name, child in list(self._running.items()):
+            if run.name in self._line(name):
+                child.stop()
+        return Answer(200)
+
+    def _line(self, name: str) -> list[str]:
+        """A run and those that it is a part of."""
+        line = [name]
+        while parent := self.runs[line[-1]].parent:
+            line.append(parent)
+        return line
+
+    def _is_cancelled(self, run: Run) -> bool:
+        return not self._cancelled.isdisjoint(self._line(run.name))
+
+    def _check(self, properties: Resource) -> None:
+        """Refuse a pipeline that refers to what isn't there, as Azure ML does."""
+        wanted = [(properties.get("settings") or {}).get("default_compute")]
+        for step in properties["jobs"].values():
+            wanted += [_component(step), step.get("computeId")]
+        for value in (properties.get("inputs") or {}).values():
+            wanted.append(value.get("uri"))
+        for path in wanted:
+            if path and path.startswith("/subscriptions/") and self._cloud.store.get(path) is None:
+                raise errors.not_found(path)
+        _in_order(properties["jobs"])
+
+    def _run(self, run: Run, properties: Resource) -> None:
+        try:
+            self._change(run, "Running")
+            self._run_steps(run, properties)
+        except Exception as error:  # noqa: BLE001 -- it is told where a person looks for it
+            self._say(run, traceback.format_exc())
+            self.end(run, "Failed", str(error))
+
+    def _run_steps(self, run: Run, properties: Resource) -> None:
+        steps: dict[str, Run] = {}
+        for name in _in_order(properties["jobs"]):
+            step = properties["jobs"][name]
+            inputs = self._inputs(run, properties, steps, step)
+            steps[name] = self._run_step(run, name, step, inputs)
+            if self._is_cancelled(run):
+                self.end(run, "Canceled", "")
+                return
+            if steps[name].status == "Failed":
+                advice = "For more details and logs, please go to the job detail page and check the child jobs."
+                self.end(run, "Failed", f"Pipeline has failed child jobs. Failed nodes: /{name}. {advice}")
+                return
+            for output, given in (step.get("outputs") or {}).items():
+                found = REFERENCE.fullmatch(str(given.get("value")))
+                if found and found[1] == "outputs":
+                    run.outputs[found[3]] = steps[name].outputs[output]
+        self.end(run, "Completed", "")
+
+    def _inputs(
+        self, run: Run, properties: Resource, steps: Mapping[str, Run], step: Resource
+    ) -> dict[str, str | Path]:
+        """The values of a step's inputs: text, or where the files are."""
+        values: dict[str, str | Path] = {}
+        for name, given in (step.get("inputs") or {}).items():
+            found = REFERENCE.fullmatch(str(given.get("value")))
+            if found and found[1] == "inputs":
+                given = (properties.get("inputs") or {}).get(found[3], {})
+            uri = steps[found[2]].outputs[found[3]] if found and found[2] else given.get("uri")
+            if uri:
+                values[name] = self._cloud.locate(run.workspace, uri)
+            elif given.get("value") is not None:
+                values[name] = str(given["value"])
+        return values
+
+    def _run_step(self, run: Run, name: str, step: Resource, inputs: Mapping[str, str | Path]) -> Run:
+        component = self._cloud.store.get(_component(step)) or {}
+        spec = component["properties"]["componentSpec"]
+        if step.get("environment_variables"):
+            spec = {
+                **spec,
+                "environment_variables": {**spec.get("environment_variables", {}), **step["environment_variables"]},
+            }
+        self._say(run, f"Submitting 1 runs, first five are: {name}")
+        runner = self._sweep if step.get("type") == "sweep" else self._execute
+        child = runner(run, name, step, spec, inputs)
+        self._say(run, f"Completing processing run id {child.name} ({name}): {child.status}")
+        return child
+
+    def _execute(self, run: Run, name: str, _: Resource, spec: Resource, inputs: Mapping[str, str | Path]) -> Run:
+        """Run one command to its end."""
+        server = self._front.server(run.workspace)
+        experiment = _experiment(server, run.experiment)
+        made = server.call("runs/create", experiment_id=experiment, start_time=_now(), run_name=name)
+        child = Run(run.workspace, made["run"]["info"]["run_id"], name, run.experiment, run.name, status="Running")
+        self.runs[child.name] = child
+        self._save(child)
+        home = self._cloud.folder / "jobs" / run.name / f"{name}-{child.name[:8]}"
+        process = Step(self._cloud, child, spec, inputs, home).start(experiment)
+        self._running[child.name] = process
+        code = process.wait()
+        del self._running[child.name]
+        server.call("runs/update", run_id=child.name, status="FAILED" if code else "FINISHED", end_time=_now())
+        if self._is_cancelled(child):
+            self.end(child, "Canceled", "")
+        elif code:
+            where = "Please check log file 'user_logs/std_log.txt' for error details."
+            self.end(child, "Failed", f"Execution failed. User process 'bash' exited with status code {code}. {where}")
+        else:
+            self.end(child, "Completed", "")
+        return child
+
+    def _sweep(self, run: Run, name: str, step: Resource, spec: Resource, inputs: Mapping[str, str | Path]) -> Run:
+        """Run every trial of a search and give out the best one's outputs."""
+        objective = step["objective"]
+        sweep = Run(run.workspace, uuid.uuid4().hex, name, run.experiment, run.name, "azureml.HyperDriveRun", "Running")
+        self.runs[sweep.name] = sweep
+        most = int((step.get("limits") or {}).get("max_total_trials") or 1000)
+        scores: dict[str, float] = {}
+        for number, candidate in enumerate(search_candidates(step["search_space"])[:most]):
+            trial = self._execute(sweep, f"{name}_{number}", step, spec, {**inputs, **candidate})
+            if self._is_cancelled(sweep):
+                break
+            if trial.status == "Completed":
+                scores[trial.name] = self._metric(trial, objective["primary_metric"])
+        if not scores:
+            self.end(sweep, "Failed", "All trials failed.")
+            return sweep
+        choose = max if objective["goal"].lower() == "maximize" else min
+        sweep.best = choose(scores, key=lambda trial: scores[trial])
+        sweep.outputs = dict(self.runs[sweep.best].outputs)
+        self.end(sweep, "Completed", "")
+        return sweep
+
+    def _metric(self, run: Run, name: str) -> float:
+        found = self._front.server(run.workspace).call("runs/get", "GET", run_id=run.name)
+        metrics = {m["key"]: m["value"] for m in found["run"]["data"].get("metrics", [])}
+        if name not in metrics:
+            raise AzureError(400, "UserError", f"The trial {run.name} did not log the metric {name}.")
+        return float(metrics[name])
+
+    def end(self, run: Run, status: str, error: str) -> None:
+        run.error = error
+        self._change(run, status)
+
+    def _change(self, run: Run, status: str) -> None:
+        run.status = status
+        self._cloud.store.change(f"{run.workspace}/jobs/{run.name}", status=status)
+        self._save(run)
+
+    def _save(self, run: Run) -> None:
+        file = self._cloud.folder / "jobs" / f"{run.name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
+
+    def _say(self, run: Run, text: str) -> None:
+        """Add a line to a pipeline's own log."""
+        log = run.files(self._cloud) / "logs" / "azureml" / "executionlogs.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write(f"[{now}] {text}\n")
+
+
+def _component(step: Resource) -> str:
+    """The path of a step's component."""
+    trial = step.get("trial")
+    found = step.get("componentId") or (trial.get("componentId") if isinstance(trial, Mapping) else trial) or ""
+    return str(found).removeprefix("azureml:")
+
+
+def _in_order(steps: Mapping[str, Resource]) -> list[str]:
+    """The steps' names, each after those whose outputs it takes."""
+    waits = {name: {found[1] for found in _references(step)} for name, step in steps.items()}
+    order: list[str] = []
+    while len(order) < len(steps):
+        ready = [name for name in steps if name not in order and waits[name] <= set(order)]
+        if not ready:
+            left = ", ".join(name for name in steps if name not in order)
+            raise AzureError(
+                400, "UserError", f"These steps wait for each other, or for a step that isn't there: {left}"
+            )
+        order += ready[:1]
+    return order
+
+
+def _references(step: Resource) -> list[re.Match[str]]:
+    text = json.dumps(step.get("inputs") or {})
+    return list(re.finditer(r"\$\{\{parent\.jobs\.([\w-]+)\.outputs\.", text))
+
+
+def _experiment(server: Any, name: str) -> str:
+    """The id of an experiment, which is made if it isn't there."""
+    with contextlib.suppress(AzureError):
+        return str(server.call("experiments/create", name=name)["experiment_id"])
+    found = server.call("experiments/get-by-name", "GET", experiment_name=name)
+    return str(found["experiment"]["experiment_id"])
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,232 @@
+"""Online endpoints, managed and on Kubernetes, and their deployments, as Resource Manager shows them."""
+
+import re
+from collections.abc import Mapping
+
+from doubles import errors
+from doubles.cloud import LOCATION, WORKSPACE, Cloud, merged
+from doubles.servers import Servers
+from doubles.store import Resource
+from doubles.web import Answer, Request, Route
+
+ENDPOINT = WORKSPACE + "/onlineEndpoints/{endpoint}"
+DEPLOYMENT = ENDPOINT + "/deployments/{deployment}"
+
+
+class Online:
+    """Endpoints and their deployments; a deployment succeeds when its server answers."""
+
+    def __init__(self, cloud: Cloud, servers: Servers) -> None:
+        self._cloud = cloud
+        self._servers = servers
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", WORKSPACE + "/onlineEndpoints", self._list),
+            Route("GET", ENDPOINT, self._get),
+            Route("PUT", ENDPOINT, self._put_endpoint),
+            Route("PATCH", ENDPOINT, self._patch_endpoint),
+            Route("DELETE", ENDPOINT, self._delete_endpoint),
+            Route("POST", ENDPOINT + "/token", self._token),
+            Route("POST", ENDPOINT + "/listKeys", self._keys),
+            Route("GET", ENDPOINT + "/deployments", self._list),
+            Route("GET", DEPLOYMENT, self._get),
+            Route("PUT", DEPLOYMENT, self._put_deployment),
+            Route("PATCH", DEPLOYMENT, self._patch_deployment),
+            Route("DELETE", DEPLOYMENT, self._delete_deployment),
+            Route("POST", DEPLOYMENT + "/getLogs", self._logs),
+        ]
+
+    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        if "endpoint" in names:
+            self._existing(request.path.rpartition("/")[0])
+        return Answer(200, {"value": self._cloud.store.children(request.path)})
+
+    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        return Answer(200, self._existing(request.path))
+
+    def _existing(self, path: str) -> Resource:
+        resource = self._cloud.store.get(path)
+        if resource is None:
+            raise errors.not_found(path)
+        return resource
+
+    def _start(self, request: Request, names: Mapping[str, str]) -> str:
+        """Check what every change has to pass; returns the workspace."""
+        self._cloud.authorize(request)
+        workspace = self._cloud.workspace(names)
+        if self._cloud.operations.busy(_endpoint(request.path)):
+            raise errors.conflict(_endpoint(request.path))
+        return workspace
+
+    def _put_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
+        workspace = self._start(request, names)
+        return self._save_endpoint(request, workspace, names["endpoint"], request.json())
+
+    def _patch_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
+        workspace = self._start(request, names)
+        whole = merged(self._existing(request.path), request.json())
+        return self._save_endpoint(request, workspace, names["endpoint"], whole)
+
+    def _save_endpoint(self, request: Request, workspace: str, name: str, resource: Resource) -> Answer:
+        before = self._cloud.store.get(request.path)
+        given = resource.get("properties", {})
+        self._check_endpoint(request.path, workspace, name, given, before)
+        compute = given.get("compute")
+        address = f"{self._cloud.url}/inference/{name}"
+        properties = {
+            **given,
+            "traffic": {slot: share for slot, share in (given.get("traffic") or {}).items() if share},
+            "mirrorTraffic": {slot: share for slot, share in (given.get("mirrorTraffic") or {}).items() if share},
+            "publicNetworkAccess": given.get("publicNetworkAccess") or "Enabled",
+            "scoringUri": f"{address}/score",
+            "swaggerUri": f"{address}/swagger.json",
+            "properties": given.get("properties") or {},
+        }
+        whole = {
+            "location": resource.get("location") or LOCATION,
+            "tags": resource.get("tags") or {},
+            "kind": "K8S" if compute else "Managed",
+            "identity": resource.get("identity") or {"type": "SystemAssigned"},
+            "properties": properties,
+        }
+        return self._cloud.operations.put(request, whole, lambda: None, request.path)
+
+    def _check_endpoint(self, path: str, workspace: str, name: str, given: Resource, before: Resource | None) -> None:
+        if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]", name):
+            raise errors.invalid("The endpoint name is invalid: 3 to 32 letters, digits and '-'.", "EndpointName")
+        if before is None and self._cloud.store.find(errors.resource_type(path), name):
+            message = "There is already an endpoint with this name, Endpoint name needs to be unique within a region."
+            raise errors.invalid(f"{message} Try some other name.")
+        if before and before["properties"].get("authMode", "").lower() != str(given.get("authMode", "")).lower():
+            raise errors.invalid("AuthMode cannot be changed after creation.", "AuthMode")
+        compute = given.get("compute")
+        if compute and self._cloud.store.get(compute if "/" in compute else f"{workspace}/computes/{compute}") is None:
+            raise errors.not_found(compute)
+        deployments = {d["name"]: d for d in self._cloud.store.children(f"{path}/deployments")}
+        for field in ("traffic", "mirrorTraffic"):
+            unknown = sorted(set(given.get(field) or {}) - set(deployments))
+            if unknown:
+                raise errors.invalid(f"Deployments do not exist in endpoint {name}: {', '.join(unknown)}", field)
+        total = sum((given.get("traffic") or {}).values())
+        if total not in (0, 100):
+            raise errors.invalid(f"Traffic percentages have to sum to 0 or 100, and sum to {total}.", "Traffic")
+        self._check_mirror(given)
+
+    def _check_mirror(self, given: Resource) -> None:
+        mirror = {slot: share for slot, share in (given.get("mirrorTraffic") or {}).items() if share}
+        live = {slot for slot, share in (given.get("traffic") or {}).items() if share}
+        if mirror and given.get("compute"):
+            raise errors.invalid("Mirror traffic is not supported for Kubernetes endpoints.", "MirrorTraffic")
+        if len(mirror) > 1 or max(mirror.values(), default=0) > 50:
+            raise errors.invalid("At most 50% of the traffic can be mirrored, to one deployment.", "MirrorTraffic")
+        if mirror.keys() & live:
+            raise errors.invalid("A deployment can get live or mirrored traffic, not both.", "MirrorTraffic")
+
+    def _delete_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._start(request, names)
+
+        def stop() -> None:
+            for deployment in self._cloud.store.children(f"{request.path}/deployments"):
+                self._servers.stop(deployment["id"])
+
+        return self._cloud.operations.delete(request, stop, request.path)
+
+    def _put_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._start(request, names)
+        return self._save_deployment(request, names["deployment"], request.json())
+
+    def _patch_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._start(request, names)
+        whole = merged(self._existing(request.path), request.json())
+        return self._save_deployment(request, names["deployment"], whole)
+
+    def _save_deployment(self, request: Request, name: str, resource: Resource) -> Answer:
+        endpoint = self._existing(_endpoint(request.path))
+        properties = resource["properties"]
+        self._check_deployment(endpoint, request.path, name, properties)
+        kubernetes = bool(endpoint["properties"].get("compute"))
+        defaults: Resource = {
+            "endpointComputeType": "Kubernetes" if kubernetes else "Managed",
+            "scaleSettings": {"scaleType": "Default"},
+            "properties": {},
+            "environmentVariables": {},
+        }
+        if kubernetes:
+            smallest = {"cpu": "100m", "memory": "500Mi"}
+            defaults["containerResourceRequirements"] = {"containerResourceRequests": smallest}
+        whole: Resource = {
+            "location": resource.get("location") or LOCATION,
+            "tags": resource.get("tags") or {},
+            "sku": resource.get("sku") or {"name": "Default", "capacity": 1},
+            "properties": {**defaults, **properties},
+        }
+        for collection in ((properties.get("dataCollector") or {}).get("collections") or {}).values():
+            collection["dataCollectionMode"] = collection["dataCollectionMode"].title()  # as Azure answers
+
+        def serve() -> None:
+            self._servers.start(request.path, whole["properties"])
+
+        return self._cloud.operations.put(request, whole, serve, endpoint["id"])
+
+    def _check_deployment(self, endpoint: Resource, path: str, name: str, properties: Resource) -> None:
+        state = endpoint["properties"]["provisioningState"]
+        if state != "Succeeded":
+            where = f"in endpoint {endpoint['name']} because it is in {state} provisioning state."
+            raise errors.invalid(f"Cannot create a deployment {where}")
+        if self._cloud.store.get(path) and self._servers.get(path) is None:
+            raise errors.invalid(
+                f"Specified deployment [{name}] failed during initial provisioning and is in an unrecoverable state. "
+                "Delete and re-create."
+            )
+        for field in (properties.get("model"), properties.get("environmentId")):
+            if field and field.startswith("/") and self._cloud.store.get(field) is None:
+                raise errors.not_found(field)
+
+    def _delete_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._start(request, names)
+        endpoint = self._existing(_endpoint(request.path))
+        if endpoint["properties"]["traffic"].get(names["deployment"]):
+            raise errors.invalid(
+                f"Deployment {names['deployment']} has live traffic and cannot be deleted. Set its traffic to 0 first."
+            )
+        return self._cloud.operations.delete(request, lambda: self._servers.stop(request.path), _endpoint(request.path))
+
+    def _logs(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        path = request.path.removesuffix("/getLogs")
+        self._existing(path)
+        log = self._cloud.operations.logs(path)
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        tail = request.json().get("tail")
+        return Answer(200, {"content": "\n".join(lines[-tail:] if tail else lines)})
+
+    def _token(self, request: Request, names: Mapping[str, str]) -> Answer:
+        """The endpoint's own token, for authMode AMLToken."""
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        path = request.path.removesuffix("/token")
+        mode = self._existing(path)["properties"]["authMode"]
+        if mode.lower() != "amltoken":
+            raise errors.invalid(f"Tokens are not available for an endpoint with authMode {mode}.", "AuthMode")
+        token, expires = self._cloud.identity.issue(path)
+        times = {"expiryTimeUtc": expires, "refreshAfterTimeUtc": expires - 600}
+        return Answer(200, {"accessToken": token, "tokenType": "Bearer", **times})
+
+    def _keys(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        self._cloud.workspace(names)
+        mode = self._existing(request.path.removesuffix("/listKeys"))["properties"]["authMode"]
+        if mode.lower() != "key":
+            raise errors.invalid(f"Keys are not available for an endpoint with authMode {mode}.", "AuthMode")
+        raise errors.invalid("The double has no keys: the project uses none.", "AuthMode")
+
+
+def _endpoint(path: str) -> str:
+    """The path of the endpoint that a path is of or below."""
+    return "/".join(path.split("/")[:11])

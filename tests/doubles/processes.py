@@ -1,0 +1,106 @@
+"""The processes behind the cloud: model servers, jobs, containers. None outlives the double, even when it is killed."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+GUARD = Path(__file__).with_name("guard.py")
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "OMP_NUM_THREADS")
+
+
+class Child:
+    """A running command; its output goes to a file."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """End the command and all that it started."""
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        self._process.wait()
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+
+class Processes:
+    """Starts commands, and stops all that are left when the double ends."""
+
+    def __init__(self) -> None:
+        self._lifeline, self._held = os.pipe()
+        self._children: list[Child] = []
+        self._lock = threading.Lock()
+
+    def start(self, command: Sequence[str | Path], cwd: Path, log: Path, environment: Mapping[str, str]) -> Child:
+        """Start a command that sees nothing of this process's environment but what every machine has."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        words = [sys.executable, str(GUARD), str(self._lifeline), *map(str, command)]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env={**plain_environment(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=(self._lifeline,),
+            )
+        child = Child(process, log)
+        with self._lock:
+            self._children.append(child)
+        return child
+
+    def stop_all(self) -> None:
+        """End every command, at once rather than one after the other."""
+        with self._lock:
+            children, self._children = self._children, []
+        for child in children:
+            if child.code is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child._process.pid, signal.SIGTERM)
+        for child in children:
+            child.wait()
+
+
+def plain_environment() -> dict[str, str]:
+    """What a fresh machine has: this Python first on the PATH, and nothing that configures clients."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def free_port() -> int:
+    """A port that nothing uses at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(child: Child, url: str, seconds: float) -> bool:
+    """Whether a server answers with 200 before it ends or the time is up."""
+    until = time.monotonic() + seconds
+    while child.code is None and time.monotonic() < until:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+            if answer.status == 200:
+                return True
+        time.sleep(0.05)
+    return False

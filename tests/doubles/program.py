@@ -1,0 +1,167 @@
+"""Starts the double, tells how to use it, and serves until it is ended."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from doubles.artifacts import Artifacts
+from doubles.assets import Assets
+from doubles.az import AzureCli
+from doubles.batch import Batch
+from doubles.cloud import Cloud
+from doubles.computes import Computes
+from doubles.containers import Containers
+from doubles.errors import SUBSCRIPTION
+from doubles.faults import Faults
+from doubles.history import History
+from doubles.identity import Identity
+from doubles.jobs import Jobs
+from doubles.mlflow_front import MlflowFront
+from doubles.online import Online
+from doubles.operations import STATUS, Operations
+from doubles.schedules import Schedules
+from doubles.scoring import Scoring
+from doubles.servers import Servers
+from doubles.storage import Storage
+from doubles.store import Store
+from doubles.tls import make_certificates
+from doubles.web import Answer, Request, Route, Service, Website
+from doubles.workspaces import CLOUD_NAME, Workspaces
+
+
+def main() -> None:
+    """Serve until SIGTERM, SIGINT, or the end of standard input if asked for by --until-stdin-ends."""
+    arguments = _arguments()
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        sys.exit(f"{folder} is not empty: a double begins with nothing.")
+    cloud = build(folder)
+    workspaces = Workspaces(cloud)
+    for given in arguments.workspace:
+        workspaces.add(*given.split("/", 1))
+    for given in arguments.resource:
+        workspaces.add_resource(*given.split("/", 1))
+    cli = AzureCli(cloud)
+    cloud.site.routes += [*control(cloud), *cli.routes(), *workspaces.routes(), *services(cloud)]
+    Containers(cloud).add_to(cli)
+    program = cli.install(folder / "bin")
+
+    def end(_signal: int = 0, _frame: FrameType | None = None) -> None:
+        cloud.processes.stop_all()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    if arguments.until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    description = {"url": cloud.url, "ca": str(cloud.trusted), "environment": environment(cloud, program.parent)}
+    print(json.dumps(description), flush=True)
+    cloud.site.serve()
+
+
+def build(folder: Path) -> Cloud:
+    """The double's parts, wired up."""
+    trusted, context = make_certificates(folder)
+    identity = Identity()
+    faults = Faults(identity)
+    store = Store(folder / "resources.json")
+    operations = Operations(store, faults, folder)
+    site = Website(context, faults.answer)
+    operations.url = site.url
+    storage = Storage(folder / "storage", site.url)
+    return Cloud(folder, trusted, site, identity, faults, store, operations, storage)
+
+
+def services(cloud: Cloud) -> list[Route]:
+    """What the double answers in Azure ML's place."""
+    front = MlflowFront(cloud)
+    jobs = Jobs(cloud, front)
+    servers = Servers(cloud)
+    parts: list[Service] = [
+        cloud.storage,
+        front,
+        Artifacts(cloud),
+        *(Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")),
+        Assets(cloud, "models", front),
+        Computes(cloud),
+        jobs,
+        History(cloud, jobs),
+        Schedules(cloud, jobs),
+        Online(cloud, servers),
+        Scoring(cloud, servers),
+        Batch(cloud, jobs),
+    ]
+    routes = [route for part in parts for route in part.routes()]
+    return [*routes, Route("GET", STATUS, cloud.operations.status)]
+
+
+def environment(cloud: Cloud, programs: Path) -> dict[str, str]:
+    """The environment variables by which clients find the double instead of Azure."""
+    trusted = str(cloud.trusted)
+    return {
+        "ARM_CLOUD_METADATA_URL": f"{cloud.url}/metadata/endpoints?api-version=2019-05-01",
+        "AZUREML_CURRENT_CLOUD": CLOUD_NAME,
+        "REGISTRY_DISCOVERY_ENDPOINT_URL": f"{cloud.url}/",
+        "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+        "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential",
+        "REQUESTS_CA_BUNDLE": trusted,
+        "SSL_CERT_FILE": trusted,
+        "CURL_CA_BUNDLE": trusted,
+        "AZUREML_RUN_POLLING_INTERVAL_MIN": "1",
+        "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)]),
+    }
+
+
+def control(cloud: Cloud) -> list[Route]:
+    """What a test asks of the double itself."""
+
+    def plant(request: Request, _: Mapping[str, str]) -> Answer:
+        content = request.json()
+        for fault in content if isinstance(content, list) else [content]:
+            cloud.faults.plant(fault)
+        return Answer(201, {})
+
+    def clear(_: Request, __: Mapping[str, str]) -> Answer:
+        cloud.faults.clear()
+        return Answer(200, {})
+
+    def left(_: Request, __: Mapping[str, str]) -> Answer:
+        return Answer(200, [asdict(fault) for fault in cloud.faults.left()])
+
+    def calls(_: Request, __: Mapping[str, str]) -> Answer:
+        return Answer(200, cloud.site.calls())
+
+    return [
+        Route("POST", "/_double/faults", plant),
+        Route("DELETE", "/_double/faults", clear),
+        Route("GET", "/_double/faults", left),
+        Route("GET", "/_double/calls", calls),
+    ]
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="arm.py", description="A loopback Azure for tests; see tests/doubles/README.md."
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="an empty folder for all that the double holds")
+    parser.add_argument(
+        "--workspace", action="append", default=[], metavar="GROUP/NAME", help="a workspace that exists"
+    )
+    parser.add_argument(
+        "--resource", action="append", default=[], metavar="GROUP/PROVIDER/TYPE/NAME", help="any other that exists"
+    )
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end when standard input does")
+    return parser.parse_args()

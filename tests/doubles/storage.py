@@ -1,0 +1,180 @@
+"""Blob storage: accounts, containers and blobs as folders and files, reached by the real azure-storage-blob."""
+
+import base64
+import email.utils
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from doubles.web import Answer, Handler, Request, Route
+
+SUFFIX = "core.windows.net"
+
+
+class Storage:
+    """Accounts below /storage: Azure's host names don't lead here, so the account's is part of the path."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._url = url
+        self._key = secrets.token_bytes(32)
+        self._metadata_file = folder / "metadata.json"
+        self._metadata: dict[str, dict[str, str]] = {}
+        self._blocks: dict[str, bytes] = {}
+        self._lock = threading.RLock()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def routes(self) -> list[Route]:
+        root = "/storage/{account}.blob." + SUFFIX + "/{container}"
+        return [
+            Route("PUT", root + "/{blob...}", self._guarded(self._put)),
+            Route("GET HEAD", root + "/{blob...}", self._guarded(self._get)),
+            Route("DELETE", root + "/{blob...}", self._guarded(self._delete)),
+            Route("GET HEAD PUT", root, self._guarded(self._container)),
+        ]
+
+    def account_name(self, account: str) -> str:
+        """The name from which clients make https://{name}.blob.core.windows.net, and so end here."""
+        return f"{self._url.removeprefix('https://')}/storage/{account}"
+
+    def folder(self, account: str, container: str) -> Path:
+        """Where a container's blobs are, as files."""
+        return self._folder / account / container
+
+    def url(self, account: str, container: str, blob: str = "") -> str:
+        """The address of a container or a blob."""
+        return f"{self._url}/storage/{account}.blob.{SUFFIX}/{container}" + (f"/{quote(blob)}" if blob else "")
+
+    def signature(self, account: str, container: str) -> str:
+        """A shared access signature that opens a container."""
+        signed = hmac.new(self._key, f"{account}/{container}".encode(), hashlib.sha256).digest()
+        return f"sv=2024-11-04&sr=c&sp=racwdl&se=2099-01-01&sig={quote(base64.b64encode(signed), safe='')}"
+
+    def signed_url(self, account: str, container: str, blob: str = "") -> str:
+        """The address of a container or a blob, with the right to use it."""
+        return f"{self.url(account, container, blob)}?{self.signature(account, container)}"
+
+    def find(self, address: str) -> Path:
+        """The file or folder behind an address, signed or not."""
+        path = address.partition("?")[0].partition("/storage/")[2]
+        account, _, rest = path.partition(f".blob.{SUFFIX}/")
+        return self._folder / account / rest
+
+    def _guarded(self, handler: Handler) -> Handler:
+        """A handler for those only who bring the container's signature."""
+
+        def guarded(request: Request, names: Mapping[str, str]) -> Answer:
+            expected = self.signature(names["account"], names["container"])
+            signature = f"sig={quote(request.query.get('sig', ''), safe='')}"
+            if not expected.endswith(signature):
+                message = "Server failed to authenticate the request. Make sure the value of Authorization header is "
+                return _error(403, "AuthenticationFailed", message + "formed correctly including the signature.")
+            return handler(request, names)
+
+        return guarded
+
+    def _file(self, names: Mapping[str, str]) -> Path:
+        home = self.folder(names["account"], names["container"]).resolve()
+        file = (home / names["blob"]).resolve()
+        if home not in file.parents:
+            raise ValueError(f"{names['blob']} leads out of its container")
+        return file
+
+    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
+        file, key = self._file(names), "/".join(names.values())
+        kind = request.query.get("comp")
+        if kind == "metadata":
+            if not file.is_file():
+                return _error(404, "BlobNotFound", "The specified blob does not exist.")
+            self._describe(key, request)
+            return Answer(200, None, _tags(file))
+        if kind == "block":
+            with self._lock:
+                self._blocks[f"{key}?{request.query['blockid']}"] = request.body
+            return Answer(201)
+        if request.headers.get("If-None-Match") == "*" and file.is_file():
+            return _error(409, "BlobAlreadyExists", "The specified blob already exists.")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self._joined(key, request) if kind == "blocklist" else request.body)
+        self._describe(key, request)
+        return Answer(201, None, _tags(file))
+
+    def _joined(self, key: str, request: Request) -> bytes:
+        blocks = ElementTree.fromstring(request.body)  # noqa: S314 -- from our own tests
+        with self._lock:
+            return b"".join(self._blocks.pop(f"{key}?{block.text}") for block in blocks)
+
+    def _describe(self, key: str, request: Request) -> None:
+        prefix = "x-ms-meta-"
+        found = {n[len(prefix) :].lower(): v for n, v in request.headers.items() if n.lower().startswith(prefix)}
+        with self._lock:
+            self._metadata[key] = found
+            self._metadata_file.write_text(json.dumps(self._metadata, indent=1), encoding="utf-8")
+
+    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
+        file = self._file(names)
+        if not file.is_file():
+            return _error(404, "BlobNotFound", "The specified blob does not exist.")
+        content = file.read_bytes()
+        metadata = {f"x-ms-meta-{n}": v for n, v in self._metadata.get("/".join(names.values()), {}).items()}
+        headers = {**_tags(file), **metadata, "x-ms-blob-type": "BlockBlob", "Accept-Ranges": "bytes"}
+        if request.method == "HEAD":
+            return Answer(200, b"", {**headers, "Content-Length": str(len(content))})
+        found = re.fullmatch(
+            r"bytes=(\d+)-(\d*)", request.headers.get("x-ms-range") or request.headers.get("Range") or ""
+        )
+        if not found:
+            return Answer(200, content, headers)
+        start, end = int(found[1]), min(int(found[2] or len(content)), len(content) - 1)
+        if start >= len(content):
+            return _error(416, "InvalidRange", "The range specified is invalid for the current size of the resource.")
+        part = content[start : end + 1]
+        return Answer(206, part, {**headers, "Content-Range": f"bytes {start}-{end}/{len(content)}"})
+
+    def _delete(self, _: Request, names: Mapping[str, str]) -> Answer:
+        file = self._file(names)
+        if not file.is_file():
+            return _error(404, "BlobNotFound", "The specified blob does not exist.")
+        file.unlink()
+        return Answer(202)
+
+    def _container(self, request: Request, names: Mapping[str, str]) -> Answer:
+        home = self.folder(names["account"], names["container"])
+        if request.method == "PUT":
+            home.mkdir(parents=True, exist_ok=True)
+            return Answer(201)
+        if request.query.get("comp") != "list":
+            return Answer(200, None, {"ETag": '"0x1"', "Last-Modified": email.utils.formatdate(usegmt=True)})
+        prefix = request.query.get("prefix", "")
+        blobs = {file.relative_to(home).as_posix(): file for file in sorted(home.rglob("*")) if file.is_file()}
+        listed = "".join(
+            f"<Blob><Name>{escape(name)}</Name><Properties><Last-Modified>{_tags(file)['Last-Modified']}</Last-Modified>"
+            f"<Etag>0x1</Etag><Content-Length>{file.stat().st_size}</Content-Length><BlobType>BlockBlob</BlobType>"
+            "</Properties></Blob>"
+            for name, file in blobs.items()
+            if name.startswith(prefix)
+        )
+        text = (
+            f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="{self._url}/" '
+            f'ContainerName="{names["container"]}"><Prefix>{escape(prefix)}</Prefix><Blobs>{listed}</Blobs><NextMarker/>'
+            "</EnumerationResults>"
+        )
+        return Answer(200, text.encode(), {"Content-Type": "application/xml"})
+
+
+def _tags(file: Path) -> dict[str, str]:
+    at = file.stat().st_mtime
+    return {"ETag": f'"0x{int(at * 1e6):X}"', "Last-Modified": email.utils.formatdate(at, usegmt=True)}
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    text = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return Answer(status, text.encode(), {"x-ms-error-code": code, "Content-Type": "application/xml"})

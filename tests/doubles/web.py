@@ -1,0 +1,267 @@
+"""The HTTPS server under the double: requests as values, routes, answers, and a record of every call."""
+
+import json
+import re
+import socket
+import ssl
+import sys
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+LONGEST_RECORDED_BODY = 100_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; the path is decoded, without its query."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Message
+    body: bytes
+    target: str
+
+    @property
+    def call(self) -> str:
+        """How faults and the record name the request: its method and path."""
+        return f"{self.method} {self.path}"
+
+    def json(self) -> Any:
+        """The body as JSON; an empty one is an empty object."""
+        try:
+            return json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise AzureError(400, "InvalidRequestContent", f"The request content was invalid: {error}") from None
+
+
+@dataclass
+class Answer:
+    """An HTTP answer: content is sent as JSON unless it is bytes; None is an empty body."""
+
+    status: int = 200
+    content: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self) -> bytes:
+        if self.content is None:
+            return b""
+        return self.content if isinstance(self.content, bytes) else json.dumps(self.content).encode()
+
+
+class AzureError(Exception):
+    """An error as Resource Manager words it: status, code, message and perhaps details."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: list[tuple[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = {
+            "code": code,
+            "message": message,
+            "details": [{"code": kind, "message": text, "details": []} for kind, text in details or []],
+        }
+        self.headers = dict(headers or {})
+
+    def answer(self) -> Answer:
+        return Answer(self.status, {"error": self.error}, self.headers)
+
+
+class DroppedError(Exception):
+    """The connection is to be closed in the middle of this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("dropped")
+        self.answer = answer
+
+
+Handler = Callable[[Request, Mapping[str, str]], Answer]
+
+
+@dataclass(frozen=True)
+class Route:
+    """Methods and a pattern whose {names} match one path segment, {name...} the rest; upper or lower case is one."""
+
+    methods: str
+    pattern: str
+    handler: Handler
+
+    def match(self, request: Request) -> Mapping[str, str] | None:
+        if request.method not in self.methods.split():
+            return None
+        found = _regex(self.pattern).fullmatch(request.path)
+        return found.groupdict() if found else None
+
+
+class Service(Protocol):
+    """A part of the double that answers requests."""
+
+    def routes(self) -> list[Route]:
+        """What it answers."""
+
+
+_compiled: dict[str, re.Pattern[str]] = {}
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    if pattern not in _compiled:
+        regex = "".join(
+            f"(?P<{part[1:-4]}>.+)"
+            if part.endswith("...}")
+            else f"(?P<{part[1:-1]}>[^/]+)"
+            if part[:1] == "{"
+            else re.escape(part)
+            for part in re.split(r"(\{[a-z_.]+\})", pattern)
+        )
+        _compiled[pattern] = re.compile(regex, re.IGNORECASE)
+    return _compiled[pattern]
+
+
+class Website:
+    """Serves routes over TLS on a port of its own; `gate` sees every request first, and may answer it."""
+
+    def __init__(self, context: ssl.SSLContext, gate: Callable[[Request, Callable[[], Answer]], Answer]) -> None:
+        self.routes: list[Route] = []
+        self._gate = gate
+        self._calls: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._server = _Server(context, self)
+        self.url = f"https://localhost:{self._server.server_port}"
+
+    def serve(self) -> None:
+        """Answer requests until the process ends."""
+        self._server.serve_forever()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Every call so far, oldest first."""
+        with self._lock:
+            return list(self._calls)
+
+    def record(
+        self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Note a call; its status is for the caller to add."""
+        call = {"method": method, "path": path, "query": dict(query or {}), "body": body, "status": None}
+        with self._lock:
+            self._calls.append(call)
+        return call
+
+    def answer(self, request: Request) -> Answer:
+        """Pass a request through the gate to its route."""
+        call = None
+        if not request.path.startswith("/_double/"):
+            call = self.record(request.method, request.path, _recorded(request), request.query)
+        try:
+            answer = self._gate(request, lambda: self._dispatch(request))
+        except AzureError as refusal:
+            answer = refusal.answer()
+        except DroppedError as dropped:
+            if call:
+                call["status"] = "dropped"
+            raise dropped from None
+        except Exception:  # noqa: BLE001 -- a bug of the double: shown as the server error that it is
+            traceback.print_exc(file=sys.stderr)
+            answer = AzureError(500, "InternalServerError", f"The double failed: {traceback.format_exc()}").answer()
+        if call:
+            call["status"] = answer.status
+        return answer
+
+    def _dispatch(self, request: Request) -> Answer:
+        for route in self.routes:
+            found = route.match(request)
+            if found is not None:
+                return route.handler(request, found)
+        raise AzureError(404, "NotFound", f"The double has no answer to {request.call}")
+
+
+def _recorded(request: Request) -> Any:
+    """The body for the record, if it is JSON of reasonable size."""
+    if len(request.body) > LONGEST_RECORDED_BODY or "json" not in request.headers.get("Content-Type", ""):
+        return None
+    try:
+        return json.loads(request.body)
+    except ValueError:
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, context: ssl.SSLContext, site: Website) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.context = context
+        self.site = site
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands in the connection's own thread: a slow client keeps nobody waiting."""
+        try:
+            with self.context.wrap_socket(request, server_side=True) as connection:
+                super().finish_request(connection, client_address)
+        except (OSError, ssl.SSLError):
+            pass  # the client went away
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    timeout = 600
+    server: _Server
+
+    def handle_any(self) -> None:
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.send_response_only(100)
+            self.end_headers()
+        split = urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        query = dict(parse_qsl(split.query, keep_blank_values=True))
+        path = unquote(split.path)
+        if len(path) > 1:
+            path = path.rstrip("/")
+        request = Request(self.command, path, query, self.headers, body, self.path)
+        try:
+            self._send(self.server.site.answer(request))
+        except DroppedError as dropped:
+            self._break_off(dropped.answer)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+    def _send(self, answer: Answer) -> None:
+        body = answer.body()
+        self.send_response(answer.status)
+        kind = "application/octet-stream" if isinstance(answer.content, bytes) else "application/json; charset=utf-8"
+        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **answer.headers}
+        for name, value in {"x-ms-request-id": str(uuid.uuid4()), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _break_off(self, answer: Answer) -> None:
+        """Send half an answer and close, as a network does that fails."""
+        body = answer.body() or b" "
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2])
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing: calls are recorded."""

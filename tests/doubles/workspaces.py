@@ -1,0 +1,133 @@
+"""Workspaces: where they are, their datastores, and the cloud's own description."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from doubles import errors
+from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Cloud, account
+from doubles.errors import SUBSCRIPTION
+from doubles.store import ML, Resource
+from doubles.web import Answer, Request, Route
+
+CLOUD_NAME = "LoopbackCloud"
+
+
+class Workspaces:
+    """Answers what clients ask before anything else."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/metadata/endpoints", self._metadata),
+            Route("GET", WORKSPACE, self._get),
+            Route("GET", "/discovery/workspaces/{workspace}", self._discover),
+            Route("GET", WORKSPACE + "/datastores", self._datastores),
+            Route("GET", WORKSPACE + "/datastores/{datastore}", self._datastore),
+            Route("POST", WORKSPACE + "/datastores/{datastore}/listSecrets", self._secrets),
+            Route("GET", GROUP, self._any),
+            Route("GET", GROUP + "/providers/{provider}/{kind}/{name}", self._any),
+        ]
+
+    def add(self, group: str, name: str) -> None:
+        """Make a resource group, if need be, and a workspace in it."""
+        path = WORKSPACE.format(subscription=SUBSCRIPTION, group=group, workspace=name)
+        self.add_group(group)
+        storage = f"{path.partition('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{account(path)}"
+        host = urlsplit(self._cloud.url).netloc
+        properties = {
+            "friendlyName": name,
+            "workspaceId": f"id-of-{name}",
+            "storageAccount": storage,
+            "keyVault": storage.replace("Storage/storageAccounts/st", "KeyVault/vaults/kv"),
+            "applicationInsights": storage.replace("Storage/storageAccounts/st", "Insights/components/ai"),
+            "discoveryUrl": f"{self._cloud.url}/discovery/workspaces/{name}",
+            "mlFlowTrackingUri": f"azureml://{host}/mlflow/v1.0{path}",
+            "provisioningState": "Succeeded",
+            "publicNetworkAccess": "Enabled",
+        }
+        identity = {"type": "SystemAssigned", "tenantId": "11111111-2222-3333-4444-555555555555"}
+        kind = {"kind": "Default", "sku": {"name": "Basic", "tier": "Basic"}, "identity": identity, "tags": {}}
+        self._cloud.store.put(path, {"location": LOCATION, "properties": properties, **kind})
+
+    def add_group(self, group: str) -> str:
+        """Make a resource group; returns its path."""
+        path = GROUP.format(subscription=SUBSCRIPTION, group=group)
+        if self._cloud.store.get(path) is None:
+            self._cloud.store.put(path, {"location": LOCATION, "properties": {"provisioningState": "Succeeded"}})
+        return path
+
+    def add_resource(self, group: str, provider_path: str) -> None:
+        """Make any other resource, such as Microsoft.ContainerRegistry/registries/NAME."""
+        path = f"{self.add_group(group)}/providers/{provider_path}"
+        self._cloud.store.put(path, {"location": LOCATION, "properties": {"provisioningState": "Succeeded"}})
+
+    def _metadata(self, _: Request, __: Mapping[str, str]) -> Answer:
+        url = self._cloud.url
+        description = {
+            "name": CLOUD_NAME,
+            "portal": "https://portal.azure.com/",
+            "resourceManager": f"{url}/",
+            "authentication": {
+                "loginEndpoint": f"{url}/",
+                "audiences": [f"{url}/"],
+                "tenant": "common",
+                "identityProvider": "AAD",
+            },
+            "suffixes": {"storage": "core.windows.net", "acrLoginServer": "azurecr.io"},
+        }
+        return Answer(200, [description])
+
+    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        return Answer(200, self._cloud.store.get(self._cloud.workspace(names)))
+
+    def _discover(self, _: Request, __: Mapping[str, str]) -> Answer:
+        services = ("api", "experimentation", "history", "hyperdrive", "modelmanagement", "pipelines", "studio")
+        return Answer(200, dict.fromkeys(services, self._cloud.url))
+
+    def _any(self, request: Request, _: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        resource = self._cloud.store.get(request.path)
+        if resource is None:
+            raise errors.not_found(request.path)
+        return Answer(200, resource)
+
+    def _datastores(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        workspace = self._cloud.workspace(names)
+        stores = [self._describe(workspace, name) for name in DATASTORES]
+        if request.query.get("isDefault", "").lower() == "true":
+            stores = [store for store in stores if store["properties"]["isDefault"]]
+        return Answer(200, {"value": stores})
+
+    def _datastore(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        workspace = self._cloud.workspace(names)
+        if names["datastore"] not in DATASTORES:
+            raise errors.not_found(request.path)
+        return Answer(200, self._describe(workspace, names["datastore"]))
+
+    def _describe(self, workspace: str, name: str) -> Resource:
+        properties = {
+            "datastoreType": "AzureBlob",
+            "accountName": self._cloud.storage.account_name(account(workspace)),
+            "containerName": DATASTORES[name],
+            "endpoint": "core.windows.net",
+            "protocol": "https",
+            "credentials": {"credentialsType": "Sas"},
+            "isDefault": name == "workspaceblobstore",
+            "tags": {},
+            "properties": {},
+        }
+        identity = {"id": f"{workspace}/datastores/{name}", "name": name, "type": f"{ML}/workspaces/datastores"}
+        return {**identity, "properties": properties, "systemData": {"createdAt": "2026-01-01T00:00:00Z"}}
+
+    def _secrets(self, request: Request, names: Mapping[str, str]) -> Answer:
+        self._cloud.authorize(request)
+        workspace = self._cloud.workspace(names)
+        if names["datastore"] not in DATASTORES:
+            raise errors.not_found(request.path.removesuffix("/listSecrets"))
+        signature = self._cloud.storage.signature(account(workspace), DATASTORES[names["datastore"]])
+        return Answer(200, {"secretsType": "Sas", "sasToken": signature})

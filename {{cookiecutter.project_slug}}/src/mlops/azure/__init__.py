@@ -1,0 +1,1 @@
+"""Azure Machine Learning: names, specifications and checks of what `azureml/` describes."""

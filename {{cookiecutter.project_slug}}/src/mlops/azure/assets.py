@@ -1,0 +1,82 @@
+"""What jobs and endpoints stand on: made in a workspace where it is not there yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops.azure import specs
+from mlops.azure.workspace import asking, finish
+from mlops.config import Project
+from mlops.errors import AzureError
+from mlops.outputs import digest
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import AmlCompute, Data
+
+
+def provide_environment(project: Project, client: MLClient) -> None:
+    """The image of jobs and endpoints; it is built anew only when its files have changed."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with asking("provide the environment of jobs and endpoints"):
+        wanted = specs.environment(project)
+        try:
+            client.environments.get(wanted.name, wanted.version)
+        except ResourceNotFoundError:
+            client.environments.create_or_update(wanted)
+
+
+def provide_data(project: Project, client: MLClient, rows: Path | None = None) -> Data:
+    """The rows as a data asset; rows that are there already are not uploaded again."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    rows = rows or project.data_path
+    with asking(f"upload {rows.name}"):
+        wanted = specs.data(project, digest(rows), rows)
+        try:
+            client.data.get(wanted.name, wanted.version)
+        except ResourceNotFoundError:
+            client.data.create_or_update(wanted)
+    return wanted
+
+
+def provide_compute(project: Project, client: MLClient) -> None:
+    """The cluster of jobs, of as many nodes as project.yml wants.
+
+    Raises
+    ------
+    AzureError
+        It is there with machines of another kind, which Azure cannot change.
+    """
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with asking("provide the compute cluster"):
+        wanted = specs.compute(project)
+        try:
+            present: Any = client.compute.get(wanted.name)
+        except ResourceNotFoundError:
+            _put(client, wanted)
+            return
+        there, asked = (f"{c.size} {c.tier}".lower() for c in (present, wanted))
+        if there != asked:
+            raise AzureError(
+                f"The compute cluster {wanted.name} is {there}, project.yml wants {asked}.",
+                f"Delete it, and the same command makes it anew: az ml compute delete --name "
+                f"{wanted.name} --resource-group {client.resource_group_name} "
+                f"--workspace-name {client.workspace_name}",
+            )
+        limits = {
+            "max_instances": wanted.max_instances,
+            "idle_time_before_scale_down": wanted.idle_time_before_scale_down,
+        }
+        if any(int(getattr(present, name) or 0) != value for name, value in limits.items()):
+            for name, value in limits.items():
+                setattr(present, name, value)
+            _put(client, present)
+
+
+def _put(client: MLClient, compute: AmlCompute) -> None:
+    poller = client.compute.begin_create_or_update(compute)
+    finish(poller, lambda: client.compute.get(compute.name))

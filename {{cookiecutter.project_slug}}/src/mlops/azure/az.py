@@ -1,0 +1,85 @@
+"""The Azure CLI, for the little that Azure ML's SDK does not know."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mlops.azure.workspace import explained
+from mlops.errors import ConfigError
+
+NOT_FOUND = re.compile(r"ResourceNotFound|ResourceGroupNotFound|was not found")
+
+
+def az(what: str, *arguments: str, folder: Path | None = None) -> Any:
+    """Run ``az`` with arguments; returns its JSON, or None if it printed none.
+
+    Parameters
+    ----------
+    what : str
+        Completes "Could not ...".
+    folder : Path, optional
+        Where to run it.
+
+    Raises
+    ------
+    ConfigError
+        The Azure CLI is not installed.
+    AzureError
+        It failed.
+    """
+    done = _run(arguments, folder)
+    if done.returncode:
+        raise explained(what, *_reason(done.stderr))
+    return _json(done.stdout)
+
+
+def az_find(what: str, *arguments: str) -> Any:
+    """As `az`, but None if what is asked for is not there."""
+    done = _run(arguments, None)
+    if done.returncode and NOT_FOUND.search(done.stderr):
+        return None
+    if done.returncode:
+        raise explained(what, *_reason(done.stderr))
+    return _json(done.stdout)
+
+
+def _run(arguments: tuple[str, ...], folder: Path | None) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("az")
+    if program is None:
+        raise ConfigError(
+            "The Azure CLI, az, is not installed.",
+            "Install it (learn.microsoft.com/cli/azure/install-azure-cli), and log in: az login",
+        )
+    return subprocess.run(  # noqa: S603 -- its arguments are ours
+        [program, *arguments, "--only-show-errors"],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _reason(text: str) -> tuple[str, str]:
+    """Azure's code and message in what ``az`` said: `ERROR: (Code) Message`."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for line in lines if line.startswith("ERROR:")), (lines or ["no reason"])[-1])
+    said = said.removeprefix("ERROR:").strip()
+    code = re.match(r"\((\w+)\)", said)
+    statuses = {"TooManyRequests": "429 ", "Conflict": "409 ", "ExpiredAuthenticationToken": "401 "}
+    kind = code[1] if code else "az"
+    if "az login" in text:
+        kind = "401 ClientAuthentication"
+    return statuses.get(kind, "") + kind, said[:500]

@@ -1,0 +1,114 @@
+"""`mlops run` as a pipeline of jobs in staging's workspace."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from mlops.azure import specs
+from mlops.azure.assets import provide_compute, provide_data, provide_environment
+from mlops.azure.workspace import asking, finish
+from mlops.config import Project
+from mlops.errors import AzureError
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Job
+
+RESULTS: Final = "results"  # the pipeline's output: all that the verbs wrote
+FAILED: Final = "Failed"
+SAID: Final = re.compile(r"^(Error: .*|Fix: .*)", re.M)  # as the verbs say what went wrong
+
+
+def submit(project: Project, client: MLClient, rows: Path | None, replace: str) -> Job:
+    """Start the pipeline, with all that it needs made or brought up to date before.
+
+    Parameters
+    ----------
+    rows : Path, optional
+        A file or folder to learn from; data.path of project.yml by default.
+    replace : str
+        Why the champion is not to be compared with; "" compares.
+    """
+    provide_environment(project, client)
+    provide_compute(project, client)
+    asset = provide_data(project, client, rows)
+    with asking("submit the pipeline"):
+        pipeline = specs.pipeline(project, asset, replace)
+        submitted: Job = client.jobs.create_or_update(pipeline)
+    return submitted
+
+
+def schedule(project: Project, client: MLClient) -> str:
+    """Turn retraining by the clock on, as azureml/schedule.yml says; returns its name."""
+    provide_environment(project, client)
+    provide_compute(project, client)
+    provide_data(project, client)
+    with asking("schedule the pipeline"):
+        wanted = specs.schedule(project)
+        poller = client.schedules.begin_create_or_update(wanted)
+        finish(poller, lambda: client.schedules.get(str(wanted.name)))
+    return str(wanted.name)
+
+
+def follow(client: MLClient, name: str) -> None:
+    """Show how a job goes until it has ended.
+
+    Raises
+    ------
+    AzureError
+        A step failed, or how it goes cannot be seen any more.
+    """
+    from azure.core.exceptions import AzureError as SdkError
+
+    broken: SdkError | None = None
+    try:
+        client.jobs.stream(name)
+    except SdkError as error:
+        broken = error
+    with asking(f"read the job {name}"):
+        job = client.jobs.get(name)
+    if job.status == FAILED:
+        raise AzureError(
+            f"The job {name} failed{_failed_step(client, name)}\nAll its logs: {job.studio_url}",
+            "Mend the cause, then run the same command again.",
+        )
+    if broken is not None or job.status != "Completed":
+        raise AzureError(
+            f"The job {name} is not seen to its end (it is {job.status}): {broken or ''}",
+            f"It may go on: `mlops run --on azureml --job {name}` follows it again.",
+        )
+
+
+def fetch(project: Project, client: MLClient, name: str) -> None:
+    """Bring what the job found into outputs/, in the place of what was there."""
+    with tempfile.TemporaryDirectory() as folder:
+        with asking(f"download the results of {name}"):
+            client.jobs.download(name, download_path=folder, output_name=RESULTS)
+        found = Path(folder) / "named-outputs" / RESULTS
+        if not found.is_dir():
+            raise AzureError(
+                f"The job {name} has no results.",
+                f"Run `mlops run --on azureml --job {name}` once it has ended.",
+            )
+        for kind in ("validation", "training", "evaluation", "registration", "report"):
+            shutil.rmtree(project.outputs / kind, ignore_errors=True)
+        shutil.copytree(found, project.outputs, dirs_exist_ok=True)
+
+
+def _failed_step(client: MLClient, name: str) -> str:
+    """Which step failed, and what it said, as far as that can be found out."""
+    with contextlib.suppress(AzureError), asking("read the steps"):
+        for step in client.jobs.list(parent_job_name=name):
+            if step.status == FAILED:
+                with tempfile.TemporaryDirectory() as folder:
+                    client.jobs.download(step.name, download_path=folder)
+                    logs = sorted(Path(folder).rglob("*.txt"))
+                    text = "\n".join(log.read_text("utf-8", errors="replace") for log in logs)
+                said = SAID.findall(text) or text.strip().splitlines()[-1:]
+                return f" in the step {step.display_name}: {' '.join(said)}"
+    return "."
