@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from mlops.azure.checks import Finding, check_rules, read_site
+from mlops.azure.checks.documents import Document
 from mlops.azure.checks.strict import validate_strictly
 from mlops.config import load_project
 
@@ -37,10 +38,14 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Caught:
-    """What finds a mistake: Azure ML's own validation of that file, and our rules."""
+    """What our rules find of a mistake, and the documents of its file."""
 
-    sdk: list[Finding]
     rules: list[Finding]
+    documents: list[Document]
+
+    def by_sdk(self) -> list[Finding]:
+        """What Azure ML's own validation finds, which takes its time."""
+        return [finding for document in self.documents for finding in validate_strictly(document)]
 
 
 def put(place: str, value: Any) -> Change:
@@ -655,8 +660,7 @@ def make(mistake: Mistake, folder: Path) -> Caught:
     mistake.change(file)
     site, unread = read_site(load_project(root))
     documents = [document for document in site.documents if document.path == file.resolve()]
-    refused = [finding for document in documents for finding in validate_strictly(document)]
-    return Caught(refused, [*unread, *check_rules(site)])
+    return Caught([*unread, *check_rules(site)], documents)
 
 
 def main() -> None:
@@ -666,7 +670,7 @@ def main() -> None:
     for mistake in mistakes():
         with tempfile.TemporaryDirectory() as folder:
             caught = make(mistake, Path(folder))
-        sdk, rules = bool(caught.sdk), bool(caught.rules)
+            sdk, rules = bool(caught.by_sdk()), bool(caught.rules)
         marks = ("yes" if sdk else "-", "yes" if rules else "-")
         missed = "" if sdk or rules else "MISSED"
         print(f"{mistake.title:<42}{mistake.file:<26}{marks[0]:<10}{marks[1]:<8}{missed}")

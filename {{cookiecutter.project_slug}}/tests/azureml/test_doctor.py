@@ -26,7 +26,9 @@ def doctor(root: Path, *options: str) -> Result:
 )
 def test_a_mistake_is_found_and_named(mistake: Mistake, tmp_path: Path) -> None:
     caught = make(mistake, tmp_path)
-    said = [str(finding) for finding in (*caught.sdk, *caught.rules)]
+    said = [str(finding) for finding in caught.rules]
+    if not any(mistake.says in words for words in said):
+        said += map(str, caught.by_sdk())
     assert any(mistake.says in words for words in said), "\n".join(said) or "nothing was found"
 
 
