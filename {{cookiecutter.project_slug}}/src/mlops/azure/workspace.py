@@ -42,8 +42,8 @@ FIXES: Final = (
     ),
     (
         r"(Subscription|ResourceGroup|Workspace)NotFound|/workspaces/[^/']+' under",
-        "Create it first, with Terraform (infra/); or correct AZURE_SUBSCRIPTION_ID, or "
-        f"azure.prefix in project.yml. Then {AGAIN}.",
+        "Create it first, with Terraform or as docs/azure.md says; or correct "
+        f"AZURE_SUBSCRIPTION_ID, or azure.prefix in project.yml. Then {AGAIN}.",
     ),
     (
         r"ResourceNotReady|ImageBuildFailure",
