@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -22,21 +23,23 @@ PREFIX = "creditrisk"  # as the default answers make it
 MODEL = "credit-risk"
 ROWS = 1200
 
-# Puts versions into staging's workspace that were trained and registered on this machine.
+# Puts a model that was trained and registered on this machine into a workspace.
 SEED = """
 import tempfile
 from pathlib import Path
 from azure.ai.ml.entities import Model
 from mlops.azure.workspace import connect
 from mlops.config import load_project
-from mlops.model.registry import Registry
+from mlops.model.registry import Registry, model_digest
 project = load_project(Path("."))
-client, registry = connect(project, "staging"), Registry(project)
+client, registry = connect(project, where), Registry(project)
 with tempfile.TemporaryDirectory() as folder:
     trained = registry.champion()
     files = registry.download(trained, Path(folder) / "files")
     (files / "registered_model_meta").unlink(missing_ok=True)
-    tags = {**trained.tags, "mlops.stage": stage}
+    if extra:
+        (files / "extra").write_text(extra)
+    tags = {**trained.tags, "mlops.stage": stage, "mlops.model_digest": model_digest(files)}
     for number in numbers:
         model = Model(name=project.project, version=number, path=files, type="mlflow_model", tags=tags)
         client.models.create_or_update(model)
@@ -63,19 +66,38 @@ class Lab:
     python: Path
     _token: str = field(default="", repr=False)
 
-    def seed(self, *numbers: int, stage: str = "staging") -> None:
-        """Train on this machine, and put the model into staging's workspace under some numbers."""
-        self.mlops("run")
+    def seed(self, *numbers: int, stage: str = "staging", where: str = "staging", extra: str = "") -> None:
+        """Put a model of this machine into a workspace under some numbers, with an extra file if asked for."""
+        if not (self.mlops.root / "mlflow.db").exists():
+            self.mlops("run")
         environment = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
         with running_session(self.python, environment, self.mlops.root) as session:
-            session(SEED, numbers=[str(number) for number in numbers], stage=stage)
+            session(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
+
+    def kill_when(self, moment: str, *arguments: str) -> None:
+        """Start a command, and kill it as soon as it has said something."""
+        own = {**os.environ, **self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
+        words = [str(self.python), "-u", "-m", "mlops", *arguments]
+        with subprocess.Popen(
+            words, cwd=self.mlops.root, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        ) as process:
+            assert process.stdout is not None
+            said = ""
+            while moment not in said:
+                line = process.stdout.readline()
+                assert line, f"it ended before:\n{said}"
+                said += line
+            process.kill()
+
+    def resources(self) -> dict[str, Any]:
+        """The properties of all that is in the workspaces, by its path in them."""
+        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
+        found = {path.partition("/workspaces")[2]: resource["properties"] for path, resource in kept.items()}
+        return {path: properties for path, properties in found.items() if path}
 
     def tags(self, environment: str, number: int) -> dict[str, str]:
         """A version's tags in the registry of an environment."""
-        path = f"/workspaces/mlw-{PREFIX}-{environment}/models/{MODEL}/versions/{number}"
-        resources = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
-        [found] = [resource for key, resource in resources.items() if key.endswith(path)]
-        return dict(found["properties"]["tags"])
+        return dict(self.resources()[f"/mlw-{PREFIX}-{environment}/models/{MODEL}/versions/{number}"]["tags"])
 
     def stages(self, number: int) -> tuple[str, str]:
         """A version's stage, as staging's registry and production's have it."""

@@ -187,6 +187,20 @@ def test_production_goes_on_and_a_second_run_completes(ledger: Ledger, fault: st
 
 
 @pytest.mark.xdist_group("azure-faults")
+@pytest.mark.parametrize("moment", ["Smoke test", "50 % of the traffic", "100 % of the traffic"])
+def test_a_killed_release_is_made_good_by_the_next(ledger: Ledger, moment: str) -> None:
+    lab = ledger.lab
+    _, new = ledger.versions(fresh=False)
+    lab.kill_when(moment, "deploy", "production", "--version", str(new), "--on", "azureml", "--yes")
+    assert lab.served("production")
+    said = ledger.deploy(new)
+    assert said.code == 0, said.text
+    assert "the interrupted release" in said.text
+    assert lab.served("production") == {new}
+    assert lab.stages(new) == ("production", "production")
+
+
+@pytest.mark.xdist_group("azure-faults")
 def test_every_step_has_met_its_faults(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     faults = [*PASSED, *(name for name in MESSAGES if name not in PASSED)]
     width = max(len(step.name) for step in STEPS)

@@ -29,7 +29,7 @@ MEANINGS = {
     rf"DELETE .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: the {slot} slot is removed",
     rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: batches are scored by version {version}",
     rf"PUT .*{WORKSPACE}/schedules/(?P<name>[^/]+)": "{where}: the schedule {name} is on",
-    rf"AZ acr build .*cr{PREFIX}(?P<where>\w+) .*VERSION=(?P<number>\d+).*": "{where}: version {number} becomes an image",
+    rf"AZ acr build .*cr{PREFIX}(?P<where>\w+) .*VERSION=(?P<number>\d+).*": "{where}: version {number} is an image",
     rf"AZ container create .*{GROUP} .*": "{where}: the {slot} container group is started",
     rf"AZ container delete .*{GROUP} .*": "{where}: the {slot} container group is removed",
     rf"AZ tag update .*{GROUP} .*mlops.turn=\d+ .*": "{where}: the {slot} container group is live",
@@ -72,7 +72,7 @@ def managed(render: Render, project_python: Path, tmp_path_factory: pytest.TempP
 
     with azure_lab(render({}), project_python, tmp_path_factory.mktemp("managed"), change) as lab:
         lab.seed(1, stage="registered")
-        lab.mlops("release", "--on", "azureml", "--yes")
+        lab.mlops("release", "--version", "1", "--on", "azureml", "--yes")
         yield lab
 
 
@@ -81,8 +81,10 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     mlops, azure, outputs = managed.mlops, managed.azure, managed.mlops.root / "outputs"
     before = len(azure.calls())
 
-    ran = mlops("run", "--on", "azureml", "--replace-champion", "the sample is small")
-    assert "https://ml.azure.com/runs/" in ran.text
+    submitted = mlops("run", "--on", "azureml", "--no-wait", "--replace-champion", "the sample is small")
+    assert "https://ml.azure.com/runs/" in submitted.text
+    job = submitted.last_line.removeprefix("job=")
+    ran = mlops("run", "--on", "azureml", "--job", job)
     assert "champion_replaced" in ran.text
     assert ran.last_line == "registered=2"
     assert json.loads((outputs / "registration" / "registration.json").read_text("utf-8"))["version"] == 2
@@ -141,16 +143,46 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
 
 
 @MANAGED
-def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> None:
-    def resources() -> dict[str, Any]:
-        kept = json.loads((managed.azure.folder / "resources.json").read_text("utf-8"))
-        return {path: resource["properties"] for path, resource in kept.items() if "/mlw-" in path}
+def test_a_model_that_the_gate_refuses_is_no_failure_and_not_registered(managed: Lab) -> None:
+    said = managed.mlops("run", "--on", "azureml", code=3)  # the champion has no run that it could be loaded from
+    assert said.last_line == "registered=none reason=champion_unavailable"
+    assert not (managed.mlops.root / "outputs" / "registration").exists()
+    assert "<html" in (managed.mlops.root / "outputs" / "report" / "report.html").read_text("utf-8")
 
+
+@MANAGED
+def test_files_that_were_changed_in_staging_never_reach_production(managed: Lab) -> None:
+    managed.seed(7)
+    storage = managed.azure.folder / "storage"
+    changed = [
+        file for file in storage.rglob("MLmodel") if "staging" in file.as_posix() and "LocalUpload" in file.parts
+    ]
+    texts = {file: file.read_text("utf-8") for file in changed}
+    for file, text in texts.items():
+        file.write_text(text + "\n", "utf-8")
+    deploy = ("deploy", "production", "--version", "7", "--on", "azureml", "--yes")
+    said = managed.mlops(*deploy, code=1).text
+    for file, text in texts.items():
+        file.write_text(text, "utf-8")
+    assert "were changed after registration" in said
+    assert "/mlw-creditrisk-production/models/credit-risk/versions/7" not in managed.resources()
+
+
+@MANAGED
+def test_a_number_that_is_another_model_in_production_is_not_taken_over(managed: Lab) -> None:
+    managed.seed(8)
+    managed.seed(8, where="production", extra="another")
+    said = managed.mlops("deploy", "production", "--version", "8", "--on", "azureml", "--yes", code=1).text
+    assert "Production's workspace holds another credit-risk 8." in said
+
+
+@MANAGED
+def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> None:
     managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
-    before = resources()
+    before = managed.resources()
     said = managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
     assert "live already" in said.text
-    assert resources() == before
+    assert managed.resources() == before
 
 
 @MANAGED
@@ -213,7 +245,7 @@ def test_a_version_goes_through_container_instances_to_kubernetes(containers: La
     assert told(azure.calls()[before:]) == [
         "staging: the workspace is there",
         "production: the workspace is there",
-        "staging: version 1 becomes an image",
+        "staging: version 1 is an image",
         "staging: the blue container group is started",
         "staging: the blue container group is live",
         "staging: version 1 is tagged staging",
@@ -233,7 +265,7 @@ def test_a_version_goes_through_container_instances_to_kubernetes(containers: La
     assert told(azure.calls()[before:]) == [
         "staging: the workspace is there",
         "production: the workspace is there",
-        "staging: version 2 becomes an image",
+        "staging: version 2 is an image",
         "staging: the green container group is started",
         "staging: the green container group is live",
         "staging: version 2 is tagged staging",
