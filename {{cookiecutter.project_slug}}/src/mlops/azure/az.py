@@ -15,8 +15,8 @@ from mlops.errors import ConfigError
 NOT_FOUND = re.compile(r"ResourceNotFound|ResourceGroupNotFound|was not found")
 
 
-def az(what: str, *arguments: str, folder: Path | None = None) -> Any:
-    """Run ``az`` with arguments; returns its JSON, or None if it printed none.
+def az(what: str, *arguments: str, folder: Path | None = None) -> str:
+    """Run ``az`` with arguments; returns what it printed.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def az(what: str, *arguments: str, folder: Path | None = None) -> Any:
     done = _run(arguments, folder)
     if done.returncode:
         raise explained(what, *_reason(done.stderr))
-    return _json(done.stdout)
+    return done.stdout
 
 
 def az_find(what: str, *arguments: str) -> Any:
-    """As `az`, but None if what is asked for is not there."""
+    """The resource that ``az`` shows, from its JSON; None if it is not there."""
     done = _run(arguments, None)
     if done.returncode and NOT_FOUND.search(done.stderr):
         return None
     if done.returncode:
         raise explained(what, *_reason(done.stderr))
-    return _json(done.stdout)
+    return json.loads(done.stdout)
 
 
 def _run(arguments: tuple[str, ...], folder: Path | None) -> subprocess.CompletedProcess[str]:
@@ -63,13 +63,6 @@ def _run(arguments: tuple[str, ...], folder: Path | None) -> subprocess.Complete
         errors="replace",
         check=False,
     )
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 def _reason(text: str) -> tuple[str, str]:

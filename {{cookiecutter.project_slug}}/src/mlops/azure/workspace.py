@@ -42,8 +42,12 @@ FIXES: Final = (
     ),
     (
         r"(Subscription|ResourceGroup|Workspace)NotFound|/workspaces/[^/']+' under",
-        "Create it first, with Terraform (infra/); or correct AZURE_SUBSCRIPTION_ID, or "
-        f"azure.prefix in project.yml. Then {AGAIN}.",
+        "Create it first, with Terraform or as docs/azure.md says; or correct "
+        f"AZURE_SUBSCRIPTION_ID, or azure.prefix in project.yml. Then {AGAIN}.",
+    ),
+    (
+        r"ResourceNotReady|ImageBuildFailure",
+        f"Mend what the log tells of: it lies in the version, or in its image. Then {AGAIN}.",
     ),
     (
         r"^409\b",
@@ -95,6 +99,7 @@ def connect(
             called.workspace,
             show_progress=False,
             enable_telemetry=False,
+            retry_on_status_codes=[401],  # with a new token: one may expire on the way
         )
         client.workspaces.get(called.workspace)
     return client
@@ -167,11 +172,13 @@ def seen(look: Callable[[], Result], seconds: float = 60) -> Result:
 
 def finish(poller: LROPoller[Any], look: Callable[[], object]) -> None:
     """Wait until an operation has ended; its outcome may be found a little later than its end."""
-    from azure.core.exceptions import ResourceNotFoundError
+    from azure.core.exceptions import HttpResponseError
 
     try:
         poller.result()
-    except ResourceNotFoundError:
+    except HttpResponseError as error:
+        if error.status_code != 404:
+            raise
         seen(look)
 
 
@@ -188,6 +195,7 @@ def is_at_rest(thing: Any) -> bool:
 def at_rest(look: Callable[[], Result], minutes: float = 30) -> Result:
     """What ``look`` returns, once an operation on it has ended that somebody else began."""
     until = time.monotonic() + 60 * minutes
+    pause = 0.5
     while True:
         thing = look()
         if thing is None or is_at_rest(thing):
@@ -195,7 +203,8 @@ def at_rest(look: Callable[[], Result], minutes: float = 30) -> Result:
         if time.monotonic() > until:
             name = getattr(thing, "name", "it")
             raise explained(f"wait for {name}", "409", f"it is {state(thing)}.")
-        time.sleep(5)
+        time.sleep(pause)
+        pause = min(2 * pause, 10)
 
 
 def _reason(error: Exception) -> tuple[str, str]:
@@ -203,6 +212,7 @@ def _reason(error: Exception) -> tuple[str, str]:
     from azure.core.exceptions import (
         ClientAuthenticationError,
         HttpResponseError,
+        IncompleteReadError,
         ServiceRequestError,
         ServiceResponseError,
     )
@@ -216,6 +226,8 @@ def _reason(error: Exception) -> tuple[str, str]:
             said = " ".join(part for part in parts if part)
     if isinstance(error, ClientAuthenticationError):
         kind = f"{kind} ClientAuthentication"
+    elif isinstance(error, IncompleteReadError):
+        kind, said = "no answer", "The connection broke in the middle of the answer."
     elif isinstance(error, ServiceRequestError | ServiceResponseError):
         kind = "no answer"
     return kind, " ".join(said.split())[:500]

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from mlops.deploy.target import Answer
 from mlops.errors import ReleaseError
 
+AGAIN = "Run the same command again; if that fails, too, find out why the server is silent."
+
 
 def send_rows(
     url: str, body: bytes, patience: float, headers: Mapping[str, str] | None = None
@@ -39,6 +41,6 @@ def send_rows(
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read(), time.perf_counter() - start)
     except TimeoutError:
-        raise ReleaseError(f"No answer within {patience:g} s.") from None
+        raise ReleaseError(f"No answer within {patience:g} s.", AGAIN) from None
     except (OSError, http.client.HTTPException) as error:
-        raise ReleaseError(f"No answer: {error}") from None
+        raise ReleaseError(f"No answer: {error}", AGAIN) from None

@@ -19,11 +19,13 @@ from typing import Any, ClassVar, Final
 from mlops.azure.az import az, az_find
 from mlops.azure.names import names
 from mlops.azure.specs import DIGEST_TAG, VERSION_TAG
+from mlops.azure.workspace import explained
 from mlops.config import Endpoint, Project
 from mlops.deploy.client import send_rows
+from mlops.deploy.log import last_error
 from mlops.deploy.note import read_note, write_note
 from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
-from mlops.errors import AzureError, ReleaseError
+from mlops.errors import ReleaseError
 
 SLOTS: Final = ("blue", "green")
 PORT: Final = 5001
@@ -166,10 +168,11 @@ class ContainerInstanceTarget:
             if group and _has_crashed(group):
                 break
             time.sleep(1)
-        log = az_find("read the container's log", *self._named(slot, "logs"))
-        raise AzureError(
-            f"Version {version} does not answer in {self._names.container_group(slot)}. "
-            f"The container's log says: {log or 'nothing'}"
+        log = az("read the container's log", *self._named(slot, "logs"))
+        raise explained(
+            f"start version {version} in {self._names.container_group(slot)}",
+            "ResourceNotReady",
+            f"it does not answer. The container's log says: {last_error(log)}",
         )
 
 

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -22,12 +21,11 @@ import psutil
 
 from mlops.config import Endpoint
 from mlops.deploy.client import send_rows
+from mlops.deploy.log import last_error
 from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
 from mlops.errors import ReleaseError
 from mlops.outputs import write_json
 
-# An error as Python prints it, but for the server's own that wraps the model's.
-ERROR = re.compile(r"^(?!azureml_inference_server_http)[\w.]*(?:Error|Exception)\b.*", re.M)
 STOP_SECONDS = 10
 
 
@@ -232,6 +230,5 @@ def _log(home: Path) -> Path:
 
 def _reason(home: Path) -> str:
     """Why a server ended: the last error in its log, and where to read on."""
-    log = _log(home).read_text("utf-8", errors="replace").strip()
-    lines = ERROR.findall(log) or log.splitlines() or ["it said nothing"]
-    return f"{lines[-1]} (see {_log(home)})"
+    log = _log(home).read_text("utf-8", errors="replace")
+    return f"{last_error(log)} (see {_log(home)})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -14,6 +13,7 @@ from mlops.azure.names import names
 from mlops.azure.workspace import asking, at_rest, finish, is_at_rest, seen, state
 from mlops.config import Endpoint, Project
 from mlops.deploy.client import send_rows
+from mlops.deploy.log import last_error
 from mlops.deploy.note import read_note, write_note
 from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
 from mlops.errors import AzureError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 NOTE: Final = "mlops.release"
 LOG_LINES: Final = 200
-ERROR: Final = re.compile(r"\b([A-Za-z_][\w.]*(?:Error|Exception)\b: .*)")  # as Python prints it
 
 
 class ManagedTarget:
@@ -165,9 +164,7 @@ class ManagedTarget:
         """Why the container of a slot failed, by its log."""
         with contextlib.suppress(AzureError), asking("read the log"):
             log = self._client.online_deployments.get_logs(slot, self._name, LOG_LINES)
-            lines = ERROR.findall(log) or log.strip().splitlines()
-            if lines:
-                return f" The container's log says: {lines[-1].strip()}"
+            return f" The container's log says: {last_error(log)}"
         return ""
 
 

@@ -1,0 +1,185 @@
+"""A small rendered project beside a loopback Azure: what the tests of releases to Azure share."""
+
+import csv
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import yaml
+from doubles.client import Double, running_double
+from doubles.session import running_session
+from warm_mlops import Mlops, warm_mlops
+
+PREFIX = "creditrisk"  # as the default answers make it
+MODEL = "credit-risk"
+ROWS = 1200
+
+# Puts a model that was trained and registered on this machine into a workspace.
+SEED = """
+import tempfile
+from pathlib import Path
+from azure.ai.ml.entities import Model
+from mlops.azure.workspace import connect
+from mlops.config import load_project
+from mlops.model.registry import Registry, model_digest
+project = load_project(Path("."))
+client, registry = connect(project, where), Registry(project)
+with tempfile.TemporaryDirectory() as folder:
+    trained = registry.champion()
+    files = registry.download(trained, Path(folder) / "files")
+    (files / "registered_model_meta").unlink(missing_ok=True)
+    if extra:
+        (files / "extra").write_text(extra)
+    tags = {**trained.tags, "mlops.stage": stage, "mlops.model_digest": model_digest(files)}
+    for number in numbers:
+        model = Model(name=project.project, version=number, path=files, type="mlflow_model", tags=tags)
+        client.models.create_or_update(model)
+None
+"""
+
+
+@dataclass
+class Lab:
+    """A project, its command line, and the Azure that it finds.
+
+    Attributes
+    ----------
+    mlops :
+        Its commands, led to the double.
+    azure :
+        The double.
+    python :
+        The Python of the project's environment.
+    """
+
+    mlops: Mlops
+    azure: Double
+    python: Path
+    _token: str = field(default="", repr=False)
+
+    def seed(self, *numbers: int, stage: str = "staging", where: str = "staging", extra: str = "") -> None:
+        """Put a model of this machine into a workspace under some numbers, with an extra file if asked for."""
+        if not (self.mlops.root / "mlflow.db").exists():
+            self.mlops("run")
+        environment = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
+        with running_session(self.python, environment, self.mlops.root) as session:
+            session(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
+
+    def kill_when(self, moment: str, *arguments: str) -> None:
+        """Start a command, and kill it as soon as it has said something."""
+        own = {**os.environ, **self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
+        words = [str(self.python), "-u", "-m", "mlops", *arguments]
+        with subprocess.Popen(
+            words, cwd=self.mlops.root, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        ) as process:
+            assert process.stdout is not None
+            said = ""
+            while moment not in said:
+                line = process.stdout.readline()
+                assert line, f"it ended before:\n{said}"
+                said += line
+            process.kill()
+
+    def resources(self) -> dict[str, Any]:
+        """The properties of all that is in the workspaces, by its path in them."""
+        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
+        found = {path.partition("/workspaces")[2]: resource["properties"] for path, resource in kept.items()}
+        return {path: properties for path, properties in found.items() if path}
+
+    def tags(self, environment: str, number: int) -> dict[str, str]:
+        """A version's tags in the registry of an environment."""
+        return dict(self.resources()[f"/mlw-{PREFIX}-{environment}/models/{MODEL}/versions/{number}"]["tags"])
+
+    def stages(self, number: int) -> tuple[str, str]:
+        """A version's stage, as staging's registry and production's have it."""
+        return self.tags("staging", number)["mlops.stage"], self.tags("production", number)["mlops.stage"]
+
+    def score(self, environment: str) -> dict[str, Any]:
+        """Ask a managed endpoint as a client does, for one row of the sample."""
+        url = f"{self.azure.url}/inference/{PREFIX}-{environment}/score"
+        for _ in range(2):
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+            request = Request(url, json.dumps({"input_data": [row(self.mlops.root)]}).encode(), headers)
+            try:
+                with urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca), timeout=60) as answer:
+                    return dict(json.load(answer))
+            except HTTPError as error:
+                if error.code != 401:
+                    raise
+                self._token = self._new_token()
+        raise AssertionError("a new token was refused")
+
+    def served(self, environment: str) -> set[int]:
+        """The versions that answer clients."""
+        return {int(self.score(environment)["model"]["version"]) for _ in range(4)}
+
+    def _new_token(self) -> str:
+        words = ["az", "account", "get-access-token", "--resource", "https://ml.azure.com"]
+        done = subprocess.run(words, env=self.azure.environment, check=True, stdout=subprocess.PIPE)
+        return str(json.loads(done.stdout)["accessToken"])
+
+
+def row(root: Path) -> dict[str, Any]:
+    """The first row of a project's data, as a request has it."""
+    with (root / "data" / "credit.csv").open(encoding="utf-8") as stream:
+        values = next(csv.DictReader(stream))
+    del values["status"]
+    return {name: float(value) if value.replace(".", "").isdigit() else value for name, value in values.items()}
+
+
+@contextmanager
+def azure_lab(project: Path, python: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Iterator[Lab]:
+    """Copy a rendered project, make it small, and run a double for it as long as the block lasts.
+
+    Parameters
+    ----------
+    change :
+        Changes the content of project.yml further.
+    """
+    root = Path(shutil.copytree(project, folder / project.name))
+    shrink(root)
+    configure(root, make_small, change)
+    groups = {environment: f"rg-{PREFIX}-{environment}" for environment in ("staging", "production")}
+    workspaces = [f"{group}/mlw-{PREFIX}-{environment}" for environment, group in groups.items()]
+    resources = [
+        f"{groups['staging']}/Microsoft.ContainerRegistry/registries/cr{PREFIX}staging",
+        f"{groups['production']}/Microsoft.ContainerService/managedClusters/aks-{PREFIX}-production",
+    ]
+    with ExitStack() as stack:
+        azure = stack.enter_context(running_double(python, folder / "azure", workspaces, resources))
+        environment = {**azure.environment, "OMP_NUM_THREADS": "1"}
+        mlops = stack.enter_context(warm_mlops(python, root, environment))
+        yield Lab(mlops, azure, python)
+
+
+def shrink(root: Path) -> None:
+    """Leave a project few rows of its data."""
+    data = root / "data" / "credit.csv"
+    lines = data.read_text(encoding="utf-8").splitlines(keepends=True)
+    data.write_text("".join(lines[: ROWS + 1]), encoding="utf-8")
+
+
+def configure(root: Path, *changes: Callable[[dict[str, Any]], object]) -> None:
+    """Change the content of a project's project.yml."""
+    file = root / "project.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for change in changes:
+        change(content)
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def make_small(content: dict[str, Any]) -> None:
+    """Let a project learn and check in seconds."""
+    content["model"] = {"estimator": "logistic_regression"}
+    content["gate"] |= {"floors": {"roc_auc": 0.6}, "slices": [], "slice_floors": {}}
+    content["serving"]["staging"] |= {"checks": 3, "max_latency_ms": 5000}
+    content["serving"]["production"] |= {"checks": 3, "max_latency_ms": 5000}

@@ -1,0 +1,311 @@
+"""The whole story on Azure ML: from rows to production, step by step and in this order."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure_project import PREFIX, Lab, azure_lab, configure
+from rendering import Render
+
+MANAGED = pytest.mark.xdist_group("azure-managed")
+CONTAINERS = pytest.mark.xdist_group("azure-containers")
+
+WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
+ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)"
+GROUP = rf"ci-{PREFIX}-(?P<where>staging)-(?P<slot>\w+)"
+# What a recorded call means, by its method and path.
+MEANINGS = {
+    rf"GET .*{WORKSPACE}": "{where}: the workspace is there",
+    rf"PUT .*{WORKSPACE}/jobs/[^/]+": "{where}: a pipeline is submitted",
+    rf"POST .*{WORKSPACE}/.*/model-versions/create": "{where}: a version is registered",
+    rf"PUT .*{WORKSPACE}/models/[^/]+/versions/(?P<number>\d+)": "{where}: version {number} is tagged {stage}",
+    rf"PUT .*{WORKSPACE}/computes/aks": "{where}: the AKS cluster is attached",
+    rf"PUT .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: version {version} goes to the {slot} slot",
+    rf"PUT .*{ENDPOINT}": "{where}: {traffic}",
+    rf"POST /inference/{PREFIX}-(?P<where>\w+)/score": "{where}: rows are scored",
+    rf"DELETE .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: the {slot} slot is removed",
+    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: batches are scored by version {version}",
+    rf"PUT .*{WORKSPACE}/schedules/(?P<name>[^/]+)": "{where}: the schedule {name} is on",
+    rf"AZ acr build .*cr{PREFIX}(?P<where>\w+) .*VERSION=(?P<number>\d+).*": "{where}: version {number} is an image",
+    rf"AZ container create .*{GROUP} .*": "{where}: the {slot} container group is started",
+    rf"AZ container delete .*{GROUP} .*": "{where}: the {slot} container group is removed",
+    rf"AZ tag update .*{GROUP} .*mlops.turn=\d+ .*": "{where}: the {slot} container group is live",
+}
+ONCE = "the workspace is there"  # the SDK looks at it before each change
+
+
+def told(calls: list[dict[str, Any]]) -> list[str]:
+    """What calls that went well mean, as sentences, leaving out what is said twice in a row."""
+    story: list[str] = []
+    for call in calls:
+        for pattern, meaning in MEANINGS.items():
+            found = re.fullmatch(pattern, f"{call['method']} {call['path']}")
+            if found and call["status"] in (0, 200, 201, 202, 204):
+                sentence = meaning.format(**{**details(call), **found.groupdict()})
+                if sentence not in (story if sentence.endswith(ONCE) else story[-1:]):
+                    story.append(sentence)
+                break
+    return story
+
+
+def details(call: dict[str, Any]) -> dict[str, str]:
+    """What a call asks for: traffic, a model's version, a stage."""
+    asked = (call["body"] or {}).get("properties") or {}
+    shares = [f"{share} % to {slot}" for slot, share in sorted((asked.get("traffic") or {}).items())]
+    model = asked.get("model") or ""
+    return {
+        "traffic": ", ".join(shares) or "no traffic yet",
+        "stage": str((asked.get("tags") or {}).get("mlops.stage")),
+        "version": str(model["assetId"] if isinstance(model, dict) else model).rsplit("/", 1)[-1],
+    }
+
+
+@pytest.fixture(scope="module")
+def managed(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A project with managed endpoints; version 1 is in production."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["serving"]["production"] |= {"steps": [10, 50, 100], "mirror": 20}
+
+    with azure_lab(render({}), project_python, tmp_path_factory.mktemp("managed"), change) as lab:
+        lab.seed(1, stage="registered")
+        lab.mlops("release", "--version", "1", "--on", "azureml", "--yes")
+        yield lab
+
+
+@MANAGED
+def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
+    mlops, azure, outputs = managed.mlops, managed.azure, managed.mlops.root / "outputs"
+    before = len(azure.calls())
+
+    submitted = mlops("run", "--on", "azureml", "--no-wait", "--replace-champion", "the sample is small")
+    assert "https://ml.azure.com/runs/" in submitted.text
+    job = submitted.last_line.removeprefix("job=")
+    ran = mlops("run", "--on", "azureml", "--job", job)
+    assert "champion_replaced" in ran.text
+    assert ran.last_line == "registered=2"
+    assert json.loads((outputs / "registration" / "registration.json").read_text("utf-8"))["version"] == 2
+    assert "<html" in (outputs / "report" / "report.html").read_text("utf-8")
+    assert managed.tags("staging", 2)["mlops.stage"] == "registered"
+
+    mlops("release", "--on", "azureml", "--yes")
+    assert told(azure.calls()[before:]) == [
+        "staging: the workspace is there",
+        "staging: a pipeline is submitted",
+        "staging: a version is registered",
+        "production: the workspace is there",
+        "staging: 100 % to blue",  # the release is noted
+        "staging: version 2 goes to the green slot",
+        "staging: rows are scored",
+        "staging: 100 % to green",
+        "staging: rows are scored",
+        "staging: version 2 is tagged staging",
+        "staging: the blue slot is removed",
+        "staging: 100 % to green",  # the note is taken away
+        "staging: batches are scored by version 2",
+        "production: version 2 is tagged staging",  # the copy, with the tags that it has in staging
+        "production: 100 % to blue",
+        "production: version 2 goes to the green slot",
+        "production: rows are scored",
+        "production: 100 % to blue",  # and a fifth of it mirrored to green
+        "production: rows are scored",
+        "production: 90 % to blue, 10 % to green",
+        "production: rows are scored",
+        "production: 50 % to blue, 50 % to green",
+        "production: rows are scored",
+        "production: 100 % to green",
+        "production: rows are scored",
+        "production: version 2 is tagged staging",  # and with what it replaces
+        "production: version 2 is tagged production",
+        "production: version 1 is tagged retired",
+        "staging: version 1 is tagged retired",
+        "staging: version 2 is tagged production",
+        "production: the blue slot is removed",
+        "production: 100 % to green",
+        "production: batches are scored by version 2",
+        "production: the schedule credit-risk-production-monitor is on",
+    ]
+    assert managed.served("production") == {2}
+    assert managed.stages(1) == ("retired", "retired")
+    assert managed.stages(2) == ("production", "production")
+    digest = "mlops.model_digest"
+    assert managed.tags("production", 2)[digest] == managed.tags("staging", 2)[digest]
+    assert "production" in mlops("status", "--on", "azureml").text
+
+    assert "Production is back at version 1." in mlops("rollback", "--on", "azureml").text
+    assert managed.served("production") == {1}
+    assert managed.stages(1) == ("production", "production")
+    assert managed.stages(2) == ("withdrawn", "withdrawn")
+    assert "withdrawn" in mlops("deploy", "production", "--version", "2", "--on", "azureml", "--yes", code=1).text
+
+
+@MANAGED
+def test_a_model_that_the_gate_refuses_is_no_failure_and_not_registered(managed: Lab) -> None:
+    said = managed.mlops("run", "--on", "azureml", code=3)  # the champion has no run that it could be loaded from
+    assert said.last_line == "registered=none reason=champion_unavailable"
+    assert not (managed.mlops.root / "outputs" / "registration").exists()
+    assert "<html" in (managed.mlops.root / "outputs" / "report" / "report.html").read_text("utf-8")
+
+
+@MANAGED
+def test_files_that_were_changed_in_staging_never_reach_production(managed: Lab) -> None:
+    managed.seed(7)
+    storage = managed.azure.folder / "storage"
+    changed = [
+        file for file in storage.rglob("MLmodel") if "staging" in file.as_posix() and "LocalUpload" in file.parts
+    ]
+    texts = {file: file.read_text("utf-8") for file in changed}
+    for file, text in texts.items():
+        file.write_text(text + "\n", "utf-8")
+    deploy = ("deploy", "production", "--version", "7", "--on", "azureml", "--yes")
+    said = managed.mlops(*deploy, code=1).text
+    for file, text in texts.items():
+        file.write_text(text, "utf-8")
+    assert "were changed after registration" in said
+    assert "/mlw-creditrisk-production/models/credit-risk/versions/7" not in managed.resources()
+
+
+@MANAGED
+def test_a_number_that_is_another_model_in_production_is_not_taken_over(managed: Lab) -> None:
+    managed.seed(8)
+    managed.seed(8, where="production", extra="another")
+    said = managed.mlops("deploy", "production", "--version", "8", "--on", "azureml", "--yes", code=1).text
+    assert "Production's workspace holds another credit-risk 8." in said
+
+
+@MANAGED
+def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> None:
+    managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+    before = managed.resources()
+    said = managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+    assert "live already" in said.text
+    assert managed.resources() == before
+
+
+@MANAGED
+def test_rows_that_break_the_rules_stop_the_pipeline_and_are_named(managed: Lab) -> None:
+    bad = managed.mlops.root / "bad.csv"
+    good = (managed.mlops.root / "data" / "credit.csv").read_text("utf-8")
+    bad.write_text(good.replace("rent", "castle"), encoding="utf-8")
+    said = managed.mlops("run", "--on", "azureml", "--data", str(bad), code=1).text
+    assert "failed in the step validate: Error: The data breaks" in said
+    assert "https://ml.azure.com/runs/" in said
+
+
+@MANAGED
+def test_retraining_is_scheduled(managed: Lab) -> None:
+    before = len(managed.azure.calls())
+    assert "credit-risk-retrain" in managed.mlops("run", "--on", "azureml", "--schedule").text
+    assert "staging: the schedule credit-risk-retrain is on" in told(managed.azure.calls()[before:])
+
+
+@MANAGED
+def test_what_is_missing_is_said_before_anything_changes(managed: Lab) -> None:
+    root = managed.mlops.root
+    text = (root / "project.yml").read_text("utf-8")
+    before = len(managed.azure.calls())
+    try:
+        configure(root, lambda content: content["azure"].update(prefix="elsewhere"))
+        said = managed.mlops("release", "--on", "azureml", "--yes", code=1).text
+        assert "rg-elsewhere-staging" in said
+        assert "Terraform" in said
+        (root / "project.yml").write_text(text, "utf-8")
+        configure(root, lambda content: content["serving"]["production"].update(target="local", mirror=0))
+        said = managed.mlops("release", "--on", "azureml", "--yes", code=2).text
+        assert "serving.production.target is local" in said
+    finally:
+        (root / "project.yml").write_text(text, "utf-8")
+    assert "Add --yes" in managed.mlops("deploy", "production", "--on", "azureml", code=2).text
+    assert "Add --on azureml" in managed.mlops("run", "--no-wait", code=2).text
+    changed = [call for call in managed.azure.calls()[before:] if call["method"] in ("PUT", "DELETE", "PATCH")]
+    assert changed == []
+
+
+@pytest.fixture(scope="module")
+def containers(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A project with a container instance for staging and AKS for production; versions 1 and 2 are registered."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["serving"]["production"]["steps"] = [50, 100]
+
+    answers = {"serving": "aci-aks", "batch_endpoint": "no", "monitoring": "no"}
+    with azure_lab(render(answers), project_python, tmp_path_factory.mktemp("containers"), change) as lab:
+        lab.seed(1, 2, stage="registered")
+        yield lab
+
+
+@CONTAINERS
+def test_a_version_goes_through_container_instances_to_kubernetes(containers: Lab) -> None:
+    mlops, azure = containers.mlops, containers.azure
+    before = len(azure.calls())
+    mlops("release", "--version", "1", "--on", "azureml", "--yes")
+    assert told(azure.calls()[before:]) == [
+        "staging: the workspace is there",
+        "production: the workspace is there",
+        "staging: version 1 is an image",
+        "staging: the blue container group is started",
+        "staging: the blue container group is live",
+        "staging: version 1 is tagged staging",
+        "production: version 1 is tagged staging",
+        "production: the AKS cluster is attached",
+        "production: no traffic yet",
+        "production: version 1 goes to the blue slot",
+        "production: rows are scored",
+        "production: 100 % to blue",
+        "production: rows are scored",
+        "production: version 1 is tagged production",
+        "staging: version 1 is tagged production",
+        "production: 100 % to blue",
+    ]
+    before = len(azure.calls())
+    mlops("release", "--version", "2", "--on", "azureml", "--yes")
+    assert told(azure.calls()[before:]) == [
+        "staging: the workspace is there",
+        "production: the workspace is there",
+        "staging: version 2 is an image",
+        "staging: the green container group is started",
+        "staging: the green container group is live",
+        "staging: version 2 is tagged staging",
+        "staging: the blue container group is removed",
+        "production: version 2 is tagged staging",
+        "production: 100 % to blue",
+        "production: version 2 goes to the green slot",
+        "production: rows are scored",
+        "production: 50 % to blue, 50 % to green",
+        "production: rows are scored",
+        "production: 100 % to green",
+        "production: rows are scored",
+        "production: version 2 is tagged staging",
+        "production: version 2 is tagged production",
+        "production: version 1 is tagged retired",
+        "staging: version 1 is tagged retired",
+        "staging: version 2 is tagged production",
+        "production: the blue slot is removed",
+        "production: 100 % to green",
+    ]
+    created = [call["path"] for call in azure.calls() if call["path"].startswith("container create")]
+    assert all("--ip-address Private" in call and "--subnet snet-aci" in call for call in created)
+    assert containers.stages(2) == ("production", "production")
+
+
+@CONTAINERS
+def test_a_container_that_cannot_start_leaves_the_live_one(containers: Lab) -> None:
+    mlops = containers.mlops
+    mlops("deploy", "staging", "--version", "2", "--on", "azureml")
+    script = mlops.root / "src" / "mlops" / "deploy" / "score.py"
+    text = script.read_text("utf-8")
+    try:
+        script.write_text(text + "\nraise MemoryError('no room for the model')\n", "utf-8")
+        said = mlops("deploy", "staging", "--version", "1", "--on", "azureml", code=1).text
+    finally:
+        script.write_text(text, "utf-8")
+    assert "MemoryError: no room for the model" in said
+    assert "Staging serves version 2." in said
+    status = mlops("status", "--on", "azureml").text
+    assert re.findall(r"^staging\s+(?:blue|green)\s+(\d+)\s+(\d+) %\s+(\w+)", status, re.MULTILINE) == [
+        ("2", "100", "answers")
+    ]
+    mlops("deploy", "staging", "--version", "1", "--on", "azureml")

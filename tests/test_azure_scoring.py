@@ -1,0 +1,182 @@
+"""One registered model gives the same answers wherever it is scored, and asking for help needs nothing of Azure."""
+
+import http.client
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure_project import MODEL, configure, make_small, shrink
+from doubles.containers import build_image
+from doubles.session import running_session
+from rendering import Render
+from warm_mlops import Mlops, warm_mlops
+
+pytestmark = pytest.mark.xdist_group("azure-scoring")
+
+START_S = 120
+DIRECT = """
+import json
+from pathlib import Path
+import mlflow.sklearn
+from mlops.config import load_project
+from mlops.deploy.container_instance import lay_out
+from mlops.model.labels import predicted_classes
+from mlops.model.registry import Registry
+from mlops.science import find_science
+project = load_project(Path("."))
+registry = Registry(project)
+files = registry.download(registry.version(1), Path(folder) / "registered")
+lay_out(project, files, Path(context))
+rows = find_science(project).load(project.data_path).drop(columns=project.data.target).head(60)
+rows = rows.astype({name: "float64" for name in rows.select_dtypes("number")})
+model = mlflow.sklearn.load_model(str(files))
+shares = model.predict_proba(rows)
+names = [str(name) for name in model.classes_]
+labels = [model.classes_.tolist()[number] for number in predicted_classes(model, shares)]
+predictions = [
+    {"label": label, "probabilities": dict(zip(names, row))} for label, row in zip(labels, shares.tolist())
+]
+[json.loads(rows.to_json(orient="records", double_precision=15)), predictions]
+"""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A registered model: rows, what it says of them when it is called directly, and the context of its image."""
+
+    mlops: Mlops
+    rows: list[dict[str, Any]]
+    predictions: list[dict[str, Any]]
+    context: Path
+
+
+@pytest.fixture(scope="module")
+def scored(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
+    """A model that was trained and registered on this machine."""
+    folder = tmp_path_factory.mktemp("scoring")
+    root = Path(shutil.copytree(render({"serving": "aci-aks"}), folder / MODEL))
+    shrink(root)
+    ports = {"staging": free_port(), "production": free_port()}
+    configure(root, make_small, lambda content: [content["serving"][name].update(port=ports[name]) for name in ports])
+    context = folder / "context"
+    context.mkdir()
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root / "src")}
+    with (
+        warm_mlops(project_python, root, environment) as mlops,
+        running_session(project_python, environment, root) as session,
+    ):
+        mlops("run")
+        rows, predictions = session(DIRECT, folder=str(folder), context=str(context))
+        assert len(rows) == len(predictions) == 60
+        yield Scored(mlops, rows, predictions, context)
+        mlops("stop")
+
+
+def test_azure_s_server_on_this_machine_says_what_the_model_says(scored: Scored) -> None:
+    said = scored.mlops("deploy", "staging")
+    [port] = re.findall(r"is in staging: http://127.0.0.1:(\d+)/score", said.text)
+    assert ask(int(port), scored.rows) == scored.predictions
+
+
+def test_the_container_s_command_says_what_the_model_says(scored: Scored, tmp_path: Path) -> None:
+    """The image's own command in a plain environment that has only what its Dockerfile installs."""
+    dockerfile = (scored.context / "Dockerfile").read_text(encoding="utf-8")
+    image = build_image(dockerfile, scored.context, tmp_path / "files", {"NAME": MODEL, "VERSION": "1"})
+    programs = install(dockerfile, scored.context, tmp_path / "environment")
+    here = {name: place(value, tmp_path) for name, value in image["environment"].items()}
+    port = free_port()
+    words = [place(word, tmp_path).replace("5001", str(port)) for word in image["command"]]
+    assert words[0] == "azmlinfsrv"
+    plain = {"PATH": f"{programs}{os.pathsep}/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(
+            [programs / words[0], *words[1:]],
+            cwd=place(image["workdir"], tmp_path),
+            env={**plain, **here},
+            stdout=log,
+            stderr=log,
+        ) as server,
+    ):
+        try:
+            wait_until_ready(server, port, tmp_path / "log")
+            assert ask(port, scored.rows) == scored.predictions
+        finally:
+            server.terminate()
+
+
+def test_help_imports_nothing_of_azure(scored: Scored, project_python: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(scored.mlops.root / "src")}
+    command = [str(project_python), "-X", "importtime", "-m", "mlops"]
+    for arguments in (["--help"], ["run", "--help"], ["release", "--help"], ["status", "--on", "nowhere"]):
+        run = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, encoding="utf-8", check=False
+        )
+        imported = set(re.findall(r"\| +([\w.]+)$", run.stderr, re.MULTILINE))
+        assert "mlops.cli" in imported
+        large = {"azure", "azureml", "msal", "mlflow", "pandas", "sklearn", "great_expectations"}
+        assert large & {name.partition(".")[0] for name in imported} == set()
+
+
+def ask(port: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The predictions of a server on this machine, for all rows in one request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/score", json.dumps({"input_data": rows}), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    content = json.loads(answer.read())
+    connection.close()
+    assert answer.status == 200, content
+    assert content["model"] == {"name": MODEL, "version": "1"}
+    return list(content["predictions"])
+
+
+def install(dockerfile: str, context: Path, environment: Path) -> Path:
+    """Make a virtual environment of what a Dockerfile installs; returns its folder of programs."""
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    assert uv, "uv is missing: `make test` installs it"
+    [line] = re.findall(r"pip install (.*?) +&&", dockerfile.replace("\\\n", " "))
+    words = [word for word in shlex.split(line) if word != "--no-cache-dir"]
+    constraint = words.index("--constraint") + 1
+    words[constraint] = str(context / Path(words[constraint]).name)
+    [version] = re.findall(r"^FROM python:([\d.]+)-slim$", dockerfile, re.MULTILINE)
+    quiet = {**os.environ, "VIRTUAL_ENV": str(environment)}
+    subprocess.run([uv, "venv", "--quiet", "--python", version, environment], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--compile-bytecode", *words], check=True, env=quiet)
+    return environment / "bin"
+
+
+def place(text: str, folder: Path) -> str:
+    """A path in the image as it is in a folder of this machine; any other text as it is."""
+    return str(folder / "files") + text if text.startswith("/home/") else text
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until = time.monotonic() + START_S
+    while True:
+        assert server.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+        assert time.monotonic() < until, log.read_text(encoding="utf-8", errors="replace")
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/")
+            if connection.getresponse().status == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
