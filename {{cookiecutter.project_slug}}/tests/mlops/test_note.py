@@ -1,4 +1,4 @@
-"""The note of a release under way: short, and read differently by its writer, its machine and others."""
+"""The note of a release under way: short, and read by its writer, its machine and others."""
 
 from __future__ import annotations
 
