@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PROJECT_VENV ?= .venv-project
+CHECKOV_VENV ?= .venv-checkov
+NODE_FOLDER ?= .venv-node
 DEMO ?= build/demo
 
 TEMPLATE := {{cookiecutter.project_slug}}
@@ -15,6 +17,9 @@ ROW := {"input_data": [{"seniority": 9, "home": "rent", "time": 60, "age": 30, "
 INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
 
 export PROJECT_PYTHON ?= $(abspath $(PROJECT_VENV))/bin/python
+export CHECKOV_PYTHON ?= $(abspath $(CHECKOV_VENV))/bin/python
+override NODE_FOLDER := $(abspath $(NODE_FOLDER))
+export NODE_FOLDER
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,34 +45,45 @@ demo: $(VENV)/.installed ## Render a project with the defaults and run its whole
 	printf 'Stop the servers:  %s\n' 'cd $(DEMO_PROJECT) && .venv/bin/mlops stop'
 
 .PHONY: test
-test: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Lint, check types and run every test
+test: install ## Lint, check types, check every variant and run every test
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
+	cd tests && $(TOOLS)/python -m variants
 	@# One thread a worker: two workers whose threads wait for each other are many times slower.
-	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadfile
+
+.PHONY: lint-variants
+lint-variants: install ## Check every variant, or some: VARIANT=ci_cd=github-actions KEEP=build/variants
+	cd tests && $(TOOLS)/python -m variants --variant "$(VARIANT)" $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .PHONY: golden
-golden: $(VENV)/.installed ## Rewrite the lists of rendered files after adding or removing some
-	$(TOOLS)/pytest --quiet tests/test_variants.py -k exactly_its_files --update-golden
+golden: $(VENV)/.installed ## Rewrite the list of rendered files after adding or removing some
+	cd tests && $(TOOLS)/python -m variants --update-golden
+
+.PHONY: install
+install: $(VENV)/.installed $(PROJECT_VENV)/.installed $(CHECKOV_VENV)/.installed $(NODE_FOLDER)/.installed
 
 .PHONY: benchmarks
-benchmarks: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Measure help, render, scoring and lifecycle against their peers
+benchmarks: install ## Measure help, render, variants, scoring and lifecycle against their peers
 	$(TOOLS)/python benchmarks/cli.py
 	$(TOOLS)/python benchmarks/render.py
+	$(TOOLS)/python benchmarks/lint_variants.py
 	$(TOOLS)/python benchmarks/scoring.py
 	$(TOOLS)/python benchmarks/lifecycle.py
 
 .PHONY: requirements
-requirements: $(VENV)/.installed ## Compile requirements-dev.txt from requirements-dev.in
-	$(TOOLS)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
-		--output-file requirements-dev.txt requirements-dev.in
+requirements: $(VENV)/.installed ## Compile requirements-*.txt from requirements-*.in
+	for name in dev checkov; do \
+		$(TOOLS)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+			--output-file requirements-$$name.txt requirements-$$name.in || exit; \
+	done
 
 .PHONY: clean
 clean: ## Remove the environments, the demo and the caches
 	@if [ -x $(DEMO_PROJECT)/.venv/bin/mlops ]; then cd $(DEMO_PROJECT) && .venv/bin/mlops stop; fi
-	rm -rf $(VENV) $(PROJECT_VENV) build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PROJECT_VENV) $(CHECKOV_VENV) $(NODE_FOLDER) build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.installed: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -79,4 +95,16 @@ $(VENV)/.installed: requirements-dev.txt
 $(PROJECT_VENV)/.installed: $(TEMPLATE)/requirements.txt $(VENV)/.installed
 	$(PYTHON) -m venv $(PROJECT_VENV)
 	$(INSTALL) --python $(PROJECT_VENV)/bin/python -r "$<"
+	@touch $@
+
+$(CHECKOV_VENV)/.installed: requirements-checkov.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(CHECKOV_VENV)
+	$(INSTALL) --python $(CHECKOV_VENV)/bin/python -r "$<"
+	@touch $@
+
+# Without a lock file, which would hold a registry's addresses; their scripts are not needed.
+$(NODE_FOLDER)/.installed: tests/variants/package.json $(VENV)/.installed
+	@mkdir -p $(NODE_FOLDER)
+	cp "$<" $(NODE_FOLDER)
+	cd $(NODE_FOLDER) && PATH="$(TOOLS):$$PATH" npm install --no-package-lock --no-audit --no-fund --ignore-scripts --loglevel error
 	@touch $@

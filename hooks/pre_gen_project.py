@@ -4,6 +4,7 @@ Cookiecutter renders this file and runs it with its own interpreter, so it uses 
 nothing from its neighbours. cruft runs it for every update, so it must stay pure: no git, no network, no clock.
 """
 
+import hashlib
 import json
 import keyword
 import re
@@ -138,6 +139,15 @@ REPOSITORY_RULES = {
 
 # Built from pieces: written out, they would start Jinja tags in this very file.
 JINJA_TAGS = tuple("{" + second for second in ("{", "%", "#"))
+# The derived defaults of cookiecutter.json hold such tags. By the start of their SHA-256: written out, they would be
+# filled in by this file's own rendering.
+OWN_DEFAULTS = {
+    "project_slug": "bd36746acd86c785",
+    "package_name": "5868b7e2c03e02a0",
+    "description": "a9da71ced356f771",
+    "repository": "50d7793c9a13f64c",
+    "azure_prefix": "6fccb0782e3011d1",
+}
 
 
 class Problem(NamedTuple):
@@ -279,23 +289,34 @@ def candidates(question: str, answer: str) -> list[str]:
             return difflib.get_close_matches(plain, CHOICES[question], n=1, cutoff=0.4)
 
 
-def find_problems(answers: Answers) -> list[Problem]:
-    """Check every answer by its rule and return what is wrong, in the order of the questions."""
+def is_own_default(question: str, raw: str) -> bool:
+    """Tell whether an answer that was not rendered yet is the template's own default."""
+    return hashlib.sha256(raw.encode()).hexdigest()[:16] == OWN_DEFAULTS.get(question)
+
+
+def find_problems(answers: Answers, given: Answers | None = None) -> list[Problem]:
+    """Check every answer by its rule and return what is wrong, in the order of the questions.
+
+    Cookiecutter renders an answer that is not typed at its prompt as a template of its own; ``given`` holds the answers
+    before that, where they are known.
+    """
     problems = []
     for question, check in CHECKS.items():
         answer = answers[question]
-        if any(tag in answer for tag in JINJA_TAGS):
-            problems.append(Problem(question, answer, f"no {' or '.join(JINJA_TAGS)}, which start Jinja tags", ""))
+        raw = (given or {}).get(question, answer)
+        if any(tag in text for tag in JINJA_TAGS for text in (answer, raw)) and not is_own_default(question, raw):
+            problems.append(Problem(question, raw, f"no {' or '.join(JINJA_TAGS)}, which start Jinja tags", ""))
         elif rule := check(answers):
             passing = (near for near in candidates(question, answer) if not check({**answers, question: near}))
             problems.append(Problem(question, answer, rule, next(passing, "")))
     return problems
 
 
-def main(context: dict[str, object]) -> int:
+def main(context: dict[str, object], given: dict[str, object]) -> int:
     """Report what is wrong with the answers on standard error; return the exit code, 0 if nothing is."""
     # In a replay file, which people write by hand, an answer may be a number.
-    problems = find_problems({question: str(context[question]) for question in CHECKS})
+    answers = {question: str(context[question]) for question in CHECKS}
+    problems = find_problems(answers, {name: text for name, text in given.items() if isinstance(text, str)})
     if not problems:
         return 0
     count = "An answer" if len(problems) == 1 else f"{len(problems)} answers"
@@ -305,5 +326,8 @@ def main(context: dict[str, object]) -> int:
 
 
 if __name__ == "__main__":
-    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they hold.
-    sys.exit(main(json.loads({{cookiecutter | tojson | tojson}})))  # type: ignore[arg-type, name-defined]  # noqa: F821
+    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they hold. Those that
+    # were not yet rendered are in _cookiecutter, which cruft does not have.
+    ANSWERS = json.loads({{cookiecutter | tojson | tojson}})  # type: ignore[arg-type, name-defined]  # noqa: F821
+    GIVEN = json.loads({{_cookiecutter | default({}) | tojson | tojson}})  # type: ignore  # noqa: F821
+    sys.exit(main(ANSWERS, GIVEN))

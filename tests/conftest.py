@@ -1,25 +1,26 @@
 """What the template's tests share: the template as git would hand it out, and its renders."""
 
+import hashlib
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from pytest_cookies.plugin import Cookies
-from rendering import ROOT, VARIANTS, Answers, Render, copy_working_tree, git
+from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_files
+from variants.findings import Answers
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite the lists of rendered files")
+# What a project's own checks and its lifecycle read. Variants that differ elsewhere only share one run, which is made
+# in a folder that holds nothing else: a test that reads more fails there.
+READ = ("src", "tests", "data", "expectations", "docs", "project.yml", "pyproject.toml", "requirements.txt")
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as a clean git repository of one commit, free of the caches that the working tree gathers."""
     folder = tmp_path_factory.mktemp("template")
-    copy_working_tree(folder)
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message", "The working tree")
+    as_git_repository(ROOT, folder)
     return folder
 
 
@@ -40,16 +41,16 @@ def render(template: Path, cookies_session: Cookies) -> Render:
     return render
 
 
-@pytest.fixture(params=VARIANTS, ids=lambda variant: "+".join(variant.values()))
+@pytest.fixture(params=PAIRWISE, ids=lambda variant: "+".join(variant.values()))
 def variant(request: pytest.FixtureRequest) -> Answers:
-    """Each combination of the options' choices."""
+    """Each of a few variants that hold every pair of choices."""
     choices: Answers = request.param
     return choices
 
 
 @pytest.fixture
 def project(variant: Answers, render: Render) -> Path:
-    """The project of each variant, to be read."""
+    """The project of each such variant, to be read."""
     return render(variant)
 
 
@@ -59,3 +60,32 @@ def project_python() -> Path:
     python = Path(os.environ.get("PROJECT_PYTHON", ROOT / ".venv-project" / "bin" / "python"))
     assert python.is_file(), f"{python} is missing: run `make test`, which makes it, or set PROJECT_PYTHON"
     return python
+
+
+@pytest.fixture(scope="session")
+def run_once(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> RunOnce:
+    """Run a module in a project, in the one environment for all; once for projects that it can't tell apart."""
+    folders: dict[str, Path] = {}
+    runs: dict[tuple[Path, str], subprocess.CompletedProcess[str]] = {}
+
+    def run_once(project: Path, command: str) -> subprocess.CompletedProcess[str]:
+        files = {path: content for path, content in read_files(project).items() if path.startswith(READ)}
+        key = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+        if key not in folders:
+            folders[key] = tmp_path_factory.mktemp("checkout") / project.name
+            for path in files:
+                (folders[key] / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(project / path, folders[key] / path)
+        if (folders[key], command) not in runs:
+            runs[folders[key], command] = subprocess.run(
+                [project_python, "-m", *command.split()],
+                cwd=folders[key],
+                env={**os.environ, "PYTHONPATH": str(folders[key] / "src")},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                check=False,
+            )
+        return runs[folders[key], command]
+
+    return run_once

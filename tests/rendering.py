@@ -6,17 +6,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
+
+from variants.findings import Answers
+from variants.matrix import all_variants, pairwise
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTEXT = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 QUESTIONS = {name: default for name, default in CONTEXT.items() if not name.startswith("_")}
 OPTIONS: dict[str, list[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
-VARIANTS = [dict(zip(OPTIONS, choices, strict=True)) for choices in product(*OPTIONS.values())]
+VARIANTS, _ = all_variants(ROOT)
+# A few variants that hold every pair of choices, for what takes too long to be done with all of them.
+PAIRWISE = pairwise(VARIANTS)
 
-Answers = dict[str, str]
 Render = Callable[[Answers], Path]
+RunOnce = Callable[[Path, str], subprocess.CompletedProcess[str]]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -27,12 +31,21 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, encoding="utf-8").stdout
 
 
-def copy_working_tree(destination: Path) -> None:
+def copy_working_tree(destination: Path, source: Path = ROOT) -> None:
     """Copy what git has or would add, uncommitted changes included and ignored files left out."""
-    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
-        if name and (ROOT / name).is_file():
+    for name in git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
+        if name and (source / name).is_file():
             (destination / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, destination / name)
+            shutil.copy2(source / name, destination / name)
+
+
+def as_git_repository(source: Path, destination: Path) -> None:
+    """Copy a template's working tree into a repository of one commit, free of the caches that the tree gathers."""
+    destination.mkdir(parents=True, exist_ok=True)
+    copy_working_tree(destination, source)
+    git(destination, "init", "--quiet")
+    git(destination, "add", "--all")
+    git(destination, "commit", "--quiet", "--message", "The working tree")
 
 
 def run_cookiecutter(template: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

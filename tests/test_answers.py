@@ -1,5 +1,6 @@
 """What may be answered: every rule with answers on both sides of it, and the reports that a person reads."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,8 @@ from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from rendering import OPTIONS, QUESTIONS, ROOT, Answers, Render, run_cookiecutter
+from rendering import OPTIONS, QUESTIONS, ROOT, Render, run_cookiecutter
+from variants.findings import Answers
 
 
 def answers(**given: str) -> Answers:
@@ -182,6 +184,14 @@ def test_no_name_of_the_project_environment_may_be_taken(project_python: Path) -
 
 def test_the_hook_knows_every_choice() -> None:
     assert {option: list(choices) for option, choices in hook.CHOICES.items()} == OPTIONS
+
+
+def test_the_hook_knows_the_derived_defaults() -> None:
+    derived = {name: default for name, default in QUESTIONS.items() if isinstance(default, str) and "{" in default}
+    assert set(hook.OWN_DEFAULTS) == set(derived)
+    for question, default in derived.items():
+        digest = hashlib.sha256(default.encode()).hexdigest()[:16]
+        assert hook.is_own_default(question, default), f"set OWN_DEFAULTS[{question!r}] = {digest!r}"
 
 
 def in_a_name(categories: tuple[str, ...], also: str = "") -> st.SearchStrategy[str]:

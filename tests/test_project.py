@@ -1,14 +1,11 @@
 """A rendered project by its own measure: its linter, its types and its tests, and what its pull requests run."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rendering import Render
+from rendering import Render, RunOnce
 
 
 def read_yaml(path: Path) -> Any:
@@ -43,22 +40,7 @@ def test_a_pull_request_gets_no_secret_and_no_right_to_write(render: Render) -> 
     assert "secrets." not in path.read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def checkout(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the default project, to run its tools in."""
-    return Path(shutil.copytree(render({}), tmp_path_factory.mktemp("checkout") / "credit-risk"))
-
-
-@pytest.mark.xdist_group("project")
 @pytest.mark.parametrize("command", ["ruff check .", "ruff format --check .", "mypy", "pytest"])
-def test_the_default_project_passes_its_own_checks(command: str, checkout: Path, project_python: Path) -> None:
-    run = subprocess.run(
-        [project_python, "-m", *command.split()],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout / "src")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
+def test_a_project_passes_its_own_checks(command: str, project: Path, run_once: RunOnce) -> None:
+    run = run_once(project, command)
     assert run.returncode == 0, run.stdout

@@ -1,4 +1,4 @@
-"""`make demo` as on a fresh clone: it ends with a served model that answers, and says where to look."""
+"""`make demo` as on a fresh clone, and the whole lifecycle of a few variants, served and stopped."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from rendering import copy_working_tree
+from rendering import RunOnce, copy_working_tree
 
 
 def two_free_ports() -> tuple[int, int]:
@@ -37,7 +37,6 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run([project / ".venv" / "bin" / "mlops", "stop"], cwd=project, check=True)
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_demo_serves_a_model_and_can_be_run_again(clone: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTEST_"))}
     for _ in range(2):
@@ -61,3 +60,9 @@ def test_the_demo_serves_a_model_and_can_be_run_again(clone: Path) -> None:
             answer = json.load(response)
         assert answer["model"]["name"] == "credit-risk"
         assert [prediction["label"] for prediction in answer["predictions"]] in (["good"], ["bad"])
+
+
+def test_every_pair_of_choices_lives_its_whole_life(project: Path, run_once: RunOnce) -> None:
+    for command in ("mlops run", "mlops release --yes", "mlops status", "mlops stop"):
+        run = run_once(project, command)
+        assert run.returncode == 0, run.stdout

@@ -1,0 +1,270 @@
+"""The engine of the variants by defects that are planted in a copy of the template: each is found, and nothing else."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rendering import ROOT, as_git_repository, git
+from test_variants import TEMPLATE_FOLDER
+from variants.engine import check
+from variants.findings import Finding, read_exceptions, smallest_condition, without_allowed
+from variants.golden import read_golden
+from variants.matrix import all_variants, pairwise
+from variants.tools import TOOLS
+
+EVERY, GITHUB, AZURE = "every variant", "ci_cd=github-actions", "ci_cd=azure-pipelines"
+
+WORKFLOW = """\
+# A workflow with a defect.
+name: Defect
+on: push
+permissions:
+  contents: read
+concurrency:
+  group: defect
+  cancel-in-progress: true
+jobs:
+  job:
+    name: Job
+    runs-on: ubuntu-24.04
+    steps:
+"""
+KEY = "AKIA" + "QWERTYUIOPASDFGH"  # in two parts, so that this file holds no secret itself
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A defective file, and what is to be found in it: tool, line and rule."""
+
+    path: str
+    content: str
+    found: tuple[tuple[str, int, str], ...]
+    condition: str = EVERY
+
+
+PLANTS = (
+    Plant("docs/a:b.md", "# Colon\n", (("names", 0, "character"),)),
+    Plant("docs/aux.md", "# Device\n", (("names", 0, "device"),)),
+    Plant("readme.md", "# Case\n", (("names", 0, "case"),)),
+    Plant("docs/trailing.md", "# Blanks\n\nAt the end \nof a line.\n", (("text", 3, "trailing"),)),
+    Plant("docs/endless.txt", "no newline", (("text", 1, "end"),)),
+    Plant("docs/airy.txt", "one\n\n\ntwo\n", (("text", 1, "blank-lines"),)),
+    Plant("docs/leftover.txt", "one\n{{ cookiecutter.project_slug }}\n", (("leftovers", 2, "cookiecutter"),)),
+    Plant("docs/leftover.py", '"""{% if x %}"""\n', (("leftovers", 1, "statement"),)),
+    Plant(
+        ".github/workflows/leftover.yml",
+        WORKFLOW.replace("Defect", '"{{ cookiecutter.project_name }}"') + "      - run: date\n        name: Tell\n",
+        (("leftovers", 2, "cookiecutter"), ("leftovers", 2, "expression")),
+        GITHUB,
+    ),
+    Plant("docs/bad.toml", "[one]\ntwo =\n", (("toml", 2, "syntax"),)),
+    Plant("docs/bad.json", '{\n  "one": 1,\n}\n', (("json", 3, "syntax"),)),
+    Plant("docs/unused.py", "import os\n", (("ruff-check", 1, "F401"),)),
+    Plant("azure-pipelines/unformatted.py", 'x = {  "a":1 }\n', (("ruff-format", 1, "unformatted"),), AZURE),
+    Plant("src/mlops/wrong.py", 'NUMBER: int = "one"\n', (("mypy", 1, "assignment"),)),
+    Plant("docs/twice.yml", "one: 1\none: 2\n", (("yamllint", 2, "key-duplicates"),)),
+    Plant(
+        ".github/workflows/unknown.yml",
+        WORKFLOW + "      - run: echo $x\n        name: Tell\n        nope: 1\n",
+        (("actionlint", 14, "shellcheck"), ("actionlint", 16, "syntax-check"), ("workflow-schema", 0, "schema")),
+        GITHUB,
+    ),
+    Plant(
+        ".github/workflows/tagged.yml",
+        WORKFLOW + "      - uses: actions/checkout@v7\n        with:\n          persist-credentials: false\n",
+        (("zizmor", 14, "unpinned-uses"),),
+        GITHUB,
+    ),
+    Plant(
+        "azure-pipelines/unknown.yml",
+        "jobs:\n  - job: one\n    stepz: []\n",
+        (("pipeline-schema", 0, "schema"),),
+        AZURE,
+    ),
+    Plant("docs/secret.txt", f"key = {KEY}\n", (("gitleaks", 1, "aws-access-token"),)),
+    Plant("docs/heading.md", "# One\n\n### Three\n", (("markdownlint", 3, "MD001"),)),
+    Plant("docs/diagram.md", "# Picture\n\n```mermaid\nflowchart LR\n  a -->\n```\n", (("mermaid", 3, "syntax"),)),
+    Plant(
+        "docs/broken.md",
+        "# Links\n\n[file](nowhere.md)\n\n[anchor](../README.md#nowhere)\n",
+        (("lychee", 3, "link"), ("lychee", 5, "link")),
+    ),
+    Plant("docs/Dockerfile", "FROM python\n", (("hadolint", 1, "DL3006"),)),
+    Plant("docs/format/main.tf", "locals {\n  a  = 1\n}\n", (("terraform-fmt", 0, "unformatted"),)),
+    Plant(
+        "docs/undefined/main.tf",
+        'resource "terraform_data" "one" {\n  inputs = 1\n}\n',
+        (("terraform-validate", 2, "error"),),
+    ),
+    Plant(
+        "docs/open/main.tf",
+        'terraform {\n  required_providers {\n    azurerm = { source = "localhost/none/azurerm" }\n  }\n}\n\n'
+        'resource "azurerm_container_registry" "one" {\n  admin_enabled = true\n}\n',
+        (("terraform-validate", 0, "init"), ("checkov", 7, "CKV_AZURE_137")),
+    ),
+)
+# What follows from the hook that test_template plants: no variant but Azure Pipelines' keeps the page.
+MISSING = "docs/operations.md"
+HOOK_FINDINGS = {
+    ("file-set", MISSING, 0, "missing", GITHUB),
+    ("lychee", "README.md", 48, "link", GITHUB),
+    ("file-set", "docs/chance.md", 0, "unexpected", EVERY),
+    ("cruft", "docs/chance.md", 0, "differs", EVERY),
+}
+
+
+def plant(folder: Path, path: str, content: str) -> None:
+    target = folder / TEMPLATE_FOLDER / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(content, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the template with every defect of PLANTS, and a hook that drops a file and writes another by chance."""
+    folder = tmp_path_factory.mktemp("defective")
+    as_git_repository(ROOT, folder)
+    for item in PLANTS:
+        plant(folder, item.path, item.content)
+    hook = folder / "hooks" / "post_gen_project.py"
+    text = hook.read_text(encoding="utf-8")
+    changed = text.replace('("azure-pipelines",)', f'("azure-pipelines", "{MISSING}")').replace(
+        "    prune(", '    open("docs/chance.md", "w").write(f"# {hash(str(answers))}\\n")\n    prune('
+    )
+    assert changed.count(MISSING) == changed.count("chance") == 1
+    hook.write_text(changed, encoding="utf-8")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "Defects")
+    return folder
+
+
+Seen = set[tuple[str, str, int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def seen(defective: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """All that the engine finds in the defective template, with the smallest set of options that shows it."""
+    cases, _ = all_variants(defective)
+    golden = read_golden(defective / "tests" / "variants" / "golden.txt")
+    outcome = check(defective, cases, tmp_path_factory.mktemp("work"), golden, print)
+    left, _ = without_allowed(outcome.shown, read_exceptions(defective / "tests" / "variants" / "exceptions.txt"))
+    return {(f.tool, f.path, f.line, f.rule, smallest_condition(shown, cases)) for f, shown in left.items()}
+
+
+@pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: planted.path)
+def test_a_planted_defect_is_found_where_it_is(planted: Plant, seen: Seen) -> None:
+    """With the tool, the file, the line and the options; a new file is not in the golden list either."""
+    expected = {(tool, planted.path, line, rule, planted.condition) for tool, line, rule in planted.found}
+    expected.add(("file-set", planted.path, 0, "unexpected", planted.condition))
+    assert {found for found in seen if found[1] == planted.path} >= expected
+
+
+def test_a_missing_file_and_what_differs_by_chance_are_found(seen: Seen) -> None:
+    assert {found for found in seen if found[1] in ("README.md", MISSING, "docs/chance.md")} == HOOK_FINDINGS
+
+
+def test_nothing_else_is_found(seen: Seen) -> None:
+    planted = {item.path for item in PLANTS}
+    assert {found for found in seen if found[1] not in planted} == HOOK_FINDINGS
+
+
+def test_every_tool_has_a_planted_defect() -> None:
+    prek = {"prek"}  # its file is always there: see below
+    assert {tool for item in PLANTS for tool, _, _ in item.found} | prek == {tool.name for tool in TOOLS}
+
+
+def run_engine(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "variants", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT / "tests", capture_output=True, encoding="utf-8", check=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the template, to be spoiled."""
+    as_git_repository(ROOT, tmp_path / "template")
+    return tmp_path / "template"
+
+
+def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> None:
+    plant(copy, "sub/workflow.yml", "# Not among the files that are copied as they are.\nrun: echo ${{ github.sha }}\n")
+    run = run_engine("--template", copy)
+    assert run.returncode == 1, run.stderr
+    assert "sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant (2 of 2)" in run.stdout
+
+
+def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
+    plant(copy, ".pre-commit-config.yaml", "repos: 1\n")
+    run = run_engine("--template", copy, "--variant", AZURE, "--keep", tmp_path / "kept")
+    assert run.returncode == 1, run.stderr
+    assert "2 variants (0 more are refused by pre_gen); checking 1." in run.stdout
+    assert re.findall(r"^(\S+?):.*\[(.+)\]$", run.stdout, re.MULTILINE) == [(".pre-commit-config.yaml", "prek")]
+    [kept] = re.findall(r"^Kept: (.*)$", run.stdout, re.MULTILINE)
+    assert (Path(kept) / ".pre-commit-config.yaml").read_text(encoding="utf-8") == "repos: 1\n"
+    assert Path(kept).parent == tmp_path / "kept"
+    assert not (Path(kept) / ".github").exists()
+
+
+def test_an_exception_that_allows_nothing_is_a_finding(copy: Path) -> None:
+    exceptions = copy / "tests" / "variants" / "exceptions.txt"
+    exceptions.write_text(
+        exceptions.read_text(encoding="utf-8") + "ruff-check  F401  src/*  # a reason\n", encoding="utf-8"
+    )
+    run = run_engine("--template", copy)
+    assert run.returncode == 1, run.stderr
+    [finding] = re.findall(r"^\S.*\[.*\]$", run.stdout, re.MULTILINE)
+    assert finding == (
+        "tests/variants/exceptions.txt: allows F401 in src/*, which ruff-check no longer finds: remove the line "
+        "[exceptions idle]"
+    )
+
+
+def test_an_unknown_variant_is_wrong_use() -> None:
+    run = run_engine("--variant", "ci_cd=gitlab")
+    assert run.returncode == 2
+    assert "No variant is like ci_cd=gitlab. There are:\n  ci_cd=github-actions" in run.stderr
+
+
+def test_a_combination_that_the_hook_refuses_is_no_variant(copy: Path) -> None:
+    hook = copy / "hooks" / "pre_gen_project.py"
+    text = hook.read_text(encoding="utf-8")
+    rule = 'lambda answers: "shorter" if answers["ci_cd"] == "azure-pipelines" else None'
+    hook.write_text(text.replace("check_description,\n", f"{rule},\n"), encoding="utf-8")
+    accepted, refused = all_variants(copy)
+    assert ([v["ci_cd"] for v in accepted], [v["ci_cd"] for v in refused]) == (["github-actions"], ["azure-pipelines"])
+
+
+def test_the_smallest_set_of_options() -> None:
+    cases = [{"a": a, "b": b, "c": c} for a in "12" for b in "12" for c in "12"]
+
+    def showing(**choices: str) -> set[int]:
+        return {n for n, case in enumerate(cases) if choices.items() <= case.items()}
+
+    assert smallest_condition(showing(), cases) == "every variant"
+    assert smallest_condition(showing(b="2"), cases) == "b=2"
+    assert smallest_condition(showing(a="1", c="2"), cases) == "a=1 + c=2"
+    assert smallest_condition({0, 7}, cases) == "a=1 + b=1 + c=1"
+
+
+def test_a_pairwise_set_holds_every_pair() -> None:
+    cases = [
+        {"a": a, "b": b, "c": c, "d": d} for a in "123" for b in "12" for c in "12" for d in "123" if a + d != "13"
+    ]
+    chosen = pairwise(cases)
+    pairs = {(o, case[o], p, case[p]) for case in cases for o in case for p in case}
+    assert {(o, case[o], p, case[p]) for case in chosen for o in case for p in case} == pairs
+    assert chosen[0] == cases[0]
+    assert len(chosen) <= 11  # of 32; nine is the least that nine pairs of a and d allow
+
+
+@pytest.mark.parametrize("line", ["ruff F401 src/*", "ruff F401 src/* #", "ruff src/* # a reason"])
+def test_an_exception_without_its_parts_is_refused(line: str, tmp_path: Path) -> None:
+    (tmp_path / "exceptions.txt").write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"exceptions\.txt:1 is not"):
+        read_exceptions(tmp_path / "exceptions.txt")
+
+
+def test_a_finding_names_tool_file_and_line() -> None:
+    assert str(Finding("ruff-check", "src/a.py", 3, "F401", "unused")) == "src/a.py:3: unused [ruff-check F401]"

@@ -1,0 +1,169 @@
+"""Answers that nobody means well: each is refused by name, or makes a project that passes every check there is."""
+
+import json
+import tempfile
+import tomllib
+from pathlib import Path
+
+import pre_gen_project as hook
+import pytest
+import yaml
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.main import cookiecutter
+from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import strategies as st
+from rendering import QUESTIONS, read_files, run_cookiecutter
+from variants.engine import check
+from variants.findings import Answers, read_exceptions, smallest_condition, without_allowed
+from variants.matrix import all_answers
+
+FRAGMENTS = [
+    *("'", '"', "`", "\\", "\\\\", "'''", '"""', "\\n", "\\u0041", "\n", "\r\n", "\t", "\0", "\x1b[31m"),  # quoting
+    *("{{ 7*7 }}", "{{", "}}", "{%", "%}", "{% raw %}", "{#", "#}", "{{ cookiecutter.__slug }}"),  # Jinja
+    *(
+        ": ",
+        " #",
+        "- ",
+        "? ",
+        "&a",
+        "*a",
+        "!!python/name:os.system",
+        "|",
+        ">",
+        "%",
+        "@",
+        "---",
+        "null",
+        "1e3",
+        "~",
+    ),  # YAML
+    *(
+        "$HOME",
+        "${x}",
+        "$(id)",
+        "`id`",
+        ";",
+        "&&",
+        "*",
+        "!",
+        "<",
+        "-rf",
+        "--help",
+        "%s",
+        "%PATH%",
+        "${{ x }}",
+    ),  # shells
+    *("[a]", "[[b]]", " = ", "${var.x}", "%{ if x }", "<<EOF"),  # TOML and HCL
+    *("<script>", "[x](y)", "![x](y)", "| a |", "# ", "_a_", "**", "&amp;", "<!--", "http://x.y", "a_b_c"),  # Markdown
+    *("con", "NUL", "aux.txt", "..", "/", "a/b", "C:\\x", ".", " ", "~root"),  # paths
+    *(
+        "é",
+        "ß",
+        "信用",
+        "क्रे",
+        "\u0301",
+        "🙂",
+        "𝔘",
+        "\U000e0001",
+        "\u202e",
+        "\ufeff",
+        "\u2028",
+        "\x85",
+        "\xa0",
+    ),  # scripts
+    *("a", "x" * 39, "x" * 100, "x" * 200, "0", "-", "_"),
+]
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6).map("".join),
+    st.builds("a {} z".format, st.sampled_from(FRAGMENTS)),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
+)
+QUESTION = st.sampled_from([question for question, default in QUESTIONS.items() if not isinstance(default, list)])
+# A description may hold nearly anything printable: this makes more of the cases come through to the files.
+DESCRIPTIONS = st.lists(st.sampled_from([text for text in FRAGMENTS if text.isprintable()]), min_size=1).map(
+    lambda fragments: "".join(fragments).strip()[:200].strip() or "x"
+)
+HOSTILE = st.one_of(
+    st.dictionaries(QUESTION, TEXTS, min_size=1, max_size=2),
+    st.fixed_dictionaries({"description": DESCRIPTIONS}),
+)
+
+
+def literal(text: str) -> str:
+    """Return an expression of Jinja for a text: what is typed at a prompt is not rendered, what is passed in is."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
+    return f"{{{{ '{escaped}' }}}}"
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # a finding names the answers that show it: no need to shrink
+    suppress_health_check=list(HealthCheck),
+)
+@given(batch=st.lists(HOSTILE, min_size=30, max_size=40))
+def test_hostile_answers_are_refused_by_name_or_work(
+    batch: list[Answers], template: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Forty at a time, since the tools judge many files as fast as one."""
+    typed = [all_answers(template, {name: literal(text) for name, text in given.items()}) for given in batch]
+    refused = [answers for answers in typed if hook.find_problems(answers)]
+    accepted = list({json.dumps(answers): answers for answers in typed if answers not in refused}.values())
+    event(f"{len(refused)} refused, {len(accepted)} accepted")
+    with tempfile.TemporaryDirectory() as folder:
+        for answers in refused:
+            refuse(template, answers, Path(folder, "refused"))
+            words = capfd.readouterr().err
+            for problem in hook.find_problems(answers):
+                assert f"  {problem.question} = " in words
+        assert_all_work(template, accepted, Path(folder, "accepted"))
+
+
+def refuse(template: Path, answers: Answers, folder: Path) -> None:
+    """Give the answers as they are, as prompts do; nothing may be left behind. The hook speaks to standard error."""
+    folder.mkdir(exist_ok=True)
+    replay, config = folder / "answers.json", folder / "config.yml"
+    replay.write_text(json.dumps({"cookiecutter": answers}), encoding="utf-8")
+    config.write_text(f"replay_dir: '{folder}/replay'\ncookiecutters_dir: '{folder}/clones'\n", encoding="utf-8")
+    with pytest.raises(FailedHookException):
+        cookiecutter(str(template), replay=str(replay), output_dir=str(folder / "out"), config_file=str(config))
+    assert list((folder / "out").iterdir()) == []
+
+
+def assert_all_work(template: Path, cases: list[Answers], work: Path) -> None:
+    """Check the projects as the variants are checked, and read each answer back from where it went."""
+    if not cases:
+        return
+    outcome = check(template, cases, work, None, lambda _: None)
+    left, _ = without_allowed(outcome.shown, read_exceptions(template / "tests" / "variants" / "exceptions.txt"))
+    assert [f"{finding}  with {smallest_condition(shown, cases)}" for finding, shown in left.items()] == []
+    for position, answers in enumerate(cases):
+        folder = outcome.rendered[position].folder
+        assert folder == work / str(position) / answers["project_slug"]
+        assert_read_back(folder, answers)
+
+
+def assert_read_back(project: Path, answers: Answers) -> None:
+    config = yaml.safe_load((project / "project.yml").read_text(encoding="utf-8"))
+    names = {"project": "project_slug", "name": "project_name", "package": "package_name"}
+    names |= {"description": "description", "repository": "repository"}
+    assert {field: config[field] for field in names} == {field: answers[name] for field, name in names.items()}
+    assert config["azure"]["region"] == answers["azure_region"]
+    assert config["azure"]["prefix"] == answers["azure_prefix"]
+    metadata = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (metadata["name"], metadata["description"]) == (answers["project_slug"], answers["description"])
+    assert f"src/{answers['package_name']}/__init__.py" in read_files(project)
+
+
+@pytest.mark.parametrize("question", [question for question in QUESTIONS if question != "ci_cd"])
+@pytest.mark.parametrize("injection", ["{{ 7*7 }}", "{{ 'risk' ~ 's' }}", "a{# b #}c"])
+def test_an_answer_that_cookiecutter_would_render_is_refused(
+    question: str, injection: str, template: Path, tmp_path: Path
+) -> None:
+    """On the command line it is rendered before the hook sees it; the hook looks at what was given."""
+    run = run_cookiecutter(template, tmp_path, "--no-input", f"{question}={injection}")
+    assert run.returncode == 1
+    assert f"  {question} = {injection!r}\n    Rule: no {{{{ or {{% or {{#, which start Jinja tags." in run.stderr
+    assert "Traceback" not in run.stderr
+    assert list((tmp_path / "out").iterdir()) == []

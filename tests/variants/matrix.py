@@ -1,0 +1,157 @@
+"""The cases: which answers to render, and how each was rendered, by cookiecutter and by cruft."""
+
+import hashlib
+import importlib.util
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partialmethod
+from itertools import combinations_with_replacement, product
+from pathlib import Path
+
+from cookiecutter.environment import StrictEnvironment
+from cookiecutter.exceptions import CookiecutterException, UndefinedVariableInTemplate
+from cookiecutter.generate import generate_context, generate_files
+from cookiecutter.main import cookiecutter
+from cookiecutter.prompt import prompt_for_config
+from cruft._commands.utils.cookiecutter import generate_cookiecutter_context, get_cookiecutter_repo
+from jinja2 import FileSystemBytecodeCache, TemplateError, TemplateSyntaxError
+
+from variants.findings import Answers, Finding
+
+Create = Callable[[Path, Answers, Path, Path], Path]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A project as it came out of one set of answers: its folder, and the SHA-256 of each of its files by path."""
+
+    folder: Path
+    files: dict[str, str]
+
+
+def all_variants(template: Path) -> tuple[list[Answers], list[Answers]]:
+    """Return every combination of the options' choices: those that the pre_gen hook accepts, and those it refuses."""
+    questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
+    options = {name: value for name, value in questions.items() if isinstance(value, list) and name[0] != "_"}
+    spec = importlib.util.spec_from_file_location("hook_of_template", template / "hooks" / "pre_gen_project.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    accepted: list[Answers] = []
+    refused: list[Answers] = []
+    for choices in product(*options.values()):
+        variant = dict(zip(options, choices, strict=True))
+        (refused if hook.find_problems(all_answers(template, variant)) else accepted).append(variant)
+    return accepted, refused
+
+
+def all_answers(template: Path, given: Answers) -> Answers:
+    """Return the given answers, and for the rest the defaults as cookiecutter derives them."""
+    context = generate_context(str(template / "cookiecutter.json"), extra_context=given)
+    return {name: str(text) for name, text in prompt_for_config(context, no_input=True).items() if name[0] != "_"}
+
+
+def pairwise(variants: Sequence[Answers]) -> list[Answers]:
+    """Return a few of the variants that hold every pair of choices that any of them holds, the first one included."""
+
+    def pairs(variant: Answers) -> set[tuple[tuple[str, str], ...]]:
+        return set(combinations_with_replacement(variant.items(), 2))
+
+    chosen = [variants[0]]
+    left = set().union(*map(pairs, variants)) - pairs(variants[0])
+    while left:
+        chosen.append(max(variants, key=lambda variant: len(pairs(variant) & left)))
+        left -= pairs(chosen[-1])
+    return chosen
+
+
+def render_all(
+    template: Path, cases: Sequence[Answers], work: Path
+) -> Iterator[tuple[Rendered | Finding, Rendered | Finding]]:
+    """Render each case below work/POSITION by cookiecutter, and in another process by cruft; yield both, in order.
+
+    The processes are two, with hash seeds of their own: what depends on the order of a set differs between them.
+    """
+    with worker(work) as first, worker(work) as second:
+        renders: list[tuple[Future[Rendered | Finding], Future[Rendered | Finding]]] = []
+        for position, answers in enumerate(cases):
+            pools = (first, second) if position % 2 else (second, first)
+            places = (work / str(position), work / f"{position}-cruft")
+            renders.append(
+                (
+                    pools[0].submit(_render, _by_cookiecutter, template, answers, places[0], work),
+                    pools[1].submit(_render, _by_cruft, template, answers, places[1], work),
+                )
+            )
+        for one, two in renders:
+            yield one.result(), two.result()
+
+
+@contextmanager
+def worker(work: Path) -> Iterator[ProcessPoolExecutor]:
+    """Run one process that keeps compiled templates below ``work``, for the other to use as well."""
+    (work / "bytecode").mkdir(parents=True, exist_ok=True)
+    (work / "settings.yml").write_text(f"replay_dir: '{work}/replay'\ncookiecutters_dir: '{work}/clones'\n")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, _prepare, (work / "bytecode",)) as pool:
+        yield pool
+
+
+def _prepare(bytecode: Path) -> None:
+    """Let each environment of cookiecutter find the templates that an earlier one compiled; silence the hooks."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    cache = FileSystemBytecodeCache(str(bytecode))
+    StrictEnvironment.__init__ = partialmethod(StrictEnvironment.__init__, bytecode_cache=cache)
+
+
+def _by_cookiecutter(template: Path, answers: Answers, output: Path, settings: Path) -> Path:
+    rendered = cookiecutter(
+        str(template), no_input=True, extra_context=answers, output_dir=str(output), config_file=str(settings)
+    )
+    return Path(str(rendered))
+
+
+def _by_cruft(template: Path, answers: Answers, output: Path, settings: Path) -> Path:
+    """Do what `cruft create` does, but for its clone of the template, which takes longer than the render."""
+    clone, commit = _clone(template, settings.parent)
+    context = generate_cookiecutter_context(str(template), commit, clone, settings, False, answers, True)
+    return Path(str(generate_files(clone, context, output)))
+
+
+@cache
+def _clone(template: Path, work: Path) -> tuple[Path, str]:
+    """Clone the template as cruft does, once for each process; return the clone and its commit."""
+    folder = Path(tempfile.mkdtemp(prefix="clone-", dir=work))
+    return folder, get_cookiecutter_repo(str(template), folder).head.object.hexsha
+
+
+def _render(create: Create, template: Path, answers: Answers, output: Path, work: Path) -> Rendered | Finding:
+    try:
+        folder = create(template, answers, output, work / "settings.yml")
+    except TemplateSyntaxError as error:
+        return Finding("render", error.filename or "", error.lineno, "", error.message or "")
+    except UndefinedVariableInTemplate as error:
+        return Finding("render", *_place(error.error), "", str(error.error))
+    except (CookiecutterException, TemplateError) as error:
+        return Finding("render", "", 0, type(error).__name__, str(error))
+    files = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    return Rendered(folder, files)
+
+
+def _place(error: Exception) -> tuple[str, int]:
+    """Return the template and the line that an error of Jinja came from; Python's own files have absolute paths."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_absolute()]
+    return (os.path.normpath(frames[-1].filename), frames[-1].lineno or 0) if frames else ("", 0)
