@@ -13,18 +13,22 @@ import sys
 # option -> choice -> the paths that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
-        "github-actions": (".github",),
-        "azure-pipelines": ("azure-pipelines",),
+        "github-actions": (".github", "infra/github.tf"),
+        "azure-pipelines": ("azure-pipelines", "infra/azure_devops.tf"),
     },
     "serving": {
         "managed": ("azureml/managed",),
-        "aci-aks": ("azureml/kubernetes", "azureml/container"),
+        "aci-aks": ("azureml/kubernetes", "azureml/container", "infra/aks.tf", "infra/container_instance.tf"),
     },
     "batch_endpoint": {
         "yes": ("azureml/batch", "src/mlops/deploy/batch_score.py", "tests/mlops/test_batch_score.py"),
     },
     "monitoring": {
         "yes": ("azureml/monitoring.yml",),
+    },
+    "network": {
+        "public": ("infra/network_public.tf",),
+        "private": ("infra/network_private.tf",),
     },
 }
 
