@@ -13,8 +13,13 @@ import sys
 # option -> choice -> the paths that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
-        "github-actions": (".github", "infra/github.tf"),
-        "azure-pipelines": ("azure-pipelines", "infra/azure_devops.tf"),
+        "github-actions": (".github", "infra/github", "infra/github.tf", "infra/bootstrap/github.tf"),
+        "azure-pipelines": (
+            "azure-pipelines",
+            "infra/azure_devops",
+            "infra/azure_devops.tf",
+            "infra/bootstrap/azure_devops.tf",
+        ),
     },
     "serving": {
         "managed": ("azureml/managed",),
@@ -27,8 +32,8 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         "yes": ("azureml/monitoring.yml",),
     },
     "network": {
-        "public": ("infra/network_public.tf",),
-        "private": ("infra/network_private.tf",),
+        "public": ("infra/network_public.tf", "infra/bootstrap/network_public.tf"),
+        "private": ("infra/network_private.tf", "infra/bootstrap/network_private.tf"),
     },
 }
 

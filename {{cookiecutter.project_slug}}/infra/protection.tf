@@ -1,10 +1,10 @@
-# What must not be deleted by mistake in production, by Terraform or by hand: an owner has to remove the lock first.
+# What must not be deleted by mistake in production, by Terraform or by hand: the lock has to be removed first.
+# The workspace has none, since `mlops deploy` could not remove the slot before: locks hold for all within.
 resource "azurerm_management_lock" "this" {
   for_each = local.in_production ? {
     storage   = azurerm_storage_account.this.id
     key-vault = azurerm_key_vault.this.id
     registry  = azurerm_container_registry.this.id
-    workspace = azurerm_machine_learning_workspace.this.id
   } : {}
 
   name       = "keep-${each.key}"
