@@ -1,11 +1,13 @@
 """The real Terraform, with the double in the place of azurerm."""
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +26,16 @@ class Terraform:
 
     Attributes:
         environment: What its processes are given besides the environment of this one.
+        data: Where it keeps what it installs, folder by folder: nothing of it lands beside the configuration.
     """
 
     environment: dict[str, str]
+    data: Path
 
     def __call__(self, folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command in a folder; `variables` are those of the configuration."""
         given = {f"TF_VAR_{name}": value for name, value in variables.items()}
+        given["TF_DATA_DIR"] = str(self.data / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16])
         return subprocess.run(
             [sys.executable, "-c", COMMAND, *arguments],
             cwd=folder,
@@ -52,8 +57,14 @@ class Terraform:
         return found
 
 
+def types_in(folders: Iterable[Path]) -> set[str]:
+    """Return the types of azurerm that the configurations below some folders name: Terraform is quicker with a few."""
+    texts = (path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.tf"))
+    return {name for text in texts for name in re.findall(r'"(azurerm_\w+)"', text)}
+
+
 @contextmanager
-def running_terraform(types: Sequence[str] = ()) -> Iterator[Terraform]:
+def running_terraform(types: Iterable[str] = ()) -> Iterator[Terraform]:
     """Start the double, with all of azurerm or with some types; end it afterwards.
 
     Raises:
@@ -83,7 +94,8 @@ def running_terraform(types: Sequence[str] = ()) -> Iterator[Terraform]:
                     "TF_IN_AUTOMATION": "1",
                     "CHECKPOINT_DISABLE": "1",
                     "ARM_SUBSCRIPTION_ID": SUBSCRIPTION,
-                }
+                },
+                Path(folder),
             )
         finally:
             process.terminate()
