@@ -199,7 +199,8 @@ def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> N
     plant(copy, "sub/workflow.yml", "# Not among the files that are copied as they are.\nrun: echo ${{ github.sha }}\n")
     run = run_engine("--template", copy)
     assert run.returncode == 1, run.stderr
-    assert f"sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant ({len(VARIANTS)} of {len(VARIANTS)})" in run.stdout
+    count = f"{len(VARIANTS)} of {len(VARIANTS)}"
+    assert f"sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant ({count})" in run.stdout
 
 
 def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
