@@ -89,7 +89,7 @@ resource "azurerm_role_assignment" "workspace" {
 }
 
 resource "azurerm_role_assignment" "lifecycle" {
-  for_each = merge(local.lifecycle_roles, local.in_production ? local.promotion_roles : {})
+  for_each = merge(local.lifecycle_roles, local.network_job_roles, local.in_production ? local.promotion_roles : {})
 
   principal_id         = each.value.principal
   principal_type       = "ServicePrincipal"

@@ -29,20 +29,17 @@ locals {
   registry_sku        = "Premium"           # the only one with private endpoints
   image_build_compute = local.names.compute # tasks of the registry cannot reach it
 
+  # `mlops run`: where the registry's tasks cannot build the image, a node of the cluster does, and pushes it.
+  network_job_roles = {
+    jobs-push = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
+  }
+
   network_roles = {
     # `mlops run`, `mlops deploy`: the managed network gets endpoints of its own to these.
     approve-storage  = { scope = azurerm_storage_account.this.id, role = "Azure AI Enterprise Network Connection Approver" }
     approve-vault    = { scope = azurerm_key_vault.this.id, role = "Azure AI Enterprise Network Connection Approver" }
     approve-registry = { scope = azurerm_container_registry.this.id, role = "Azure AI Enterprise Network Connection Approver" }
   }
-}
-
-# `mlops run`: where the registry's tasks cannot build the image, a node of the cluster does, and pushes it.
-resource "azurerm_role_assignment" "push" {
-  principal_id         = local.jobs
-  principal_type       = "ServicePrincipal"
-  scope                = azurerm_container_registry.this.id
-  role_definition_name = "AcrPush"
 }
 
 resource "azurerm_machine_learning_workspace_network_outbound_rule_fqdn" "this" {

@@ -6,4 +6,5 @@ locals {
   registry_sku        = "Basic"
   image_build_compute = null # tasks of the registry build the images
   network_roles       = {}
+  network_job_roles   = {}
 }

@@ -4,11 +4,18 @@ variable "azure_devops" {
   description = "Issuer and subject as the draft of the service connection shows them; null until there is one."
   type        = object({ issuer = string, subject = string })
   default     = null
-}
 
-module "azure_devops" {
-  source     = "../azure_devops"
-  connection = var.azure_devops
+  validation {
+    condition = var.azure_devops == null || can(regex(
+      "^https://(login\\.microsoftonline\\.com/[0-9a-f-]{36}/v2\\.0|vstoken\\.dev\\.azure\\.com/[0-9a-f-]{36})$", var.azure_devops.issuer
+    ))
+    error_message = "The issuer is https://login.microsoftonline.com/TENANT/v2.0, or https://vstoken.dev.azure.com/ORGANIZATION of older connections."
+  }
+
+  validation {
+    condition     = var.azure_devops == null || can(regex("^(sc://[^/]+/[^/]+/[^/]+|/eid1/[^ ]+/sc/[^ ]+)$", var.azure_devops.subject))
+    error_message = "The subject is that of a service connection: /eid1/.../sc/..., or sc://ORGANIZATION/PROJECT/CONNECTION of older ones."
+  }
 }
 
 resource "azurerm_federated_identity_credential" "terraform" {
@@ -16,7 +23,7 @@ resource "azurerm_federated_identity_credential" "terraform" {
 
   name                      = "azure-devops"
   user_assigned_identity_id = azurerm_user_assigned_identity.terraform.id
-  issuer                    = module.azure_devops.issuer
+  issuer                    = var.azure_devops.issuer
   audience                  = ["api://AzureADTokenExchange"]
-  subject                   = module.azure_devops.subject
+  subject                   = var.azure_devops.subject
 }

@@ -4,6 +4,11 @@ variable "github_ids" {
   description = "As in infra/github.tf: the ids of the repository and its owner, or null."
   type        = object({ owner = string, repository = string })
   default     = null
+
+  validation {
+    condition     = var.github_ids == null || can(regex("^[0-9]+ [0-9]+$", "${var.github_ids.owner} ${var.github_ids.repository}"))
+    error_message = "github_ids holds two numbers, such as { owner = \"1234\", repository = \"5678\" }."
+  }
 }
 
 module "github" {

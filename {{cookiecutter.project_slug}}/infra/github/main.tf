@@ -12,11 +12,6 @@ variable "environment" {
 variable "ids" {
   description = "The ids of the repository and its owner, where the repository's tokens carry them; null where they don't."
   type        = object({ owner = string, repository = string })
-
-  validation {
-    condition     = var.ids == null || can(regex("^[0-9]+ [0-9]+$", "${var.ids.owner} ${var.ids.repository}"))
-    error_message = "The ids are two numbers, such as { owner = \"1234\", repository = \"5678\" }."
-  }
 }
 
 locals {

@@ -55,11 +55,11 @@ output "names" {
 
 output "tags" {
   description = "The tags of every resource that takes any."
-  value = {
+  value = tomap({
     project     = local.project.project
     environment = var.environment
     managed-by  = "terraform"
-  }
+  })
 }
 
 output "project" {
