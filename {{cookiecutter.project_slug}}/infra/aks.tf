@@ -102,7 +102,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   location                  = local.location
   dns_prefix                = local.names.cluster
   node_resource_group       = local.names.node_group
-  sku_tier                  = local.in_production ? "Standard" : "Free"
+  sku_tier                  = "Standard" # the one with a promise of availability
   private_cluster_enabled   = !local.public_access
   local_account_disabled    = true
   run_command_enabled       = false
@@ -136,6 +136,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     auto_scaling_enabled         = true
     min_count                    = 1
     max_count                    = 3
+    max_pods                     = 50
     only_critical_addons_enabled = true
     temporary_name_for_rotation  = "systemtmp"
     vnet_subnet_id               = azurerm_subnet.cluster[0].id
@@ -176,6 +177,7 @@ resource "azurerm_kubernetes_cluster_node_pool" "serving" {
   auto_scaling_enabled  = true
   min_count             = 1
   max_count             = var.max_nodes
+  max_pods              = 50
   vnet_subnet_id        = azurerm_subnet.cluster[0].id
   tags                  = local.tags
 

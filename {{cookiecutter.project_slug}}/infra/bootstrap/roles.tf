@@ -6,13 +6,13 @@ locals {
   # Production's identity of CI reads and tags in staging what it serves next.
   promotion_roles = ["AzureML Data Scientist", "Storage Blob Data Reader"]
 
-  # Azure asks such a condition at each change of a role assignment.
+  # Azure asks it at each change of a role assignment; ROLES stands for the ids of roles.
   condition = <<-EOT
     (
      (!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'}))
      OR
      (
-      @Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {%s}
+      @Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {ROLES}
       AND
       @Request[Microsoft.Authorization/roleAssignments:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}
      )
@@ -22,7 +22,7 @@ locals {
      (!(ActionMatches{'Microsoft.Authorization/roleAssignments/delete'}))
      OR
      (
-      @Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {%s}
+      @Resource[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {ROLES}
       AND
       @Resource[Microsoft.Authorization/roleAssignments:PrincipalType] ForAnyOfAnyValues:StringEqualsIgnoreCase {'ServicePrincipal'}
      )
@@ -41,7 +41,7 @@ locals {
     delegate = {
       scope     = azurerm_resource_group.environment.id
       role      = "Role Based Access Control Administrator"
-      condition = format(local.condition, local.all_ids, local.all_ids)
+      condition = replace(local.condition, "ROLES", local.all_ids)
     }
   }
 
@@ -52,7 +52,7 @@ locals {
     promote = {
       scope     = local.staging_group
       role      = "Role Based Access Control Administrator"
-      condition = format(local.condition, local.promotion_ids, local.promotion_ids)
+      condition = replace(local.condition, "ROLES", local.promotion_ids)
     }
   }
 
