@@ -83,8 +83,8 @@ AZURE_REGIONS = tuple(
 
 WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
-# Names stand unquoted in YAML, where these words are no strings.
-YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null"}
+# Names stand unquoted in YAML, where these words are no strings: to Terraform, which reads YAML 1.1, y and n neither.
+YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 # Import names in the project's environment: a package of the same name would hide them, or be hidden.
 DEPENDENCIES = set(

@@ -59,7 +59,7 @@ BAD = {
     "repository": ["", "credit-risk", "/a", "a/", "a/b/c", "-a/b", "a-/b", "a--b/c", "a_b/c", "a b/c", "a/b c", "a/é"]
     + ["x" * 40 + "/b", "a/" + "y" * 101, "a/.", "a/..", "a/b.git", "a/b\n", "https://github.com/a/b"],
     "azure_region": ["", "West Europe", "WestEurope", "westeurop", "usgovvirginia", "westeurope\n"],
-    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "x" * 11, "x" * 13],
+    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "y", "x" * 11, "x" * 13],
     "ci_cd": ["", "gitlab", "Github-Actions"],
     "serving": ["", "aks", "Managed"],
     "batch_endpoint": ["", "y", "Yes"],
@@ -256,7 +256,7 @@ UNUSUAL = [
     {"project_name": "信用风险", "description": "Crédit: oui/non? 信用 🙂"},
     {"project_name": "2024 Risk", "description": "C:\\new\\table \\\\ \\u0041 %s {0} $HOME ${x} `x` - [x]"},
     {"project_slug": "e5", "package_name": "e5", "azure_prefix": "e5", "description": "null", "repository": "1/2"},
-    {"project_slug": "nan", "package_name": "x_", "azure_prefix": "y", "description": "- a: b", "repository": "0/1e3"},
+    {"project_slug": "nan", "package_name": "x_", "azure_prefix": "z", "description": "- a: b", "repository": "0/1e3"},
 ]
 
 
