@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PROJECT_VENV ?= .venv-project
 CHECKOV_VENV ?= .venv-checkov
+TERRAFORM_VENV ?= .venv-terraform
 NODE_FOLDER ?= .venv-node
 DEMO ?= build/demo
 
@@ -18,6 +19,7 @@ INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
 
 export PROJECT_PYTHON ?= $(abspath $(PROJECT_VENV))/bin/python
 export CHECKOV_PYTHON ?= $(abspath $(CHECKOV_VENV))/bin/python
+export TERRAFORM_PYTHON ?= $(abspath $(TERRAFORM_VENV))/bin/python
 override NODE_FOLDER := $(abspath $(NODE_FOLDER))
 export NODE_FOLDER
 
@@ -26,7 +28,7 @@ export NODE_FOLDER
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.installed ## Render a project with the defaults and run its whole lifecycle here
@@ -62,7 +64,8 @@ golden: $(VENV)/.installed ## Rewrite the list of rendered files after adding or
 	cd tests && $(TOOLS)/python -m variants --update-golden
 
 .PHONY: install
-install: $(VENV)/.installed $(PROJECT_VENV)/.installed $(CHECKOV_VENV)/.installed $(NODE_FOLDER)/.installed
+install: $(VENV)/.installed $(PROJECT_VENV)/.installed $(CHECKOV_VENV)/.installed $(TERRAFORM_VENV)/.installed \
+	$(NODE_FOLDER)/.installed
 
 .PHONY: benchmarks
 benchmarks: install ## Measure help, render, variants, scoring and lifecycle against their peers
@@ -74,7 +77,7 @@ benchmarks: install ## Measure help, render, variants, scoring and lifecycle aga
 
 .PHONY: requirements
 requirements: $(VENV)/.installed ## Compile requirements-*.txt from requirements-*.in
-	for name in dev checkov; do \
+	for name in dev checkov terraform; do \
 		$(TOOLS)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 			--output-file requirements-$$name.txt requirements-$$name.in || exit; \
@@ -83,7 +86,7 @@ requirements: $(VENV)/.installed ## Compile requirements-*.txt from requirements
 .PHONY: clean
 clean: ## Remove the environments, the demo and the caches
 	@if [ -x $(DEMO_PROJECT)/.venv/bin/mlops ]; then cd $(DEMO_PROJECT) && .venv/bin/mlops stop; fi
-	rm -rf $(VENV) $(PROJECT_VENV) $(CHECKOV_VENV) $(NODE_FOLDER) build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PROJECT_VENV) $(CHECKOV_VENV) $(TERRAFORM_VENV) $(NODE_FOLDER) build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.installed: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -100,6 +103,12 @@ $(PROJECT_VENV)/.installed: $(TEMPLATE)/requirements.txt $(VENV)/.installed
 $(CHECKOV_VENV)/.installed: requirements-checkov.txt $(VENV)/.installed
 	$(PYTHON) -m venv $(CHECKOV_VENV)
 	$(INSTALL) --python $(CHECKOV_VENV)/bin/python -r "$<"
+	@touch $@
+
+# Without bytecode: of its thousands of modules, one archive is read.
+$(TERRAFORM_VENV)/.installed: requirements-terraform.txt $(VENV)/.installed
+	$(PYTHON) -m venv $(TERRAFORM_VENV)
+	$(TOOLS)/uv pip install --quiet --python $(TERRAFORM_VENV)/bin/python -r "$<"
 	@touch $@
 
 # Without a lock file, which would hold a registry's addresses; their scripts are not needed.

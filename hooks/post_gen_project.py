@@ -13,18 +13,49 @@ import sys
 # option -> choice -> the paths that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
-        "github-actions": (".github",),
-        "azure-pipelines": ("azure-pipelines",),
+        "github-actions": (
+            ".github",
+            "infra/github",
+            "infra/github.tf",
+            "infra/tests/github.tftest.hcl",
+            "infra/bootstrap/github.tf",
+        ),
+        "azure-pipelines": (
+            "azure-pipelines",
+            "infra/azure_devops.tf",
+            "infra/tests/azure_devops.tftest.hcl",
+            "infra/bootstrap/azure_devops.tf",
+        ),
     },
     "serving": {
         "managed": ("azureml/managed",),
-        "aci-aks": ("azureml/kubernetes", "azureml/container"),
+        "aci-aks": (
+            "azureml/kubernetes",
+            "azureml/container",
+            "infra/aks.tf",
+            "infra/container_instance.tf",
+            "infra/tests/aks.tftest.hcl",
+            "infra/tests/container_instance.tftest.hcl",
+        ),
     },
     "batch_endpoint": {
         "yes": ("azureml/batch", "src/mlops/deploy/batch_score.py", "tests/mlops/test_batch_score.py"),
     },
     "monitoring": {
         "yes": ("azureml/monitoring.yml",),
+    },
+    "network": {
+        "public": (
+            "infra/network_public.tf",
+            "infra/tests/network_public.tftest.hcl",
+            "infra/bootstrap/network_public.tf",
+        ),
+        "private": (
+            "infra/network_private.tf",
+            "infra/tests/network_private.tftest.hcl",
+            "infra/bootstrap/network_private.tf",
+            "infra/bootstrap/tests/network_private.tftest.hcl",
+        ),
     },
 }
 

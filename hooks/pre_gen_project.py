@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "serving": ("managed", "aci-aks"),
     "batch_endpoint": ("yes", "no"),
     "monitoring": ("yes", "no"),
+    "network": ("public", "private"),
 }
 
 ENVIRONMENTS = ("staging", "production")
@@ -49,6 +50,23 @@ AZURE_NAMES = (
     AzureName("container group", "ci-{prefix}-{environment}-green", r"[a-z0-9]+(-[a-z0-9]+)*", 1, 63),
     AzureName("virtual network", "vnet-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 2, 64),
     AzureName("user-assigned identity", "id-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
+    AzureName("identity of CI", "id-{prefix}-{environment}-ci", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
+    AzureName("identity of the workspace", "id-{prefix}-{environment}-workspace", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
+    AzureName("identity of Terraform", "id-{prefix}-{environment}-terraform", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
+    AzureName("identity of the AKS cluster", "id-{prefix}-{environment}-aks", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
+    AzureName("identity of the AKS nodes", "id-{prefix}-{environment}-nodes", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
+    AzureName("resource group of the state", "rg-{prefix}-{environment}-state", r"[\w.()-]*[\w()-]", 1, 90),
+    AzureName("resource group of the AKS nodes", "rg-{prefix}-{environment}-nodes", r"[\w.()-]*[\w()-]", 1, 80),
+    AzureName("storage account of the state", "tf{prefix}{environment}", r"[a-z0-9]+", 3, 24),
+    AzureName("Application Insights", "appi-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 255),
+    AzureName("action group", "ag-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 260),
+    AzureName("budget", "budget-{prefix}-{environment}", r"[a-zA-Z0-9_-]+", 1, 63),
+    AzureName("network security group", "nsg-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
+    AzureName("NAT gateway", "ng-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
+    AzureName("public address", "pip-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
+    AzureName("network interface", "nic-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
+    AzureName("virtual machine", "vm-{prefix}-{environment}", r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?", 1, 64),
+    AzureName("private endpoint", "pe-{prefix}-{environment}-staging-workspace", r"[a-zA-Z0-9]([\w.-]*\w)?", 2, 64),
 )
 
 AZURE_REGIONS = tuple(
@@ -65,8 +83,8 @@ AZURE_REGIONS = tuple(
 
 WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
-# Names stand unquoted in YAML, where these words are no strings.
-YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null"}
+# Names stand unquoted in YAML, where these words are no strings: to Terraform, which reads YAML 1.1, y and n neither.
+YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 # Import names in the project's environment: a package of the same name would hide them, or be hidden.
 DEPENDENCIES = set(

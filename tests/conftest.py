@@ -4,10 +4,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from doubles.terraform.client import Terraform, running_terraform, types_in
 from pytest_cookies.plugin import Cookies
 from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_files
 from variants.findings import Answers
@@ -93,3 +94,10 @@ def run_once(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         return runs[folders[key], command]
 
     return run_once
+
+
+@pytest.fixture(scope="session")
+def terraform() -> Iterator[Terraform]:
+    """The real Terraform with azurerm's schema from the double: the types that the template uses."""
+    with running_terraform(types_in([ROOT / "{{cookiecutter.project_slug}}" / "infra"])) as running:
+        yield running

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rendering import ROOT, as_git_repository, git
+from rendering import ROOT, VARIANTS, as_git_repository, git
 from test_variants import TEMPLATE_FOLDER
 from variants.engine import check
 from variants.findings import Finding, read_exceptions, smallest_condition, without_allowed
@@ -100,6 +100,11 @@ PLANTS = (
         (("terraform-validate", 2, "error"),),
     ),
     Plant(
+        "docs/unknown/main.tf",
+        'resource "azurerm_resource_group" "one" {\n  name     = "a"\n  location = "westeurope"\n  kind     = "x"\n}\n',
+        (("terraform-validate", 4, "error"),),
+    ),
+    Plant(
         "docs/open/main.tf",
         'terraform {\n  required_providers {\n    azurerm = { source = "localhost/none/azurerm" }\n  }\n}\n\n'
         'resource "azurerm_container_registry" "one" {\n  admin_enabled = true\n}\n',
@@ -108,9 +113,11 @@ PLANTS = (
 )
 # What follows from the hook that test_template plants: no variant but Azure Pipelines' keeps the page.
 MISSING = "docs/operations.md"
+README = (ROOT / TEMPLATE_FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+LINK = next(number for number, line in enumerate(README, 1) if MISSING in line)
 HOOK_FINDINGS = {
     ("file-set", MISSING, 0, "missing", GITHUB),
-    ("lychee", "README.md", 48, "link", GITHUB),
+    ("lychee", "README.md", LINK, "link", GITHUB),
     ("file-set", "docs/chance.md", 0, "unexpected", EVERY),
     ("cruft", "docs/chance.md", 0, "differs", EVERY),
 }
@@ -131,7 +138,7 @@ def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plant(folder, item.path, item.content)
     hook = folder / "hooks" / "post_gen_project.py"
     text = hook.read_text(encoding="utf-8")
-    changed = text.replace('("azure-pipelines",)', f'("azure-pipelines", "{MISSING}")').replace(
+    changed = text.replace('("azure-pipelines",', f'("azure-pipelines", "{MISSING}",').replace(
         "    prune(", '    open("docs/chance.md", "w").write(f"# {hash(str(answers))}\\n")\n    prune('
     )
     assert changed.count(MISSING) == changed.count("chance") == 1
@@ -192,14 +199,17 @@ def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> N
     plant(copy, "sub/workflow.yml", "# Not among the files that are copied as they are.\nrun: echo ${{ github.sha }}\n")
     run = run_engine("--template", copy)
     assert run.returncode == 1, run.stderr
-    assert "sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant (2 of 2)" in run.stdout
+    count = f"{len(VARIANTS)} of {len(VARIANTS)}"
+    assert f"sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant ({count})" in run.stdout
 
 
 def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
     plant(copy, ".pre-commit-config.yaml", "repos: 1\n")
-    run = run_engine("--template", copy, "--variant", AZURE, "--keep", tmp_path / "kept")
+    chosen = next(variant for variant in VARIANTS if variant["ci_cd"] == "azure-pipelines")
+    words = "+".join(f"{option}={choice}" for option, choice in chosen.items())
+    run = run_engine("--template", copy, "--variant", words, "--keep", tmp_path / "kept")
     assert run.returncode == 1, run.stderr
-    assert "2 variants (0 more are refused by pre_gen); checking 1." in run.stdout
+    assert f"{len(VARIANTS)} variants (0 more are refused by pre_gen); checking 1." in run.stdout
     assert re.findall(r"^(\S+?):.*\[(.+)\]$", run.stdout, re.MULTILINE) == [(".pre-commit-config.yaml", "prek")]
     [kept] = re.findall(r"^Kept: (.*)$", run.stdout, re.MULTILINE)
     assert (Path(kept) / ".pre-commit-config.yaml").read_text(encoding="utf-8") == "repos: 1\n"
@@ -233,7 +243,7 @@ def test_a_combination_that_the_hook_refuses_is_no_variant(copy: Path) -> None:
     rule = 'lambda answers: "shorter" if answers["ci_cd"] == "azure-pipelines" else None'
     hook.write_text(text.replace("check_description,\n", f"{rule},\n"), encoding="utf-8")
     accepted, refused = all_variants(copy)
-    assert ([v["ci_cd"] for v in accepted], [v["ci_cd"] for v in refused]) == (["github-actions"], ["azure-pipelines"])
+    assert ({v["ci_cd"] for v in accepted}, {v["ci_cd"] for v in refused}) == ({"github-actions"}, {"azure-pipelines"})
 
 
 def test_the_smallest_set_of_options() -> None:

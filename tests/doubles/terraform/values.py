@@ -1,0 +1,133 @@
+"""The values of resources: as the wire has them, walked by the schema, and made up where Azure would decide."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgpack
+
+from doubles.terraform.schema import Block, Type
+
+SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
+UNKNOWN = msgpack.ExtType(0, b"\x00")
+Value = Any
+See = Callable[[str, Block, Value], Value]
+
+
+def unpack(wire: Any) -> Value:
+    """Return the value of a DynamicValue; what Terraform does not know yet is UNKNOWN."""
+    if wire.msgpack:
+        return msgpack.unpackb(wire.msgpack, raw=False, strict_map_key=False)
+    return json.loads(wire.json) if wire.json else None
+
+
+def is_unknown(value: Value) -> bool:
+    return isinstance(value, msgpack.ExtType)
+
+
+def rebuilt(block: Block, value: Value, see: See) -> Value:
+    """Return a block's value with each attribute, at any depth, as ``see(name, attribute, value)`` returns it."""
+    if value is None or is_unknown(value):
+        return value
+    found = {name: see(name, attribute, value.get(name)) for name, attribute in block["attributes"].items()}
+    for name, nested in block["block_types"].items():
+        inner = value.get(name)
+        if isinstance(inner, list):
+            found[name] = [rebuilt(nested["block"], item, see) for item in inner]
+        else:
+            found[name] = rebuilt(nested["block"], inner, see)
+    return found
+
+
+def attributes(block: Block, value: Value, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path, the attribute and the value of each that is set, at any depth."""
+    if not isinstance(value, dict):
+        return
+    for name, attribute in block["attributes"].items():
+        if value.get(name) is not None:
+            yield (*path, name), attribute, value[name]
+    for name, nested in block["block_types"].items():
+        inner = value.get(name)
+        for position, item in enumerate(inner) if isinstance(inner, list) else ():
+            # An element of a set has no position that could be told.
+            place = (*path, name) if nested["nesting_mode"] == "set" else (*path, name, position)
+            yield from attributes(nested["block"], item, place)
+
+
+def with_unknowns(block: Block, value: Value) -> Value:
+    """Return what is planned for a new resource: what Azure will decide is not known yet."""
+    return rebuilt(block, value, lambda _, one, set_: UNKNOWN if set_ is None and one.get("computed") else set_)
+
+
+def filled(kind: str, block: Block, value: Value) -> Value:
+    """Return a planned resource as it would be created: the same plan gets the same values."""
+    seed = kind + repr(sorted((name, repr(inner)) for name, inner in value.items()))
+
+    def fill(name: str, attribute: Block, planned: Value) -> Value:
+        return made_up(name, attribute["type"], seed) if is_unknown(planned) else planned
+
+    created = rebuilt(block, value, fill)
+    if is_unknown(value.get("id")):
+        created["id"] = resource_id(kind, created, seed)
+    return created
+
+
+def read_data(kind: str, block: Block, config: Value) -> Value:
+    """Return what a data source finds: all that the configuration leaves open."""
+    found = rebuilt(block, config, lambda name, one, set_: made_up(name, one["type"], kind) if set_ is None else set_)
+    for name, attribute in block["attributes"].items():
+        if not attribute.get("computed"):
+            found[name] = config[name]
+    return {**found, "id": resource_id(kind, found, kind)}
+
+
+def resource_id(kind: str, value: Value, seed: str) -> str:
+    """Return an id of Azure's form: below its parent, its resource group or the subscription."""
+    name = value.get("name") or _digest(seed, "id")[:16]
+    type_ = kind.removeprefix("azurerm_")
+    if kind == "azurerm_subscription":
+        return f"/subscriptions/{SUBSCRIPTION}"
+    if kind == "azurerm_resource_group":
+        return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}"
+    if group := value.get("resource_group_name"):
+        return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.Double/{type_}/{name}"
+    parents = [text for key, text in sorted(value.items()) if key.endswith(("_id", "scope")) and _is_id(text)]
+    parent = parents[0] if parents else f"/subscriptions/{SUBSCRIPTION}"
+    return f"{parent}/providers/Microsoft.Double/{type_}/{name}"
+
+
+def _is_id(text: Value) -> bool:
+    return isinstance(text, str) and text.startswith("/subscriptions/")
+
+
+def made_up(name: str, type_: Type, seed: str) -> Value:
+    """Return a value of a type; names tell which strings are GUIDs, addresses or endpoints."""
+    if type_ == "string":
+        return _text(name, _digest(seed, name))
+    if isinstance(type_, str):
+        return {"number": 0, "bool": False, "dynamic": None}[type_]
+    kind, inner = type_
+    if kind == "object":
+        return {key: made_up(key, one, seed) for key, one in inner.items()}
+    if kind == "map":
+        return {}
+    # One element: what Azure exports as a list of blocks, such as an identity or a kube_config, stands there once.
+    return [made_up(name, inner, seed)] if isinstance(inner, list) and inner[0] == "object" else []
+
+
+def _text(name: str, digest: str) -> str:
+    if name == "subscription_id":
+        return SUBSCRIPTION
+    if name in ("name", "workspace_id") or name.endswith(("tenant_id", "client_id", "object_id", "principal_id")):
+        return str(uuid.UUID(digest[:32]))
+    if name.endswith(("_id", "_ids")):
+        return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/double/providers/Microsoft.Double/{name}/{digest[:8]}"
+    if name.endswith(("endpoint", "url", "uri")):
+        return f"https://{digest[:8]}.double.invalid/"
+    return digest[:16]
+
+
+def _digest(seed: str, name: str) -> str:
+    return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()

@@ -1,0 +1,33 @@
+# Lets the service connection of the Azure DevOps project be the identity of CI, without any secret.
+# `terraform -chdir=infra apply` reads it.
+variable "azure_devops" {
+  description = "Issuer and subject as the draft of the service connection shows them; null until there is one."
+  type        = object({ issuer = string, subject = string })
+  default     = null
+
+  validation {
+    condition = var.azure_devops == null || can(regex(
+      "^https://(login\\.microsoftonline\\.com/[0-9a-f-]{36}/v2\\.0|vstoken\\.dev\\.azure\\.com/[0-9a-f-]{36})$", var.azure_devops.issuer
+    ))
+    error_message = "The issuer is https://login.microsoftonline.com/TENANT/v2.0, or https://vstoken.dev.azure.com/ORGANIZATION of older connections."
+  }
+
+  validation {
+    condition     = var.azure_devops == null || can(regex("^(sc://[^/]+/[^/]+/[^/]+|/eid1/[^ ]+/sc/[^ ]+)$", var.azure_devops.subject))
+    error_message = "The subject is that of a service connection: /eid1/.../sc/..., or sc://ORGANIZATION/PROJECT/CONNECTION of older ones."
+  }
+}
+
+locals {
+  federated_subject = try(var.azure_devops.subject, null)
+}
+
+resource "azurerm_federated_identity_credential" "ci" {
+  count = var.azure_devops == null ? 0 : 1
+
+  name                      = "azure-devops"
+  user_assigned_identity_id = azurerm_user_assigned_identity.ci.id
+  issuer                    = var.azure_devops.issuer
+  audience                  = ["api://AzureADTokenExchange"]
+  subject                   = var.azure_devops.subject
+}

@@ -1,0 +1,27 @@
+# Lets the jobs of GitHub environments of their own, staging-infra and production-infra, be the identity of Terraform:
+# the jobs that train and release cannot change the infrastructure. `terraform -chdir=infra/bootstrap apply` reads it.
+variable "github_ids" {
+  description = "As in infra/github.tf: the ids of the repository and its owner, or null."
+  type        = object({ owner = string, repository = string })
+  default     = null
+
+  validation {
+    condition     = var.github_ids == null || can(regex("^[0-9]+ [0-9]+$", "${var.github_ids.owner} ${var.github_ids.repository}"))
+    error_message = "github_ids holds two numbers, such as { owner = \"1234\", repository = \"5678\" }."
+  }
+}
+
+module "github" {
+  source      = "../github"
+  repository  = module.shared.project.repository
+  environment = "${var.environment}-infra"
+  ids         = var.github_ids
+}
+
+resource "azurerm_federated_identity_credential" "terraform" {
+  name                      = "github"
+  user_assigned_identity_id = azurerm_user_assigned_identity.terraform.id
+  issuer                    = module.github.issuer
+  audience                  = ["api://AzureADTokenExchange"]
+  subject                   = module.github.subject
+}

@@ -1,0 +1,96 @@
+# The environment's resource group, the account that keeps the state of infra/, and the first identity: the one as
+# which a workflow may run Terraform. `terraform -chdir=infra/bootstrap apply` makes them, and may be run again.
+module "shared" {
+  source      = "../shared"
+  environment = var.environment
+}
+
+module "staging" {
+  source      = "../shared"
+  environment = "staging"
+}
+
+data "azurerm_client_config" "current" {}
+
+locals {
+  names         = module.shared.names
+  location      = module.shared.project.azure.region
+  subscription  = "/subscriptions/${data.azurerm_client_config.current.subscription_id}"
+  operators     = coalesce(var.operators, [data.azurerm_client_config.current.object_id])
+  in_production = var.environment == "production"
+}
+
+resource "azurerm_resource_group" "environment" {
+  name     = local.names.resource_group
+  location = local.location
+  tags     = module.shared.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "azurerm_resource_group" "state" {
+  name     = local.names.state_group
+  location = local.location
+  tags     = module.shared.tags
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "azurerm_storage_account" "state" {
+  name                            = local.names.state_storage
+  resource_group_name             = azurerm_resource_group.state.name
+  location                        = local.location
+  account_tier                    = "Standard"
+  account_replication_type        = "ZRS"
+  min_tls_version                 = "TLS1_2"
+  https_traffic_only_enabled      = true
+  shared_access_key_enabled       = false
+  default_to_oauth_authentication = true
+  local_user_enabled              = false
+  allow_nested_items_to_be_public = false
+  public_network_access           = local.state_public_access
+  tags                            = module.shared.tags
+
+  network_rules {
+    default_action = local.state_default_action
+    bypass         = ["AzureServices"]
+    ip_rules       = local.state_allowed_ips
+  }
+
+  blob_properties {
+    versioning_enabled = true
+
+    delete_retention_policy {
+      days = 90
+    }
+
+    container_delete_retention_policy {
+      days = 90
+    }
+  }
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "azurerm_storage_container" "state" {
+  name                  = "tfstate"
+  storage_account_id    = azurerm_storage_account.state.id
+  container_access_type = "private"
+
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "azurerm_user_assigned_identity" "terraform" {
+  name                = local.names.terraform_identity
+  resource_group_name = azurerm_resource_group.state.name
+  location            = local.location
+  tags                = module.shared.tags
+}

@@ -1,0 +1,60 @@
+# What `mlops deploy` needs where a target is `container-instance`: a subnet, since the groups have no public address,
+# and the roles to build their image and to start and switch them.
+locals {
+  has_container_groups = local.project.serving[var.environment].target == "container-instance"
+
+  container_roles = {
+    # Build the image in the registry.
+    build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
+    # Start, read and remove the groups blue and green, which do not exist yet.
+    groups = { scope = data.azurerm_resource_group.this.id, role = "Azure Container Instances Contributor Role" }
+    # Switch from one to the other, which is a tag.
+    switch = { scope = data.azurerm_resource_group.this.id, role = "Tag Contributor" }
+    # Let them pull their image.
+    lend-identity = { scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
+    # Put them into the subnet.
+    find-network = { scope = azurerm_virtual_network.this.id, role = "Reader" }
+    join-subnet  = { scope = one(azurerm_subnet.containers[*].id), role = "Network Contributor" }
+  }
+}
+
+resource "azurerm_subnet" "containers" {
+  count = local.has_container_groups ? 1 : 0
+
+  name                 = local.names.container_subnet
+  resource_group_name  = local.group
+  virtual_network_name = azurerm_virtual_network.this.name
+  address_prefixes     = [local.addresses.containers]
+
+  delegation {
+    name = "containers"
+
+    service_delegation {
+      name    = "Microsoft.ContainerInstance/containerGroups"
+      actions = ["Microsoft.Network/virtualNetworks/subnets/action"]
+    }
+  }
+}
+
+resource "azurerm_subnet_network_security_group_association" "containers" {
+  count = length(azurerm_subnet.containers)
+
+  subnet_id                 = azurerm_subnet.containers[0].id
+  network_security_group_id = azurerm_network_security_group.this.id
+}
+
+resource "azurerm_role_assignment" "containers" {
+  for_each = { for name, role in local.container_roles : name => role if local.has_container_groups }
+
+  principal_id         = local.ci
+  principal_type       = "ServicePrincipal"
+  scope                = each.value.scope
+  role_definition_name = each.value.role
+
+  lifecycle {
+    precondition {
+      condition     = contains(keys(module.shared.roles), each.value.role)
+      error_message = "${each.value.role} is not among the roles of infra/shared/roles.tf."
+    }
+  }
+}

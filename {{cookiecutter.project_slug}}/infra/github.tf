@@ -1,0 +1,30 @@
+# Lets the jobs of the GitHub environments staging and production be the identity of CI, without any secret.
+variable "github_ids" {
+  description = "The ids of the repository and its owner, where the repository's tokens carry them (made, renamed or moved since July 2026); null where they don't."
+  type        = object({ owner = string, repository = string })
+  default     = null
+
+  validation {
+    condition     = var.github_ids == null || can(regex("^[0-9]+ [0-9]+$", "${var.github_ids.owner} ${var.github_ids.repository}"))
+    error_message = "github_ids holds two numbers, such as { owner = \"1234\", repository = \"5678\" }."
+  }
+}
+
+module "github" {
+  source      = "./github"
+  repository  = local.project.repository
+  environment = var.environment
+  ids         = var.github_ids
+}
+
+locals {
+  federated_subject = module.github.subject
+}
+
+resource "azurerm_federated_identity_credential" "ci" {
+  name                      = "github"
+  user_assigned_identity_id = azurerm_user_assigned_identity.ci.id
+  issuer                    = module.github.issuer
+  audience                  = ["api://AzureADTokenExchange"]
+  subject                   = module.github.subject
+}

@@ -1,0 +1,105 @@
+# Who does what: each identity has the roles that its verbs need, on the resources that they touch, and no secret.
+# docs/infrastructure.md shows them as a table.
+
+# The jobs of `mlops run --on azureml`, batch scoring, and the container groups.
+resource "azurerm_user_assigned_identity" "jobs" {
+  name                = local.names.identity
+  resource_group_name = local.group
+  location            = local.location
+  tags                = local.tags
+}
+
+# The workflows that call `mlops`; the file of ci_cd says which ones may be it.
+resource "azurerm_user_assigned_identity" "ci" {
+  name                = local.names.ci_identity
+  resource_group_name = local.group
+  location            = local.location
+  tags                = local.tags
+}
+
+# The workspace itself.
+resource "azurerm_user_assigned_identity" "workspace" {
+  name                = local.names.workspace_identity
+  resource_group_name = local.group
+  location            = local.location
+  tags                = local.tags
+}
+
+locals {
+  jobs      = azurerm_user_assigned_identity.jobs.principal_id
+  ci        = azurerm_user_assigned_identity.ci.principal_id
+  workspace = azurerm_user_assigned_identity.workspace.principal_id
+
+  workspace_roles = {
+    # Every verb: the workspace keeps code, logs, models and data in its storage ...
+    storage-account = { scope = azurerm_storage_account.this.id, role = "Storage Account Contributor" }
+    storage-blobs   = { scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
+    # ... and secrets of its own in its vault.
+    vault = { scope = azurerm_key_vault.this.id, role = "Key Vault Administrator" }
+    # `mlops run` and `mlops deploy`: it builds the image of the environment, and pulls it.
+    registry-push  = { scope = azurerm_container_registry.this.id, role = "AcrPush" }
+    registry-build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
+    # `mlops deploy`: it hands the endpoints the way to their telemetry.
+    telemetry = { scope = azurerm_application_insights.this.id, role = "Application Insights Component Contributor" }
+    # `mlops run`: it lends the jobs their identity.
+    lend-identity = { scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
+  }
+
+  lifecycle_roles = {
+    # `mlops run`, in its jobs: read the data, write the results.
+    jobs-data = { principal = local.jobs, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
+    # `mlops register`, in its job: log the run, register the version, tag it.
+    jobs-register = { principal = local.jobs, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
+    # `mlops run`: nodes pull the image of the environment; container groups pull theirs.
+    jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPull" }
+    # `mlops run`, `mlops deploy`, `mlops rollback`: submit jobs, read and tag versions, change endpoints.
+    ci-workspace = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
+    # `mlops run`: fit the cluster to project.yml; `mlops deploy production`: attach the AKS cluster.
+    ci-compute = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Compute Operator" }
+    # `mlops run`, `mlops deploy`: upload code and data, download models and results.
+    ci-data = { principal = local.ci, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
+  }
+
+  staging_group     = "/subscriptions/${data.azurerm_client_config.current.subscription_id}/resourceGroups/${module.staging.names.resource_group}"
+  staging_workspace = "${local.staging_group}/providers/Microsoft.MachineLearningServices/workspaces/${module.staging.names.workspace}"
+  staging_storage   = "${local.staging_group}/providers/Microsoft.Storage/storageAccounts/${module.staging.names.storage}"
+
+  promotion_roles = {
+    # `mlops deploy production`: read the version that staging proved, and tag it there as what production serves.
+    staging-versions = { principal = local.ci, scope = local.staging_workspace, role = "AzureML Data Scientist" }
+    # `mlops deploy production`: download that version.
+    staging-models = { principal = local.ci, scope = local.staging_storage, role = "Storage Blob Data Reader" }
+  }
+}
+
+resource "azurerm_role_assignment" "workspace" {
+  for_each = merge(local.workspace_roles, local.network_roles)
+
+  principal_id         = local.workspace
+  principal_type       = "ServicePrincipal"
+  scope                = each.value.scope
+  role_definition_name = each.value.role
+
+  lifecycle {
+    precondition {
+      condition     = contains(keys(module.shared.roles), each.value.role)
+      error_message = "${each.value.role} is not among the roles of infra/shared/roles.tf."
+    }
+  }
+}
+
+resource "azurerm_role_assignment" "lifecycle" {
+  for_each = merge(local.lifecycle_roles, local.network_job_roles, local.in_production ? local.promotion_roles : {})
+
+  principal_id         = each.value.principal
+  principal_type       = "ServicePrincipal"
+  scope                = each.value.scope
+  role_definition_name = each.value.role
+
+  lifecycle {
+    precondition {
+      condition     = contains(keys(module.shared.roles), each.value.role)
+      error_message = "${each.value.role} is not among the roles of infra/shared/roles.tf."
+    }
+  }
+}

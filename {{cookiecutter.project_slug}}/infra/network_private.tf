@@ -1,0 +1,135 @@
+# network: private. Nothing answers on the internet: the workspace and all that it stands on have addresses in the
+# environment's network alone, and jobs run in a network that Azure ML manages.
+variable "isolation_mode" {
+  description = "What jobs and endpoints may reach: AllowInternetOutbound, or AllowOnlyApprovedOutbound, whose firewall costs by the hour."
+  type        = string
+  default     = "AllowInternetOutbound"
+
+  validation {
+    condition     = contains(["AllowInternetOutbound", "AllowOnlyApprovedOutbound"], var.isolation_mode)
+    error_message = "isolation_mode is AllowInternetOutbound or AllowOnlyApprovedOutbound."
+  }
+}
+
+variable "approved_hosts" {
+  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound; images are built from Python packages."
+  type        = set(string)
+  default     = ["pypi.org", "files.pythonhosted.org"]
+
+  validation {
+    condition     = alltrue([for host in var.approved_hosts : can(regex("^(\\*\\.)?[a-z0-9-]+(\\.[a-z0-9-]+)+$", host))])
+    error_message = "approved_hosts holds host names such as pypi.org."
+  }
+}
+
+# The settings that the other files read; infra/network_public.tf has them in the projects that chose public.
+locals {
+  public_access       = false
+  isolation_mode      = var.isolation_mode
+  registry_sku        = "Premium"           # the only one with private endpoints
+  image_build_compute = local.names.compute # tasks of the registry cannot reach it
+
+  # `mlops run`: where the registry's tasks cannot build the image, a node of the cluster does, and pushes it.
+  network_job_roles = {
+    jobs-push = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
+  }
+
+  network_roles = {
+    # `mlops run`, `mlops deploy`: the managed network gets endpoints of its own to these.
+    approve-storage  = { scope = azurerm_storage_account.this.id, role = "Azure AI Enterprise Network Connection Approver" }
+    approve-vault    = { scope = azurerm_key_vault.this.id, role = "Azure AI Enterprise Network Connection Approver" }
+    approve-registry = { scope = azurerm_container_registry.this.id, role = "Azure AI Enterprise Network Connection Approver" }
+  }
+}
+
+resource "azurerm_machine_learning_workspace_network_outbound_rule_fqdn" "this" {
+  for_each = var.isolation_mode == "AllowOnlyApprovedOutbound" ? var.approved_hosts : []
+
+  name             = replace(trimprefix(each.value, "*."), ".", "-")
+  workspace_id     = azurerm_machine_learning_workspace.this.id
+  destination_fqdn = each.value
+}
+
+resource "azurerm_subnet" "endpoints" {
+  name                            = "snet-endpoints"
+  resource_group_name             = local.group
+  virtual_network_name            = azurerm_virtual_network.this.name
+  address_prefixes                = [local.addresses.endpoints]
+  default_outbound_access_enabled = false
+}
+
+resource "azurerm_subnet_network_security_group_association" "endpoints" {
+  subnet_id                 = azurerm_subnet.endpoints.id
+  network_security_group_id = azurerm_network_security_group.this.id
+}
+
+locals {
+  zones = {
+    api       = "privatelink.api.azureml.ms"
+    notebooks = "privatelink.notebooks.azure.net"
+    blob      = "privatelink.blob.core.windows.net"
+    file      = "privatelink.file.core.windows.net"
+    vault     = "privatelink.vaultcore.azure.net"
+    registry  = "privatelink.azurecr.io"
+  }
+
+  state_storage = join("/", [
+    "/subscriptions/${data.azurerm_client_config.current.subscription_id}/resourceGroups/${local.names.state_group}",
+    "providers/Microsoft.Storage/storageAccounts/${local.names.state_storage}",
+  ])
+
+  # What a runner in the network has to reach.
+  endpoints = {
+    workspace = { id = azurerm_machine_learning_workspace.this.id, part = "amlworkspace", zones = ["api", "notebooks"] }
+    blob      = { id = azurerm_storage_account.this.id, part = "blob", zones = ["blob"] }
+    file      = { id = azurerm_storage_account.this.id, part = "file", zones = ["file"] }
+    vault     = { id = azurerm_key_vault.this.id, part = "vault", zones = ["vault"] }
+    registry  = { id = azurerm_container_registry.this.id, part = "registry", zones = ["registry"] }
+    state     = { id = local.state_storage, part = "blob", zones = ["blob"] } # for Terraform itself
+  }
+
+  # `mlops deploy production` fetches the version that staging proved.
+  staging_endpoints = {
+    staging-workspace = { id = local.staging_workspace, part = "amlworkspace", zones = ["api", "notebooks"] }
+    staging-blob      = { id = local.staging_storage, part = "blob", zones = ["blob"] }
+  }
+}
+
+resource "azurerm_private_dns_zone" "this" {
+  for_each = local.zones
+
+  name                = each.value
+  resource_group_name = local.group
+  tags                = local.tags
+}
+
+resource "azurerm_private_dns_zone_virtual_network_link" "this" {
+  for_each = azurerm_private_dns_zone.this
+
+  name                = local.names.network
+  private_dns_zone_id = each.value.id
+  virtual_network_id  = azurerm_virtual_network.this.id
+  tags                = local.tags
+}
+
+resource "azurerm_private_endpoint" "this" {
+  for_each = merge(local.endpoints, local.in_production ? local.staging_endpoints : {})
+
+  name                = "${local.names.private_endpoint}-${each.key}"
+  resource_group_name = local.group
+  location            = local.location
+  subnet_id           = azurerm_subnet.endpoints.id
+  tags                = local.tags
+
+  private_service_connection {
+    name                           = each.key
+    private_connection_resource_id = each.value.id
+    subresource_names              = [each.value.part]
+    is_manual_connection           = false
+  }
+
+  private_dns_zone_group {
+    name                 = "default"
+    private_dns_zone_ids = [for zone in each.value.zones : azurerm_private_dns_zone.this[zone].id]
+  }
+}

@@ -1,0 +1,14 @@
+# What must not be deleted by mistake in production, by Terraform or by hand: the lock has to be removed first.
+# The workspace has none, since `mlops deploy` could not remove the slot before: locks hold for all within.
+resource "azurerm_management_lock" "this" {
+  for_each = local.in_production ? {
+    storage   = azurerm_storage_account.this.id
+    key-vault = azurerm_key_vault.this.id
+    registry  = azurerm_container_registry.this.id
+  } : {}
+
+  name       = "keep-${each.key}"
+  scope      = each.value
+  lock_level = "CanNotDelete"
+  notes      = "Holds what production serves and how it was made."
+}

@@ -1,0 +1,68 @@
+# What every Azure resource of an environment is called, and its tags. Both roots, infra/ and infra/bootstrap/, use it;
+# src/mlops/azure/names.py makes the same names for `mlops`.
+variable "environment" {
+  description = "The environment: staging or production."
+  type        = string
+
+  validation {
+    condition     = contains(["staging", "production"], var.environment)
+    error_message = "The environment is staging or production."
+  }
+}
+
+locals {
+  project = yamldecode(file("${path.module}/../../project.yml"))
+  prefix  = local.project.azure.prefix
+  suffix  = "${local.prefix}-${var.environment}"
+}
+
+output "names" {
+  description = "The names, unique between the environments except for those that lie within another resource."
+  value = {
+    resource_group       = "rg-${local.suffix}"
+    workspace            = "mlw-${local.suffix}"
+    storage              = "st${local.prefix}${var.environment}"
+    key_vault            = "kv-${local.suffix}"
+    registry             = "cr${local.prefix}${var.environment}"
+    log_analytics        = "log-${local.suffix}"
+    application_insights = "appi-${local.suffix}"
+    action_group         = "ag-${local.suffix}"
+    budget               = "budget-${local.suffix}"
+    identity             = "id-${local.suffix}"
+    ci_identity          = "id-${local.suffix}-ci"
+    workspace_identity   = "id-${local.suffix}-workspace"
+    cluster_identity     = "id-${local.suffix}-aks"
+    nodes_identity       = "id-${local.suffix}-nodes"
+    terraform_identity   = "id-${local.suffix}-terraform"
+    state_group          = "rg-${local.suffix}-state"
+    state_storage        = "tf${local.prefix}${var.environment}"
+    network              = "vnet-${local.suffix}"
+    network_security     = "nsg-${local.suffix}"
+    nat_gateway          = "ng-${local.suffix}"
+    public_ip            = "pip-${local.suffix}"
+    network_interface    = "nic-${local.suffix}"
+    runner               = "vm-${local.suffix}"
+    private_endpoint     = "pe-${local.suffix}"
+    cluster              = "aks-${local.suffix}"
+    node_group           = "rg-${local.suffix}-nodes"
+    endpoint             = local.suffix
+    batch_endpoint       = "${local.suffix}-batch"
+    compute              = "cpu-cluster"
+    container_subnet     = "snet-aci"
+    attached_cluster     = "aks"
+  }
+}
+
+output "tags" {
+  description = "The tags of every resource that takes any."
+  value = tomap({
+    project     = local.project.project
+    environment = var.environment
+    managed-by  = "terraform"
+  })
+}
+
+output "project" {
+  description = "project.yml."
+  value       = local.project
+}

@@ -1,0 +1,23 @@
+# serving: aci-aks, where a target is container-instance. `terraform -chdir=infra test`
+mock_provider "azurerm" {}
+
+variables {
+  environment = "staging"
+}
+
+run "ci_may_build_start_and_switch_containers" {
+  assert {
+    condition     = (local.project.serving.staging.target == "container-instance") == (length(azurerm_subnet.containers) == 1)
+    error_message = "The subnet of the container groups is not where they are served."
+  }
+
+  assert {
+    condition     = alltrue([for role in azurerm_role_assignment.containers : contains(keys(module.shared.roles), role.role_definition_name)])
+    error_message = "A role is too wide."
+  }
+
+  assert {
+    condition     = alltrue([for subnet in azurerm_subnet.containers : subnet.delegation[0].service_delegation[0].name == "Microsoft.ContainerInstance/containerGroups"])
+    error_message = "The subnet takes no container groups."
+  }
+}

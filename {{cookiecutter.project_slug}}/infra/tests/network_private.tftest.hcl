@@ -1,0 +1,70 @@
+# network: private. `terraform -chdir=infra test`
+mock_provider "azurerm" {}
+
+run "nothing_answers_on_the_internet" {
+  variables {
+    environment = "production"
+  }
+
+  assert {
+    condition = (
+      azurerm_machine_learning_workspace.this.public_network_access_enabled == false
+      && azurerm_storage_account.this.public_network_access == "Disabled"
+      && azurerm_storage_account.this.network_rules[0].default_action == "Deny"
+      && azurerm_key_vault.this.public_network_access_enabled == false
+      && azurerm_key_vault.this.network_acls[0].default_action == "Deny"
+      && azurerm_container_registry.this.public_network_access_enabled == false
+      && azurerm_machine_learning_compute_cluster.this.node_public_ip_enabled == false
+    )
+    error_message = "A part of a private environment answers on the internet."
+  }
+
+  assert {
+    condition = (
+      azurerm_machine_learning_workspace.this.managed_network[0].isolation_mode != "Disabled"
+      && azurerm_machine_learning_workspace.this.managed_network[0].provision_on_creation_enabled
+    )
+    error_message = "Jobs run outside of a managed network."
+  }
+
+  assert {
+    condition = toset(keys(azurerm_private_endpoint.this)) == toset(
+      ["workspace", "blob", "file", "vault", "registry", "state", "staging-workspace", "staging-blob"]
+    )
+    error_message = "Something that the runner needs has no address in the network."
+  }
+
+  assert {
+    condition     = toset(keys(azurerm_private_dns_zone_virtual_network_link.this)) == toset(keys(local.zones))
+    error_message = "Names are not found in the network."
+  }
+
+  assert {
+    condition     = alltrue([for endpoint in azurerm_private_endpoint.this : length(endpoint.name) <= 64 && endpoint.tags == local.tags])
+    error_message = "A private endpoint has too long a name, or lacks the tags."
+  }
+}
+
+run "approved_hosts_alone" {
+  variables {
+    environment    = "staging"
+    isolation_mode = "AllowOnlyApprovedOutbound"
+  }
+
+  assert {
+    condition     = toset([for rule in azurerm_machine_learning_workspace_network_outbound_rule_fqdn.this : rule.destination_fqdn]) == var.approved_hosts
+    error_message = "Jobs reach other hosts than those that were approved."
+  }
+}
+
+run "an_open_network_is_refused" {
+  command = plan
+
+  variables {
+    environment    = "staging"
+    isolation_mode = "Disabled"
+    approved_hosts = ["*"]
+  }
+
+  expect_failures = [var.isolation_mode, var.approved_hosts]
+}
