@@ -27,7 +27,7 @@ class Mutation:
 
     Attributes:
         old: What is replaced, once: a regular expression over the file.
-        by: validate, plan, test (`terraform test` of the project), rules (infra_rules.py) or checkov.
+        by: validate, plan, rules (infra_rules.py), checkov, or a file of the project's own tests, for `terraform test`.
         says: A regular expression for what it says; for checkov the rule.
     """
 
@@ -82,7 +82,7 @@ MUTATIONS = (
         "network_private.tf",
         r"public_access +=.*",
         "public_access = true",
-        "test",
+        "network_private.tftest.hcl",
         "answers on the internet|1 failed",
     ),
     Mutation(
@@ -110,7 +110,14 @@ MUTATIONS = (
         r"azurerm_key_vault\.this has no private endpoint",
     ),
     Mutation("keys", "storage.tf", r"shared_access_key_enabled +=.*", "", "rules", "shared_access_key_enabled"),
-    Mutation("keys-test", "storage.tf", r"(shared_access_key_enabled +=).*", r"\1 true", "test", "key to what identit"),
+    Mutation(
+        "keys-test",
+        "storage.tf",
+        r"(shared_access_key_enabled +=).*",
+        r"\1 true",
+        "environment.tftest.hcl",
+        "key to what identit",
+    ),
     Mutation("admin", "workspace.tf", r"(admin_enabled +=).*", r"\1 true", "checkov", "CKV_AZURE_137"),
     Mutation("purge", "workspace.tf", r"(purge_protection_enabled +=).*", r"\1 false", "checkov", "CKV_AZURE_110"),
     Mutation("old-tls", "storage.tf", r'"TLS1_2"', '"TLS1_0"', "checkov", "CKV_AZURE_44"),
@@ -151,7 +158,9 @@ MUTATIONS = (
         "rules",
         "without a condition",
     ),
-    Mutation("other-subject", "github/main.tf", r":environment:", ":ref:", "test", "Test assertion failed"),
+    Mutation(
+        "other-subject", "github/main.tf", r":environment:", ":ref:", "github.tftest.hcl", "Test assertion failed"
+    ),
     # Tags, names, values, protection.
     Mutation(
         "no-tags", "storage.tf", r"  tags +=.*\n", "", "rules", r"lacks the tags environment, managed-by, project"
@@ -192,7 +201,7 @@ def said(mutation: Mutation, zone: LandingZone) -> str:
         zone.apply()
         return "\n".join(problems(zone, private=True))
     with pytest.raises(Failed) as failure:
-        zone.run("test" if mutation.by == "test" else "plan -input=false")
+        zone.run("plan -input=false" if mutation.by == "plan" else f"test -filter=tests/{mutation.by}")
     return str(failure.value)
 
 
