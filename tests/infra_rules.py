@@ -1,0 +1,236 @@
+"""Our own rules for what Terraform would build: what azurerm's schema cannot tell, and what must never happen here.
+
+Each rule takes what was applied and yields what is wrong, as sentences that name the resource.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from landing_zone import LandingZone, Resource
+from pre_gen_project import AZURE_NAMES
+
+Resources = Sequence[Resource]
+TAGS = {"project", "environment", "managed-by"}
+TOO_WIDE = {"Owner", "User Access Administrator"}
+# Only infra/bootstrap/'s identity of Terraform gets these, in the environment's own group, the second with a condition.
+OF_TERRAFORM = {"Contributor", "Role Based Access Control Administrator"}
+SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+/?|/|/providers/Microsoft\.Management/.*")
+GROUP = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+")
+# What a resource lies in, where its name must be its own.
+PARENTS = (
+    *("resource_group_name", "virtual_network_name", "scope", "target_resource_id", "storage_account_id"),
+    *("workspace_id", "kubernetes_cluster_id", "user_assigned_identity_id", "private_dns_zone_id"),
+)
+# type -> argument -> the values that keep keys and passwords out.
+NO_KEYS: dict[str, dict[str, Any]] = {
+    "azurerm_storage_account": {
+        "shared_access_key_enabled": False,
+        "local_user_enabled": False,
+        "default_to_oauth_authentication": True,
+        "allow_nested_items_to_be_public": False,
+        "min_tls_version": "TLS1_2",
+        "https_traffic_only_enabled": True,
+    },
+    "azurerm_container_registry": {"admin_enabled": False, "anonymous_pull_enabled": False},
+    "azurerm_key_vault": {"rbac_authorization_enabled": True, "purge_protection_enabled": True},
+    "azurerm_machine_learning_workspace": {"storage_account_access_type": "Identity"},
+    "azurerm_machine_learning_compute_cluster": {"local_auth_enabled": False, "ssh_public_access_enabled": False},
+    "azurerm_machine_learning_datastore_blobstorage": {"account_key": None, "shared_access_signature": None},
+    "azurerm_kubernetes_cluster": {
+        "local_account_disabled": True,
+        "oidc_issuer_enabled": True,
+        "workload_identity_enabled": True,
+    },
+    "azurerm_linux_virtual_machine": {"disable_password_authentication": True, "admin_password": None},
+    "azurerm_log_analytics_workspace": {"local_authentication_enabled": False},
+}
+# type -> argument -> the values that keep the internet out.
+PRIVATE: dict[str, dict[str, Any]] = {
+    "azurerm_storage_account": {"public_network_access": "Disabled", "network_rules.default_action": "Deny"},
+    "azurerm_key_vault": {"public_network_access_enabled": False, "network_acls.default_action": "Deny"},
+    "azurerm_container_registry": {"public_network_access_enabled": False, "sku": "Premium"},
+    "azurerm_machine_learning_workspace": {"public_network_access_enabled": False},
+    "azurerm_machine_learning_compute_cluster": {"node_public_ip_enabled": False},
+    "azurerm_kubernetes_cluster": {"private_cluster_enabled": True},
+}
+# Values that Azure takes, from azurerm's documentation: the schema knows their type only.
+VALUES: dict[str, dict[str, set[Any]]] = {
+    "azurerm_storage_account": {
+        "account_tier": {"Standard", "Premium"},
+        "account_replication_type": {"LRS", "GRS", "RAGRS", "ZRS", "GZRS", "RAGZRS"},
+    },
+    "azurerm_storage_container": {"container_access_type": {"private"}},
+    "azurerm_key_vault": {"sku_name": {"standard", "premium"}, "soft_delete_retention_days": set(range(7, 91))},
+    "azurerm_container_registry": {"sku": {"Basic", "Standard", "Premium"}},
+    "azurerm_machine_learning_compute_cluster": {"vm_priority": {"Dedicated", "LowPriority"}},
+    "azurerm_machine_learning_datastore_blobstorage": {
+        "service_data_auth_identity": {"None", "WorkspaceSystemAssignedIdentity", "WorkspaceUserAssignedIdentity"}
+    },
+    "azurerm_machine_learning_workspace": {
+        "managed_network.isolation_mode": {"Disabled", "AllowInternetOutbound", "AllowOnlyApprovedOutbound"},
+        "identity.type": {"SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned"},
+    },
+    "azurerm_management_lock": {"lock_level": {"CanNotDelete", "ReadOnly"}},
+    "azurerm_monitor_metric_alert": {
+        "severity": {0, 1, 2, 3, 4},
+        "frequency": {"PT1M", "PT5M", "PT15M", "PT30M", "PT1H"},
+        "window_size": {"PT1M", "PT5M", "PT15M", "PT30M", "PT1H", "PT6H", "PT12H", "P1D"},
+        "criteria.operator": {"Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"},
+        "criteria.aggregation": {"Average", "Count", "Minimum", "Maximum", "Total"},
+    },
+    "azurerm_consumption_budget_resource_group": {
+        "time_grain": {"BillingAnnual", "BillingMonth", "BillingQuarter", "Annually", "Monthly", "Quarterly"}
+    },
+    "azurerm_kubernetes_cluster": {
+        "sku_tier": {"Free", "Standard", "Premium"},
+        "automatic_upgrade_channel": {"patch", "rapid", "node-image", "stable"},
+    },
+    "azurerm_log_analytics_workspace": {"sku": {"PerGB2018"}, "retention_in_days": set(range(30, 731))},
+    "azurerm_public_ip": {"allocation_method": {"Static"}, "sku": {"Standard"}},
+}
+
+
+# type -> its name in AZURE_NAMES, which knows what Azure allows.
+NAMED = {
+    "azurerm_application_insights": "Application Insights",
+    "azurerm_consumption_budget_resource_group": "budget",
+    "azurerm_container_registry": "container registry",
+    "azurerm_key_vault": "Key Vault",
+    "azurerm_kubernetes_cluster": "AKS cluster",
+    "azurerm_linux_virtual_machine": "virtual machine",
+    "azurerm_log_analytics_workspace": "Log Analytics workspace",
+    "azurerm_machine_learning_workspace": "Azure ML workspace",
+    "azurerm_monitor_action_group": "action group",
+    "azurerm_nat_gateway": "NAT gateway",
+    "azurerm_network_interface": "network interface",
+    "azurerm_network_security_group": "network security group",
+    "azurerm_private_endpoint": "private endpoint",
+    "azurerm_public_ip": "public address",
+    "azurerm_resource_group": "resource group",
+    "azurerm_storage_account": "storage account",
+    "azurerm_user_assigned_identity": "user-assigned identity",
+    "azurerm_virtual_network": "virtual network",
+}
+
+
+def value_of(resource: Resource, path: str) -> Any:
+    """Return an argument, or one of the first of its blocks: `network_rules.default_action`."""
+    found: Any = resource.values
+    for step in path.split("."):
+        found = found[0] if isinstance(found, list) and found else found
+        found = found.get(step) if isinstance(found, dict) else None
+    return found
+
+
+def tagged(resources: Resources) -> Iterator[str]:
+    for resource in resources:
+        if "tags" in resource.values and (missing := TAGS - set(resource.values["tags"] or {})):
+            yield f"{resource.address} lacks the tags {', '.join(sorted(missing))}"
+
+
+def legal_names(resources: Resources) -> Iterator[str]:
+    rules = {one.resource: one for one in AZURE_NAMES}
+    for resource in resources:
+        if resource.type in NAMED:
+            _, _, legal, shortest, longest = rules[NAMED[resource.type]]
+            name = resource.values["name"]
+            if not shortest <= len(name) <= longest:
+                yield f"{resource.address}: {name} has {len(name)} characters, Azure allows {shortest} to {longest}"
+            if not re.fullmatch(legal, name, re.ASCII):
+                yield f"{resource.address}: Azure does not allow the name {name}"
+
+
+def without_keys(resources: Resources) -> Iterator[str]:
+    yield from _unlike(resources, NO_KEYS)
+
+
+def closed(resources: Resources) -> Iterator[str]:
+    """Rule for private networks."""
+    yield from _unlike(resources, PRIVATE)
+
+
+def reachable(resources: Resources) -> Iterator[str]:
+    """Rule for private networks: what is closed must be reached from within."""
+    types = ("azurerm_storage_account", "azurerm_key_vault", "azurerm_machine_learning_workspace")
+    reached = {value_of(one, "private_service_connection.private_connection_resource_id") for one in resources}
+    for resource in resources:
+        if resource.type in types and resource.values["id"] not in reached:
+            yield f"{resource.address} has no private endpoint"
+
+
+def _unlike(resources: Resources, expected: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for resource in resources:
+        for path, wanted in expected.get(resource.type, {}).items():
+            if (found := value_of(resource, path)) != wanted:
+                yield f"{resource.address} has {path} = {found!r}, not {wanted!r}"
+
+
+def allowed_values(resources: Resources) -> Iterator[str]:
+    for resource in resources:
+        for path, allowed in VALUES.get(resource.type, {}).items():
+            if (found := value_of(resource, path)) is not None and found not in allowed:
+                yield f"{resource.address} has {path} = {found!r}, which Azure does not know"
+
+
+def narrow_roles(resources: Resources) -> Iterator[str]:
+    """No identity may do more than its verbs need: nothing to everything, nothing in the whole subscription."""
+    for resource in resources:
+        if resource.type != "azurerm_role_assignment":
+            continue
+        role, scope = resource.values["role_definition_name"], resource.values["scope"]
+        if role is None or role in TOO_WIDE:
+            yield f"{resource.address} gives the role {role}"
+        if SUBSCRIPTION.fullmatch(scope):
+            yield f"{resource.address} reaches all of {scope}"
+        if role in OF_TERRAFORM and not (resource.address.startswith("azurerm_role_assignment.terraform[")):
+            yield f"{resource.address} gives the role {role}"
+        if role == "Role Based Access Control Administrator" and not resource.values["condition"]:
+            yield f"{resource.address} gives the role {role} without a condition"
+        if role == "Contributor" and not GROUP.fullmatch(scope):
+            yield f"{resource.address} gives the role {role} outside of a resource group"
+
+
+def no_conflicts(resources: Resources) -> Iterator[str]:
+    """Azure has each of these once: a role of an identity on a resource, a name in its group, a subnet's addresses."""
+    seen: dict[tuple[Any, ...], str] = {}
+    for resource in resources:
+        values = resource.values
+        keys: list[tuple[Any, ...]] = []
+        if resource.type == "azurerm_role_assignment":
+            keys.append(("role", values["scope"], values["principal_id"], values["role_definition_name"]))
+        elif resource.type == "azurerm_subnet":
+            keys += [("addresses", values["virtual_network_name"], one) for one in values["address_prefixes"]]
+        if values.get("name"):
+            keys.append((resource.type, *(values.get(parent) for parent in PARENTS), values["name"].lower()))
+        for key in keys:
+            if (other := seen.setdefault(key, resource.address)) != resource.address:
+                yield f"{resource.address} is in the way of {other}: both have {key[-1]}"
+
+
+def locked_in_production(resources: Resources) -> Iterator[str]:
+    """Rule for production."""
+    locked = {value_of(one, "scope") for one in resources if one.type == "azurerm_management_lock"}
+    kept = ("azurerm_storage_account", "azurerm_key_vault", "azurerm_container_registry")
+    for resource in resources:
+        if resource.type in kept and resource.values["id"] not in locked:
+            yield f"{resource.address} has no lock"
+
+
+ALWAYS: tuple[Callable[[Resources], Iterator[str]], ...] = (
+    tagged,
+    legal_names,
+    without_keys,
+    allowed_values,
+    narrow_roles,
+    no_conflicts,
+)
+
+
+def problems(zone: LandingZone, *, private: bool) -> list[str]:
+    """Return all that is wrong with what was applied."""
+    rules = [*ALWAYS, *[closed] * private]
+    if zone.root == "infra":
+        rules += [*[reachable] * private, *[locked_in_production] * (zone.environment == "production")]
+    return list(chain.from_iterable(rule(zone.resources()) for rule in rules))

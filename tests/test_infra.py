@@ -1,0 +1,118 @@
+"""The rendered infra/ under the real Terraform, for every landing zone that the options can choose, without Azure."""
+
+import re
+from pathlib import Path
+
+import pytest
+from doubles.terraform.client import Terraform
+from infra_rules import problems
+from landing_zone import (
+    ENVIRONMENTS,
+    LANDING_ZONES,
+    OPTIONS,
+    Failed,
+    LandingZone,
+    copy_infra,
+    landing_zone,
+    name_of,
+    variables_of,
+)
+from post_gen_project import KEPT_BY
+from rendering import CONTEXT, ROOT, Render
+from rendering import OPTIONS as RENDERED_OPTIONS
+from variants.findings import Answers
+
+ROOTS = ("infra", "infra/bootstrap")
+# What can't be made again: it must survive `terraform destroy`.
+PROTECTED = {
+    "infra": {
+        "azurerm_storage_account.this",
+        "azurerm_storage_container.data",
+        "azurerm_key_vault.this",
+        "azurerm_container_registry.this",
+        "azurerm_machine_learning_workspace.this",
+    },
+    "infra/bootstrap": {
+        "azurerm_resource_group.environment",
+        "azurerm_resource_group.state",
+        "azurerm_storage_account.state",
+        "azurerm_storage_container.state",
+    },
+}
+
+
+# Every root that can be rendered, for each environment; serving changes nothing in infra/bootstrap/.
+ZONES = [
+    (variant, root, environment)
+    for variant in LANDING_ZONES
+    for root in ROOTS
+    for environment in ENVIRONMENTS
+    if root == "infra" or variant["serving"] == "managed"
+]
+
+
+def id_of(zone: tuple[Answers, str, str]) -> str:
+    return f"{zone[1]}-{zone[2]}-{name_of(zone[0])}"
+
+
+@pytest.fixture(scope="module", params=ZONES, ids=id_of)
+def zone(
+    request: pytest.FixtureRequest, render: Render, terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
+) -> LandingZone:
+    """A root that has been applied for the first time, with the defaults."""
+    variant, root, environment = request.param
+    project = copy_infra(render(variant), tmp_path_factory.mktemp(variant["network"]) / "project")
+    made = landing_zone(terraform, project, root, environment)
+    made.apply()
+    return made
+
+
+def test_no_other_option_changes_the_landing_zone() -> None:
+    """So a few variants stand for all: what Terraform reads is rendered from these options alone."""
+    choosing = {option for option, kept in KEPT_BY.items() if any("infra" in str(paths) for paths in kept.values())}
+    written = (ROOT / "{{cookiecutter.project_slug}}" / "project.yml").read_text(encoding="utf-8")
+    asked = set(re.findall(r"cookiecutter\.(\w+)", written))
+    assert choosing | (asked & set(RENDERED_OPTIONS)) == set(OPTIONS)
+    assert "infra" in CONTEXT["_copy_without_render"]
+
+
+@pytest.mark.parametrize("case", [case for case in ZONES if case[2] == "staging"], ids=id_of)
+def test_terraform_has_nothing_to_say_and_its_tests_pass(
+    case: tuple[Answers, str, str], render: Render, terraform: Terraform, tmp_path: Path
+) -> None:
+    variant, root, environment = case
+    zone = landing_zone(terraform, copy_infra(render(variant), tmp_path / "project"), root, environment)
+    assert terraform.diagnostics(zone.folder) == []
+    assert re.search(r"Success! [1-9]\d* passed, 0 failed\.", zone.run("test").stdout)
+
+
+def test_what_was_applied_is_right_and_stays(zone: LandingZone) -> None:
+    assert zone.changes() == ""
+    assert problems(zone, private="private" in zone.project.parent.name) == []
+    with pytest.raises(Failed, match="Instance cannot be destroyed"):
+        zone.run("destroy -auto-approve")
+    assert {resource.address for resource in zone.resources()} >= PROTECTED[zone.root]
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_all_that_cannot_be_made_again_is_protected(
+    root: str, render: Render, terraform: Terraform, tmp_path: Path
+) -> None:
+    """Each by itself, since the first that refuses ends a plan."""
+    zone = landing_zone(terraform, copy_infra(render(LANDING_ZONES[0]), tmp_path / "project"), root, "production")
+    zone.apply()
+    for address in PROTECTED[root]:
+        with pytest.raises(Failed, match=rf"Resource {re.escape(address)} has lifecycle\.prevent_destroy set"):
+            zone.run(f"plan -replace={address}")
+
+
+@pytest.mark.parametrize("variant", [zone for zone in LANDING_ZONES if zone["serving"] == "aci-aks"], ids=name_of)
+def test_every_setting_can_be_given(variant: Answers, render: Render, terraform: Terraform, tmp_path: Path) -> None:
+    """Over what an apply with the defaults made; the plan after it is empty, too."""
+    zone = landing_zone(terraform, copy_infra(render(variant), tmp_path / "project"), "infra", "production")
+    given = variables_of(zone.folder)
+    zone.apply()
+    before = {resource.address for resource in zone.resources()}
+    zone.apply(**given)
+    assert zone.changes(**given) == ""
+    assert {resource.address for resource in zone.resources()} > before
