@@ -24,12 +24,12 @@ from mlops.config import Endpoint, Project
 from mlops.deploy.client import send_rows
 from mlops.deploy.log import last_error
 from mlops.deploy.note import read_note, write_note
-from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
+from mlops.deploy.target import SLOTS, Answer, EndpointState, Slot, Unfinished
 from mlops.errors import ReleaseError
 
-SLOTS: Final = ("blue", "green")
 PORT: Final = 5001
 START_SECONDS: Final = 300
+MOST_RESTARTS: Final = 2
 # The group with the highest number in this tag is live: so a switch is one write.
 TURN: Final = "mlops.turn"
 NOTE: Final = "mlops.release"
@@ -204,14 +204,18 @@ def _url(group: Group, path: str) -> str:
     return f"http://{place['ip']}:{place['ports'][0]['port']}/{path}"
 
 
+def _state(group: Group) -> str:
+    return str((group.get("instanceView") or {}).get("state"))
+
+
 def _runs(group: Group) -> bool:
-    running = (group.get("instanceView") or {}).get("state") == "Running"
-    return running and group["provisioningState"] == "Succeeded"
+    return _state(group) == "Running" and group["provisioningState"] == "Succeeded"
 
 
 def _has_crashed(group: Group) -> bool:
     views = [container.get("instanceView") or {} for container in group["containers"]]
-    return any(view.get("restartCount", 0) > 2 for view in views) or not _runs(group)
+    again = any(view.get("restartCount", 0) > MOST_RESTARTS for view in views)
+    return again or _state(group) in ("Failed", "Stopped", "Succeeded")
 
 
 def _answers(url: str) -> bool:

@@ -15,7 +15,7 @@ from mlops.config import Endpoint, Project
 from mlops.deploy.client import send_rows
 from mlops.deploy.log import last_error
 from mlops.deploy.note import read_note, write_note
-from mlops.deploy.target import Answer, EndpointState, Slot, Unfinished
+from mlops.deploy.target import SLOTS, Answer, EndpointState, Slot, Unfinished
 from mlops.errors import AzureError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class ManagedTarget:
                 state(deployment) == "succeeded",
             )
             for name, deployment in deployments.items()
+            if name in SLOTS  # any other is somebody's own
         }
         changing = not all(map(is_at_rest, [endpoint, *deployments.values()]))
         note = (endpoint.tags or {}).get(NOTE)
@@ -156,9 +157,15 @@ class ManagedTarget:
         return send_rows(self.address, body, patience, headers)
 
     def _new_token(self) -> str:
-        """A token for the endpoint; it has no keys, which would be secrets to keep."""
         with asking(f"get a token for {self._name}"):
-            return str(self._client.online_endpoints.get_keys(self._name).access_token)
+            shown = self._client.online_endpoints.get_keys(self._name)
+        token = getattr(shown, "access_token", None)
+        if token is None:
+            raise AzureError(
+                f"The endpoint {self._name} was made with keys, which are secrets to keep.",
+                "Delete it, and the same command makes it anew, with tokens.",
+            )
+        return str(token)
 
     def _last_words(self, slot: str) -> str:
         """Why the container of a slot failed, by its log."""
