@@ -138,7 +138,8 @@ def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plant(folder, item.path, item.content)
     hook = folder / "hooks" / "post_gen_project.py"
     text = hook.read_text(encoding="utf-8")
-    changed = text.replace('("azure-pipelines",', f'("azure-pipelines", "{MISSING}",').replace(
+    table = f'KEPT_BY["ci_cd"]["azure-pipelines"] += ("{MISSING}",)'
+    changed = text.replace("\ndef paths_to_remove", f"\n{table}\n\n\ndef paths_to_remove").replace(
         "    prune(", '    open("docs/chance.md", "w").write(f"# {hash(str(answers))}\\n")\n    prune('
     )
     assert changed.count(MISSING) == changed.count("chance") == 1
