@@ -92,8 +92,8 @@ class Lab:
     def resources(self) -> dict[str, Any]:
         """The properties of all that is in the workspaces, by its path in them."""
         kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
-        found = {path.partition("/workspaces")[2]: resource["properties"] for path, resource in kept.items()}
-        return {path: properties for path, properties in found.items() if path}
+        found = {path.partition("/workspaces")[2]: resource for path, resource in kept.items()}
+        return {path: resource["properties"] for path, resource in found.items() if path}
 
     def tags(self, environment: str, number: int) -> dict[str, str]:
         """A version's tags in the registry of an environment."""
