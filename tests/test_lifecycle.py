@@ -37,6 +37,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run([project / ".venv" / "bin" / "mlops", "stop"], cwd=project, check=True)
 
 
+@pytest.mark.xdist_group("demo")
 def test_the_demo_serves_a_model_and_can_be_run_again(clone: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "PYTEST_"))}
     for _ in range(2):

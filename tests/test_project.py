@@ -74,9 +74,11 @@ def anything(_path: str) -> bool:
         ("ruff check .", anything),
         ("ruff format --check .", anything),
         ("mypy", sources),
-        ("pytest tests/mlops", lifecycle_of_all),
+        pytest.param("pytest tests/mlops", lifecycle_of_all, marks=pytest.mark.xdist_group("lifecycle-of-a-project")),
         ("pytest tests/mlops/test_batch_score.py", lifecycle),
-        ("pytest tests --ignore tests/mlops", all_but_ci),
+        pytest.param(
+            "pytest tests --ignore tests/mlops", all_but_ci, marks=pytest.mark.xdist_group("azureml-of-a-project")
+        ),
     ],
 )
 def test_a_project_passes_its_own_checks(

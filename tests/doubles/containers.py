@@ -8,7 +8,6 @@ import json
 import re
 import shlex
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -117,11 +116,13 @@ class Containers:
         built = json.loads((home / "image.json").read_text("utf-8"))
         here = {name: _mapped(value, home / "files") for name, value in {**built["environment"], **settings}.items()}
         words = [ports.get(word, _mapped(word, home / "files")) for word in built["command"]]
-        if words[0] == "azmlinfsrv":  # as itself, but on this machine's own address alone
-            words = [sys.executable, "-c", AZMLINFSRV, *words[1:]]
         cwd = Path(_mapped(built["workdir"], home / "files"))
         log = self._cloud.operations.logs(path)
-        self._children[path] = self._cloud.processes.start(words, cwd, log, here)
+        processes = self._cloud.processes
+        if words[0] == "azmlinfsrv":  # as itself, but on this machine's own address alone
+            self._children[path] = processes.start_python(AZMLINFSRV, words[1:], cwd, log, here)
+        else:
+            self._children[path] = processes.start(words, cwd, log, here)
 
     def _watch(self, path: str, image: str, ports: Mapping[str, str], settings: Mapping[str, str]) -> None:
         """Start a container again that has ended, as often as Azure would in some minutes."""

@@ -3,7 +3,6 @@
 import json
 import re
 import sqlite3
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -26,6 +25,7 @@ LACKING = re.compile(
     r"prompts|gateway|workspaces|jobs)|/mlflow-artifacts"
 )
 START_S = 180
+MLFLOW = "from mlflow.cli import cli; cli()"
 VERSION_CHANGES = re.compile(r"/mlflow/model-versions/(create|update|set-tag|delete-tag|transition-stage|delete)$")
 
 
@@ -77,9 +77,9 @@ class Server:
             "--workers": "1",
         }
         words = [word for option in options.items() for word in option]
-        command = [sys.executable, "-m", "mlflow", "server", "--no-serve-artifacts", *words]
+        words = ["server", "--no-serve-artifacts", *words]
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        child = self._cloud.processes.start(command, home, home / "server.log", quiet)
+        child = self._cloud.processes.start_python(MLFLOW, words, home, home / "server.log", quiet)
         if not wait_until_ready(child, f"http://127.0.0.1:{port}/health", START_S):
             raise AzureError(503, "ServiceUnavailable", f"The MLflow server did not start: {child.output()[-2000:]}")
         return port

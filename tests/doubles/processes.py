@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 GUARD = Path(__file__).with_name("guard.py")
+NURSERY = Path(__file__).with_name("nursery.py")
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "OMP_NUM_THREADS")
 
 
@@ -48,7 +51,24 @@ class Processes:
     def __init__(self) -> None:
         self._lifeline, self._held = os.pipe()
         self._children: list[Child] = []
-        self._lock = threading.Lock()
+        self._nursery: Path | None = None
+        self._lock = threading.RLock()
+
+    def start_python(
+        self, code: str, arguments: Sequence[str | Path], cwd: Path, log: Path, environment: Mapping[str, str]
+    ) -> Child:
+        """Start Python code as `python -c` would, without importing the large packages anew each time."""
+        words = [sys.executable, NURSERY, self._running_nursery(), cwd, code, *arguments]
+        return self.start(words, cwd, log, environment)
+
+    def _running_nursery(self) -> Path:
+        with self._lock:
+            if self._nursery is None:
+                folder = Path(tempfile.mkdtemp(prefix="nursery-"))  # a socket's path must be short
+                self._nursery = folder / "socket"
+                command: list[str | Path] = [sys.executable, NURSERY, self._nursery]
+                self.start(command, folder, folder / "log", {"MLFLOW_DISABLE_TELEMETRY": "true"})
+            return self._nursery
 
     def start(self, command: Sequence[str | Path], cwd: Path, log: Path, environment: Mapping[str, str]) -> Child:
         """Start a command that sees nothing of this process's environment but what every machine has."""
@@ -80,6 +100,8 @@ class Processes:
                     os.kill(child._process.pid, signal.SIGTERM)
         for child in children:
             child.wait()
+        if self._nursery:
+            shutil.rmtree(self._nursery.parent, ignore_errors=True)
 
 
 def plain_environment() -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The servers behind deployments: real processes of Azure ML's inference server, laid out as in its containers."""
 
 import shutil
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -47,8 +46,8 @@ class Servers:
         log = self._cloud.operations.logs(path)
         log.unlink(missing_ok=True)
         script = app / properties["codeConfiguration"]["scoringScript"]
-        command = [sys.executable, "-c", AZMLINFSRV, "--port", str(port), "--entry_script", script]
-        child = self._cloud.processes.start(command, home, log, environment)
+        words = ["--port", str(port), "--entry_script", script]
+        child = self._cloud.processes.start_python(AZMLINFSRV, words, home, log, environment)
         if not wait_until_ready(child, f"http://127.0.0.1:{port}/", START_S):
             child.stop()
             raise errors.crashed()
