@@ -14,9 +14,9 @@ DEMO_PROJECT := $(DEMO)/credit-risk
 # A row of the sample, without its target.
 ROW := {"input_data": [{"seniority": 9, "home": "rent", "time": 60, "age": 30, "marital": "married", "records": "no", \
 	"job": "freelance", "expenses": 73, "income": 129, "assets": 0, "debt": 0, "amount": 800, "price": 846}]}
-# They start many servers or apply many landing zones, and would take CI beyond its time.
-AZURE_TESTS := $(addprefix tests/test_,arm_double.py azure_faults.py azure_release.py azure_scoring.py infra.py \
-	infra_mutations.py)
+# Tests that share what takes long to make stay with one of more workers than there are cores: they often wait for
+# servers. One thread for each: threads that wait for each other are many times slower.
+PYTEST := OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 3 --dist loadgroup --no-loadscope-reorder
 # Imports from fresh packages take three times as long without bytecode.
 INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
 
@@ -55,12 +55,11 @@ test: install ## Lint, check types, check every variant and run every test
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
 	cd tests && $(TOOLS)/python -m variants
-	@# One thread a worker: two workers whose threads wait for each other are many times slower.
-	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadfile $(AZURE_TESTS:%=--ignore=%)
+	$(PYTEST) -m "not exhaustive"
 
-.PHONY: test-azure
-test-azure: install ## Run the tests against the loopback Azure and the real Terraform, which take long
-	OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadfile $(AZURE_TESTS)
+.PHONY: test-all
+test-all: install ## Run every test: each step of a release under each fault, each landing zone
+	$(PYTEST)
 
 .PHONY: lint-variants
 lint-variants: install ## Check every variant, or some: VARIANT=ci_cd=github-actions KEEP=build/variants

@@ -1,5 +1,6 @@
 """The engine of the variants by defects that are planted in a copy of the template: each is found, and nothing else."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +10,7 @@ from pathlib import Path
 import pytest
 from rendering import ROOT, VARIANTS, as_git_repository, git
 from test_variants import TEMPLATE_FOLDER
-from variants.engine import check
-from variants.findings import Finding, read_exceptions, smallest_condition, without_allowed
-from variants.golden import read_golden
+from variants.findings import Finding, read_exceptions, smallest_condition
 from variants.matrix import all_variants, pairwise
 from variants.tools import TOOLS
 
@@ -111,16 +110,23 @@ PLANTS = (
         (("terraform-validate", 0, "init"), ("checkov", 7, "CKV_AZURE_137")),
     ),
 )
-# What follows from the hook that test_template plants: no variant but Azure Pipelines' keeps the page.
+# What follows from the hook that `defective` plants: no variant but Azure Pipelines' keeps the page.
 MISSING = "docs/operations.md"
-README = (ROOT / TEMPLATE_FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
-LINK = next(number for number, line in enumerate(README, 1) if MISSING in line)
+LINKS = {
+    ("lychee", page, number, "link", GITHUB)
+    for page in ("README.md", *(f"docs/{path.name}" for path in (ROOT / TEMPLATE_FOLDER / "docs").glob("*.md")))
+    for number, line in enumerate((ROOT / TEMPLATE_FOLDER / page).read_text(encoding="utf-8").splitlines(), 1)
+    if f"({os.path.relpath(MISSING, Path(page).parent)}" in line
+}
 HOOK_FINDINGS = {
     ("file-set", MISSING, 0, "missing", GITHUB),
-    ("lychee", "README.md", LINK, "link", GITHUB),
+    *LINKS,
     ("file-set", "docs/chance.md", 0, "unexpected", EVERY),
     ("cruft", "docs/chance.md", 0, "differs", EVERY),
 }
+# An exception that allows nothing.
+IDLE = "ruff-check  F401  src/*  # a reason"
+EXCEPTIONS = "tests/variants/exceptions.txt"
 
 
 def plant(folder: Path, path: str, content: str) -> None:
@@ -131,7 +137,7 @@ def plant(folder: Path, path: str, content: str) -> None:
 
 @pytest.fixture(scope="module")
 def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the template with every defect of PLANTS, and a hook that drops a file and writes another by chance."""
+    """A copy of the template with PLANTS, an idle exception, and a hook that drops a file and writes one by chance."""
     folder = tmp_path_factory.mktemp("defective")
     as_git_repository(ROOT, folder)
     for item in PLANTS:
@@ -144,22 +150,39 @@ def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert changed.count(MISSING) == changed.count("chance") == 1
     hook.write_text(changed, encoding="utf-8")
+    with (folder / EXCEPTIONS).open("a", encoding="utf-8") as exceptions:
+        exceptions.write(f"{IDLE}\n")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Defects")
     return folder
 
 
 Seen = set[tuple[str, str, int, str, str]]
+FOUND = re.compile(
+    r"^(?P<path>.+?)(?::(?P<line>\d+))?: .* \[(?P<tool>[\w-]+)(?: (?P<rule>[^\]]+))?\]\n"
+    r"    in (?P<condition>.+) \(\d+ of \d+\)$",
+    re.MULTILINE,
+)
 
 
 @pytest.fixture(scope="module")
-def seen(defective: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """All that the engine finds in the defective template, with the smallest set of options that shows it."""
-    cases, _ = all_variants(defective)
-    golden = read_golden(defective / "tests" / "variants" / "golden.txt")
-    outcome = check(defective, cases, tmp_path_factory.mktemp("work"), golden, print)
-    left, _ = without_allowed(outcome.shown, read_exceptions(defective / "tests" / "variants" / "exceptions.txt"))
-    return {(f.tool, f.path, f.line, f.rule, smallest_condition(shown, cases)) for f, shown in left.items()}
+def said(defective: Path) -> str:
+    """All that the engine says of the defective template."""
+    run = run_engine("--template", defective)
+    assert run.returncode == 1, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def seen(said: str) -> Seen:
+    """What it finds, with the smallest set of options that shows it."""
+    found = {
+        (item["tool"], item["path"], int(item["line"] or 0), item["rule"] or "", item["condition"])
+        for item in FOUND.finditer(said)
+    }
+    [count] = re.findall(r"^(\d+) findings; ", said, re.MULTILINE)
+    assert len(FOUND.findall(said)) == int(count)
+    return found
 
 
 @pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: planted.path)
@@ -171,12 +194,27 @@ def test_a_planted_defect_is_found_where_it_is(planted: Plant, seen: Seen) -> No
 
 
 def test_a_missing_file_and_what_differs_by_chance_are_found(seen: Seen) -> None:
-    assert {found for found in seen if found[1] in ("README.md", MISSING, "docs/chance.md")} == HOOK_FINDINGS
+    assert seen >= HOOK_FINDINGS
+
+
+def test_an_exception_that_allows_nothing_is_a_finding(seen: Seen, said: str) -> None:
+    assert ("exceptions", EXCEPTIONS, 0, "idle", EVERY) in seen
+    assert f"{EXCEPTIONS}: allows F401 in src/*, which ruff-check no longer finds: remove the line" in said
 
 
 def test_nothing_else_is_found(seen: Seen) -> None:
-    planted = {item.path for item in PLANTS}
+    planted = {*(item.path for item in PLANTS), EXCEPTIONS}
     assert {found for found in seen if found[1] not in planted} == HOOK_FINDINGS
+
+
+def test_the_counts_and_the_table_of_tools_are_shown(said: str) -> None:
+    assert said.startswith(f"{len(VARIANTS)} variants (0 more are refused by pre_gen); checking {len(VARIANTS)}.\n")
+    assert re.search(rf"^{len(VARIANTS)} variants rendered twice in [\d.]+ s: \d+ distinct contents\.$", said, re.M)
+    assert re.search(r"^tool +judged +findings +seconds$", said, re.M)
+    rows = re.findall(r"^([\w-]+) +(\d+) +(\d+) +\d+\.\d\d$", said, re.M)
+    assert [name for name, _, _ in rows] == [tool.name for tool in TOOLS]
+    assert all(int(judged) > 0 for _, judged, _ in rows)
+    assert re.search(rf"^{len(TOOLS)} tool runs judged \d+ files and folders; the variants hold \d+\.$", said, re.M)
 
 
 def test_every_tool_has_a_planted_defect() -> None:
@@ -216,20 +254,6 @@ def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
     assert (Path(kept) / ".pre-commit-config.yaml").read_text(encoding="utf-8") == "repos: 1\n"
     assert Path(kept).parent == tmp_path / "kept"
     assert not (Path(kept) / ".github").exists()
-
-
-def test_an_exception_that_allows_nothing_is_a_finding(copy: Path) -> None:
-    exceptions = copy / "tests" / "variants" / "exceptions.txt"
-    exceptions.write_text(
-        exceptions.read_text(encoding="utf-8") + "ruff-check  F401  src/*  # a reason\n", encoding="utf-8"
-    )
-    run = run_engine("--template", copy)
-    assert run.returncode == 1, run.stderr
-    [finding] = re.findall(r"^\S.*\[.*\]$", run.stdout, re.MULTILINE)
-    assert finding == (
-        "tests/variants/exceptions.txt: allows F401 in src/*, which ruff-check no longer finds: remove the line "
-        "[exceptions idle]"
-    )
 
 
 def test_an_unknown_variant_is_wrong_use() -> None:

@@ -1,7 +1,9 @@
 """The rendered infra/ under the real Terraform, for every landing zone that the options can choose, without Azure."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles.terraform.client import Terraform
@@ -21,7 +23,9 @@ from post_gen_project import KEPT_BY
 from rendering import CONTEXT, ROOT, Render
 from rendering import OPTIONS as RENDERED_OPTIONS
 from variants.findings import Answers
+from variants.matrix import pairwise
 
+REST = pytest.mark.exhaustive
 ROOTS = ("infra", "infra/bootstrap")
 # What can't be made again: it must survive `terraform destroy`.
 PROTECTED = {
@@ -51,11 +55,19 @@ ZONES = [
 ]
 
 
-def id_of(zone: tuple[Answers, str, str]) -> str:
-    return f"{zone[1]}-{zone[2]}-{name_of(zone[0])}"
+# Of the landing zones, those that hold every pair of choices.
+COVERING = pairwise(LANDING_ZONES)
 
 
-@pytest.fixture(scope="module", params=ZONES, ids=id_of)
+def each(zones: Iterable[tuple[Answers, str, str]]) -> list[Any]:
+    """Make them parameters; `make test` takes those of a few landing zones, `make test-all` the rest as well."""
+    return [
+        pytest.param(zone, id=f"{zone[1]}-{zone[2]}-{name_of(zone[0])}", marks=() if zone[0] in COVERING else REST)
+        for zone in zones
+    ]
+
+
+@pytest.fixture(scope="module", params=each(ZONES))
 def zone(
     request: pytest.FixtureRequest, render: Render, terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
 ) -> LandingZone:
@@ -76,7 +88,7 @@ def test_no_other_option_changes_the_landing_zone() -> None:
     assert "infra" in CONTEXT["_copy_without_render"]
 
 
-@pytest.mark.parametrize("case", [case for case in ZONES if case[2] == "staging"], ids=id_of)
+@pytest.mark.parametrize("case", each(case for case in ZONES if case[2] == "staging"))
 def test_terraform_has_nothing_to_say_and_its_tests_pass(
     case: tuple[Answers, str, str], render: Render, terraform: Terraform, tmp_path: Path
 ) -> None:
@@ -106,9 +118,14 @@ def test_all_that_cannot_be_made_again_is_protected(
             zone.run(f"plan -replace={address}")
 
 
-@pytest.mark.parametrize("variant", [zone for zone in LANDING_ZONES if zone["serving"] == "aci-aks"], ids=name_of)
-def test_every_setting_can_be_given(variant: Answers, render: Render, terraform: Terraform, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "case", each(case for case in ZONES if case[0]["serving"] == "aci-aks" and case[2] != "staging")
+)
+def test_every_setting_can_be_given(
+    case: tuple[Answers, str, str], render: Render, terraform: Terraform, tmp_path: Path
+) -> None:
     """Over what an apply with the defaults made; the plan after it is empty, too."""
+    variant, _, _ = case
     zone = landing_zone(terraform, copy_infra(render(variant), tmp_path / "project"), "infra", "production")
     given = variables_of(zone.folder)
     zone.apply()

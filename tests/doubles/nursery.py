@@ -5,6 +5,7 @@ environment, its output and its arguments, and ends with the exit code of the pr
 Every program is a process of its own, as if Python had been started anew; only the imports are shared.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -40,6 +41,7 @@ def keep(path: str) -> None:
 
 def _look_after(asking: socket.socket) -> int:
     """Run what is asked for in a process of its own; end it when whoever asked is gone."""
+    os.setsid()  # whoever ends the nursery leaves this process to do its work
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     text, (output, errors), _, _ = socket.recv_fds(asking, MOST, 2)
     child = os.fork()
@@ -61,13 +63,18 @@ def _look_after(asking: socket.socket) -> int:
                 break
         except BlockingIOError:
             time.sleep(LOOK_S)
+    _end(child)
+    return 0
+
+
+def _end(child: int) -> None:
+    """End a process and all that it started: politely, then by force."""
     os.killpg(child, signal.SIGTERM)
     until = time.monotonic() + GRACE_S
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
+    while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < until:
         time.sleep(LOOK_S)
-    return 0
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
 
 
 def _be(asked: dict[str, Any]) -> None:

@@ -204,11 +204,11 @@ def _validated(terraform: Terraform, unit: Unit) -> Iterator[Found]:
     folder = unit.folder / by_module(unit.paths[0])
     begun = terraform.init(folder)
     if begun.returncode:
-        yield str(unit.folder / unit.paths[0]), 0, "init", begun.stderr.strip()
+        yield str(unit.folder / unit.paths[0]), 0, "init", " ".join(begun.stderr.split())
         return
     for issue in terraform.diagnostics(folder):
         place = issue.get("range") or {"filename": Path(unit.paths[0]).name, "start": {"line": 0}}
-        message = f"{issue['summary']}: {issue.get('detail', '')}"
+        message = " ".join(f"{issue['summary']}: {issue.get('detail', '')}".split())
         yield str(folder / place["filename"]), place["start"]["line"], issue["severity"], message
 
 
