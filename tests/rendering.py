@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from post_gen_project import KEPT_BY
 from variants.findings import Answers
 from variants.matrix import all_variants, pairwise
 
@@ -17,8 +16,6 @@ CONTEXT = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 QUESTIONS = {name: default for name, default in CONTEXT.items() if not name.startswith("_")}
 OPTIONS: dict[str, list[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
 VARIANTS, _ = all_variants(ROOT)
-# The files and folders that an option selects.
-OPTIONAL = tuple(path for choices in KEPT_BY.values() for paths in choices.values() for path in paths)
 # A few variants that hold every pair of choices, for what takes too long to be done with all of them.
 PAIRWISE = pairwise(VARIANTS)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from rendering import OPTIONAL, RunOnce, copy_working_tree
+from rendering import RunOnce, copy_working_tree
+from test_project import OPTIONAL
 
 
 def two_free_ports() -> tuple[int, int]:

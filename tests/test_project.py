@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from rendering import OPTIONAL, Render, RunOnce
+from post_gen_project import KEPT_BY
+from rendering import Render, RunOnce
+
+# The files and folders that an option selects.
+OPTIONAL = tuple(path for choices in KEPT_BY.values() for paths in choices.values() for path in paths)
 
 
 def read_yaml(path: Path) -> Any:
