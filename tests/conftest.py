@@ -13,35 +13,26 @@ from pytest_cookies.plugin import Cookies
 from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_files
 from variants.findings import Answers
 
-# The groups of tests that take minutes: they begin first, the longest of them ahead, so that all workers end together.
+# The files of tests that take minutes: they begin first, the longest of them ahead, so that all workers end together.
 LONGEST_FIRST = (
-    "lifecycle-of-a-project",
-    "azure-faults",
-    "azure-managed",
+    "test_project_lifecycle",
+    "test_azure_release",
+    "test_azure_faults",
     "test_lifecycle",
+    "test_project_tests",
     "test_infra",
-    "azureml-of-a-project",
     "test_hostile_answers",
     "test_engine",
-    "azure-containers",
-    "demo",
+    "test_demo",
     "test_infra_mutations",
+    "test_arm_double",
+    "test_azure_scoring",
 )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that share what takes long to make stay with one worker: those of a group, or else of a file."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=_place)
-
-
-def _place(item: pytest.Item) -> int:
-    marker = item.get_closest_marker("xdist_group")
-    group = marker.args[0] if marker else ""
-    return LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,6 @@ import pytest
 from doubles.client import Double, running_double
 from doubles.session import RemoteError, Session, running_session
 
-pytestmark = pytest.mark.xdist_group("arm")
-
 SCRIPT = """
 import json, os
 def init():

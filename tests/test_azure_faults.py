@@ -137,7 +137,6 @@ def no_faults(ledger: Ledger) -> Iterator[None]:
     ledger.lab.azure.clear_faults()
 
 
-@pytest.mark.xdist_group("azure-faults")
 @pytest.mark.parametrize("fault", PASSED)
 def test_a_release_passes_over_what_passes(ledger: Ledger, fault: str) -> None:
     azure = ledger.lab.azure
@@ -165,7 +164,6 @@ def plant(azure: Double, fault: str, steps: tuple[Step, ...]) -> None:
         last[step.call] = step.skip
 
 
-@pytest.mark.xdist_group("azure-faults")
 @pytest.mark.parametrize(
     ("fault", "step"),
     [
@@ -201,7 +199,6 @@ def test_production_goes_on_and_a_second_run_completes(ledger: Ledger, fault: st
     ledger.found[step.name, fault] = "stays" if step.counts else "goes back"
 
 
-@pytest.mark.xdist_group("azure-faults")
 @pytest.mark.parametrize(
     "moment",
     [
@@ -223,7 +220,6 @@ def test_a_killed_release_is_made_good_by_the_next(ledger: Ledger, moment: str) 
 
 
 @REST
-@pytest.mark.xdist_group("azure-faults")
 def test_every_step_has_met_its_faults(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     faults = [*PASSED, *(name for name in MESSAGES if name not in PASSED)]
     width = max(len(step.name) for step in STEPS)

@@ -10,9 +10,6 @@ import pytest
 from azure_project import PREFIX, Lab, azure_lab, configure
 from rendering import Render
 
-MANAGED = pytest.mark.xdist_group("azure-managed")
-CONTAINERS = pytest.mark.xdist_group("azure-containers")
-
 WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
 ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)"
 GROUP = rf"ci-{PREFIX}-(?P<where>staging)-(?P<slot>\w+)"
@@ -76,7 +73,6 @@ def managed(render: Render, project_python: Path, tmp_path_factory: pytest.TempP
         yield lab
 
 
-@MANAGED
 def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     mlops, azure, outputs = managed.mlops, managed.azure, managed.mlops.root / "outputs"
     before = len(azure.calls())
@@ -142,7 +138,6 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     assert "withdrawn" in mlops("deploy", "production", "--version", "2", "--on", "azureml", "--yes", code=1).text
 
 
-@MANAGED
 def test_a_model_that_the_gate_refuses_is_no_failure_and_not_registered(managed: Lab) -> None:
     said = managed.mlops("run", "--on", "azureml", code=3)  # the champion has no run that it could be loaded from
     assert said.last_line == "registered=none reason=champion_unavailable"
@@ -150,7 +145,6 @@ def test_a_model_that_the_gate_refuses_is_no_failure_and_not_registered(managed:
     assert "<html" in (managed.mlops.root / "outputs" / "report" / "report.html").read_text("utf-8")
 
 
-@MANAGED
 def test_files_that_were_changed_in_staging_never_reach_production(managed: Lab) -> None:
     managed.seed(7)
     storage = managed.azure.folder / "storage"
@@ -168,7 +162,6 @@ def test_files_that_were_changed_in_staging_never_reach_production(managed: Lab)
     assert "/mlw-creditrisk-production/models/credit-risk/versions/7" not in managed.resources()
 
 
-@MANAGED
 def test_a_number_that_is_another_model_in_production_is_not_taken_over(managed: Lab) -> None:
     managed.seed(8)
     managed.seed(8, where="production", extra="another")
@@ -176,7 +169,6 @@ def test_a_number_that_is_another_model_in_production_is_not_taken_over(managed:
     assert "Production's workspace holds another credit-risk 8." in said
 
 
-@MANAGED
 def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> None:
     managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
     before = managed.resources()
@@ -185,7 +177,6 @@ def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> N
     assert managed.resources() == before
 
 
-@MANAGED
 def test_rows_that_break_the_rules_stop_the_pipeline_and_are_named(managed: Lab) -> None:
     bad = managed.mlops.root / "bad.csv"
     good = (managed.mlops.root / "data" / "credit.csv").read_text("utf-8")
@@ -195,14 +186,12 @@ def test_rows_that_break_the_rules_stop_the_pipeline_and_are_named(managed: Lab)
     assert "https://ml.azure.com/runs/" in said
 
 
-@MANAGED
 def test_retraining_is_scheduled(managed: Lab) -> None:
     before = len(managed.azure.calls())
     assert "credit-risk-retrain" in managed.mlops("run", "--on", "azureml", "--schedule").text
     assert "staging: the schedule credit-risk-retrain is on" in told(managed.azure.calls()[before:])
 
 
-@MANAGED
 def test_what_is_missing_is_said_before_anything_changes(managed: Lab) -> None:
     root = managed.mlops.root
     text = (root / "project.yml").read_text("utf-8")
@@ -237,7 +226,6 @@ def containers(render: Render, project_python: Path, tmp_path_factory: pytest.Te
         yield lab
 
 
-@CONTAINERS
 def test_a_version_goes_through_container_instances_to_kubernetes(containers: Lab) -> None:
     mlops, azure = containers.mlops, containers.azure
     before = len(azure.calls())
@@ -291,7 +279,6 @@ def test_a_version_goes_through_container_instances_to_kubernetes(containers: La
     assert containers.stages(2) == ("production", "production")
 
 
-@CONTAINERS
 def test_a_container_that_cannot_start_leaves_the_live_one(containers: Lab) -> None:
     mlops = containers.mlops
     mlops("deploy", "staging", "--version", "2", "--on", "azureml")

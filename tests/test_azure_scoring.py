@@ -22,8 +22,6 @@ from doubles.session import running_session
 from rendering import Render
 from warm_mlops import Mlops, warm_mlops
 
-pytestmark = pytest.mark.xdist_group("azure-scoring")
-
 START_S = 120
 DIRECT = """
 import json
