@@ -577,10 +577,19 @@ def test_a_command_of_az_can_fail_too(azure: Double, kind: str, reason: str) -> 
         az(azure, "container", "list", *GROUP)
 
 
-def test_nothing_runs_on_when_the_double_is_killed(project_python: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["python", "-m", "http.server", "5001", "--bind", "127.0.0.1"],
+        ["azmlinfsrv", "--entry_script", "/home/server/score.py", "--port", "5001"],
+    ],
+    ids=["a program", "a scoring server"],
+)
+def test_nothing_runs_on_when_the_double_is_killed(command: list[str], project_python: Path, tmp_path: Path) -> None:
     registry = "rg-one/Microsoft.ContainerRegistry/registries/crone"
     with running_double(project_python, tmp_path / "double", ["rg-one/mlw-one"], [registry]) as double:
-        dockerfile = 'FROM scratch\nCMD ["python", "-m", "http.server", "5001", "--bind", "127.0.0.1"]\n'
+        (tmp_path / "score.py").write_text(SCRIPT, encoding="utf-8")
+        dockerfile = f"FROM scratch\nCOPY score.py /home/server/score.py\nCMD {json.dumps(command)}\n"
         (tmp_path / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         az(double, "acr", "build", "--registry", "crone", "--image", "idle:1", ".", folder=tmp_path)
         made = az(double, "container", "create", *GROUP, "--ports", "5001", "--image", "crone.azurecr.io/idle:1")
