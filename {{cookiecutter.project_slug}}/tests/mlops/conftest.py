@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -22,6 +26,7 @@ from click.testing import CliRunner, Result
 from mlops.cli import main
 from mlops.config import load_project
 from mlops.model.registry import Registry
+from mlops.model.tracking import local_store
 
 HERE = Path(__file__).parent
 ROWS = 1600
@@ -92,6 +97,16 @@ def make_rows(rows: int = ROWS, seed: int = 1) -> pd.DataFrame:
     )
 
 
+def processes_below(folder: Path) -> Iterator[psutil.Process]:
+    """The processes that work in a folder, or below it."""
+    for process in psutil.process_iter():
+        cwd = ""
+        with contextlib.suppress(psutil.Error, OSError):  # it is another's, or ends at this moment
+            cwd = process.cwd()
+        if cwd and Path(cwd).is_relative_to(folder):
+            yield process
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -124,6 +139,14 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     made.mlops("stop")
 
 
+@functools.cache
+def empty_store() -> bytes:
+    """A store of runs and models that holds none: making it takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        local_store(Path(folder))
+        return (Path(folder) / "mlflow.db").read_bytes()
+
+
 def make_toy(root: Path) -> Toy:
     """Write the project's files into the folder ``root``."""
     (root / "src").mkdir()
@@ -131,6 +154,7 @@ def make_toy(root: Path) -> Toy:
     shutil.copytree(HERE / "toy", root / "src" / "toy", ignore=ignore)
     shutil.copytree(HERE / "suites", root / "expectations")
     make_rows().to_csv(root / "rows.csv", index=False)
+    (root / "mlflow.db").write_bytes(empty_store())
     types = ["Columns", "Shuffled", "Unfair", "Faulty"]
     content = {
         "project": "toy",

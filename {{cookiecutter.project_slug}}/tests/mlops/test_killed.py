@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from conftest import Toy, make_toy
+from conftest import Toy, make_toy, processes_below
 from test_release import production, score, versions
 
 from mlops.config import load_project
@@ -97,6 +96,8 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 def test_a_killed_run_is_made_good_by_the_next(
     toy: Toy, unbroken: dict[str, Any], moment: str
 ) -> None:
+    if moment == "while the store is made":
+        (toy.root / "mlflow.db").unlink()
     kill_when(toy, ["run"], lambda: MOMENTS[moment](toy.root))
     toy.mlops("run")
     assert end_state(toy) == unbroken
@@ -132,10 +133,10 @@ def test_a_killed_server_start_leaves_no_process_behind(two_versions: Toy) -> No
     toy = two_versions
     production(toy).remove(production(toy).describe().idle)
     idle = toy.root / ".mlops/production" / production(toy).describe().idle
-    kill_when(toy, ["deploy", "production", "--yes"], lambda: any(processes_in(idle)))
+    kill_when(toy, ["deploy", "production", "--yes"], lambda: any(processes_below(idle)))
     said = toy.mlops("deploy", "production", "--version", "1", "--yes").stdout
     assert "Undoing the interrupted release of version 2" in said
-    assert not any(processes_in(idle))
+    assert not any(processes_below(idle))
     assert versions(production(toy).describe()) == {1: 100}
 
 
@@ -153,9 +154,3 @@ def test_a_killed_rollback_is_made_good_by_the_next(two_versions: Toy, moment: s
     assert toy.stages()[1] == "production"
     assert toy.stages()[newest] == "withdrawn"
     assert versions(production(toy).describe()) == {1: 100}
-
-
-def processes_in(folder: Path) -> list[int]:
-    """The processes that work in a folder."""
-    found = psutil.process_iter(["cwd"])
-    return [process.pid for process in found if process.info["cwd"] == str(folder)]

@@ -8,9 +8,8 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import psutil
 import pytest
-from conftest import Toy
+from conftest import Toy, processes_below
 
 from mlops.config import load_project
 from mlops.deploy.local import LocalTarget
@@ -115,10 +114,8 @@ def test_a_version_whose_files_were_changed_is_not_served(toy: Toy) -> None:
 
 
 def test_production_comes_back_after_all_its_processes_died(serving: Toy) -> None:
-    home = serving.root / ".mlops" / "production"
-    for process in psutil.process_iter(["cwd"]):
-        if (process.info["cwd"] or "").startswith(str(home)):
-            process.kill()
+    for process in processes_below(serving.root / ".mlops" / "production"):
+        process.kill()
     assert "DOWN" in serving.mlops("status").stdout
     serving.mlops("deploy", "production", "--version", "1", "--yes")
     assert score(serving)["model"]["version"] == "1"

@@ -204,8 +204,10 @@ def _ignore_gone(action: Any) -> None:
 
 
 def _processes(home: Path) -> Iterator[psutil.Process]:
-    for process in psutil.process_iter(["cwd"]):
-        cwd = process.info["cwd"]
+    for process in psutil.process_iter():
+        cwd = ""
+        with contextlib.suppress(psutil.Error, OSError):  # it is another's, or ends at this moment
+            cwd = process.cwd()
         if cwd and Path(cwd) == home and process.pid != os.getpid():
             yield process
 

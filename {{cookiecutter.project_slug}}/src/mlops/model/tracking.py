@@ -29,7 +29,7 @@ def connect(project: Project) -> None:
 
     try:
         if _GIVEN_STORE is None:
-            mlflow.set_tracking_uri(_local_store(project.root))
+            mlflow.set_tracking_uri(local_store(project.root))
             # MLflow also puts it into the environment, and so into every process started here.
             os.environ.pop("MLFLOW_TRACKING_URI", None)
         if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
@@ -69,7 +69,7 @@ def git_commit(root: Path) -> str:
         return ""
 
 
-def _local_store(root: Path) -> str:
+def local_store(root: Path) -> str:
     """The sqlite store; made aside and moved into place, so that a killed start leaves no half."""
     store = root / "mlflow.db"
     if not store.exists():
