@@ -137,7 +137,9 @@ def no_faults(ledger: Ledger) -> Iterator[None]:
     ledger.lab.azure.clear_faults()
 
 
-@pytest.mark.parametrize("fault", PASSED)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=REST if fault in ("slow", "drop") else ()) for fault in PASSED]
+)
 def test_a_release_passes_over_what_passes(ledger: Ledger, fault: str) -> None:
     azure = ledger.lab.azure
     _, version = ledger.versions(fresh=True)
