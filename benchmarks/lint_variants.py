@@ -11,13 +11,12 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from measure import ROOT, machine, run_process, verdict
 
 sys.path.insert(0, str(ROOT / "tests"))
-from variants.matrix import all_variants
+from variants.matrix import all_variants, name_of
 
 GOAL_SECONDS = 90
 GOAL_PER_VARIANT = 0.25
@@ -64,11 +63,6 @@ def check(template: Path, variant: str = "", cold: bool = False) -> float:
     return run_process(command, ROOT / "tests", os.environ).seconds
 
 
-def name(variant: Mapping[str, str]) -> str:
-    """Name a variant, or what several have in common, as the engine takes it."""
-    return "+".join(f"{option}={choice}" for option, choice in variant.items())
-
-
 def main() -> None:
     """Measure today's matrix and the enlarged one, and print what each variant adds."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -86,7 +80,7 @@ def main() -> None:
         run_process(golden, ROOT / "tests", os.environ)
         many, _ = all_variants(template)
         sample = many[:: len(many) // size][:size]
-        naive = [check(template, name(variant)) for variant in sample]
+        naive = [check(template, name_of(variant)) for variant in sample]
         many_cold, many_warm = check(template, cold=True), check(template)
 
     loop = sum(naive) / len(naive) * len(many)

@@ -12,7 +12,7 @@ from rendering import ROOT, as_git_repository
 from variants.engine import Outcome, check
 from variants.findings import Answers, Finding, read_exceptions, smallest_condition, without_allowed
 from variants.golden import read_golden, write_golden
-from variants.matrix import Rendered, all_variants, render_all
+from variants.matrix import Rendered, all_variants, name_of, render_all
 from variants.tools import ToolBrokeError
 
 DATA = Path("tests", "variants")
@@ -27,7 +27,7 @@ def main() -> int:
         accepted, refused = all_variants(template)
         cases = [variant for variant in accepted if matches(variant, options.variant)]
         if not cases:
-            names = "\n  ".join(map(name, accepted))
+            names = "\n  ".join(map(name_of, accepted))
             print(f"No variant is like {options.variant}. There are:\n  {names}", file=sys.stderr)
             return 2
         if options.update_golden:
@@ -64,11 +64,7 @@ def parse() -> argparse.Namespace:
 
 def matches(variant: Answers, wanted: str) -> bool:
     """Tell whether a variant has all the choices of a text such as ``ci_cd=github-actions+serving=aci``."""
-    return set(filter(None, wanted.replace(" ", "").split("+"))) <= set(name(variant).split("+"))
-
-
-def name(variant: Answers) -> str:
-    return "+".join(f"{option}={choice}" for option, choice in variant.items())
+    return set(filter(None, wanted.replace(" ", "").split("+"))) <= set(name_of(variant).split("+"))
 
 
 def update_golden(template: Path, source: Path, cases: Sequence[Answers], folder: Path) -> int:
@@ -96,7 +92,7 @@ def keep(outcome: Outcome, failing: Sequence[int], cases: Sequence[Answers], fol
     for position in failing if folder else ():
         project: Rendered | None = outcome.rendered.get(position)
         if project and folder:
-            kept = shutil.copytree(project.folder, folder / name(cases[position]), dirs_exist_ok=True)
+            kept = shutil.copytree(project.folder, folder / name_of(cases[position]), dirs_exist_ok=True)
             print(f"Kept: {kept}")
 
 

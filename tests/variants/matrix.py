@@ -60,6 +60,11 @@ def all_answers(template: Path, given: Answers) -> Answers:
     return {name: str(text) for name, text in prompt_for_config(context, no_input=True).items() if name[0] != "_"}
 
 
+def name_of(variant: Answers) -> str:
+    """Name a variant as the command takes it: ``ci_cd=github-actions+serving=managed``."""
+    return "+".join(f"{option}={choice}" for option, choice in variant.items())
+
+
 def pairwise(variants: Sequence[Answers]) -> list[Answers]:
     """Return a few of the variants that hold every pair of choices that any of them holds, the first one included."""
 
