@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
+
+from doubles.forked import end_after
 
 
 @dataclass(frozen=True)
@@ -94,22 +95,16 @@ def main() -> None:
             answers.flush()
 
 
-def _run(arguments: list[str], said: TextIO) -> None:
+def _run(arguments: list[str], said: TextIO) -> NoReturn:
     """Be the command: this process ends with it."""
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(said.fileno(), 1)
-    os.dup2(said.fileno(), 2)
-    code = 1
-    try:
+
+    def command() -> None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
         importlib.import_module("mlops.cli").main(arguments)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 -- as Python itself does at the end of a process
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+
+    end_after(command)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import signal
 import socket
 import sys
 import time
-import traceback
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 # What a scoring server imports of a model's libraries; none of them reads the environment of who imports it.
 PACKAGES = ("mlflow.sklearn", "pandas", "sklearn.ensemble", "sklearn.pipeline", "skops.io")
@@ -77,25 +77,19 @@ def _end(child: int) -> None:
         os.killpg(child, signal.SIGKILL)
 
 
-def _be(asked: dict[str, Any]) -> None:
+def _be(asked: dict[str, Any]) -> NoReturn:
     """Be the program: this process ends with it."""
-    code = 1
-    try:
+    from doubles.forked import end_after
+
+    def program() -> None:
         os.environ.clear()
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])
         sys.argv = ["-c", *asked["arguments"]]
         sys.path[0] = ""
         exec(compile(asked["code"], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 -- as `python -c` does
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001 -- as Python itself does at the end of a process
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+
+    end_after(program)
 
 
 def ask(path: str, folder: str, code: str, *arguments: str) -> int:
@@ -119,6 +113,7 @@ def _connect(nursery: socket.socket, path: str) -> None:
 
 
 if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder as the package doubles, not as modules
     if len(sys.argv) == 2:
         keep(sys.argv[1])
     else:

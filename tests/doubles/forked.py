@@ -1,0 +1,23 @@
+"""The end of a forked process: whatever it was to do, it ends as Python itself ends."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+
+def end_after(program: Callable[[], object]) -> NoReturn:
+    """Do something as the last of this process, whose exit code tells how that went."""
+    code = 1
+    try:
+        program()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 -- as Python itself does at the end of a process
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
