@@ -55,6 +55,7 @@ class Tool:
         judge: Judges units, given a folder for its own use, and yields findings by absolute path.
         group: A path's group: the files of one group are judged together.
         settings: What else decides its judgement of a project, in any form that can be compared.
+        reads: The paths that it reads besides those of a group, given the project and the group's paths.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Tool:
     judge: Judge
     group: Callable[[str], str] = str
     settings: Callable[[Rendered], str] = lambda _: ""
+    reads: Callable[[Rendered, Sequence[str]], Iterable[str]] = lambda _rendered, _paths: ()
 
     def units(self, rendered: Rendered) -> dict[str, Unit]:
         """Return what there is to judge in a project, by a key that is the same for the same content."""
@@ -71,9 +73,9 @@ class Tool:
                 groups.setdefault(self.group(path), []).append(path)
         settings = self.settings(rendered) if groups else ""
         return {
-            json.dumps([[(path, rendered.files[path]) for path in paths], settings]): Unit(
-                rendered.folder, tuple(paths)
-            )
+            json.dumps(
+                [[(path, rendered.files[path]) for path in (*paths, *self.reads(rendered, paths))], settings]
+            ): Unit(rendered.folder, tuple(paths))
             for paths in groups.values()
         }
 
@@ -276,12 +278,26 @@ def all_paths(rendered: Rendered) -> str:
     return json.dumps(sorted(rendered.files))
 
 
-def modules(rendered: Rendered) -> str:
-    """Return all that a Terraform module may read: the other modules and project.yml."""
-    read = {path: key for path, key in rendered.files.items() if path.endswith(".tf") or path == "project.yml"}
-    return json.dumps(sorted(read.items()))
+def called_modules(rendered: Rendered, paths: Sequence[str]) -> list[str]:
+    """Return what a Terraform module reads besides itself: the modules that it calls, and project.yml."""
+    own = by_module(paths[0])
+    found, left = {own}, [own]
+    while left:
+        folder = left.pop()
+        for path in rendered.files:
+            if path.endswith(".tf") and by_folder(path) == folder:
+                text = (rendered.folder / path).read_text(encoding="utf-8", errors="replace")
+                called = {os.path.normpath(f"{folder}/{source}") for source in MODULE_SOURCE.findall(text)} - found
+                found |= called
+                left += called
+    return sorted(
+        path
+        for path in rendered.files
+        if path == "project.yml" or (path.endswith(".tf") and by_folder(path) in found - {own})
+    )
 
 
+MODULE_SOURCE = re.compile(r'^\s*source\s*=\s*"(\.[^"]*)"', re.MULTILINE)
 NODE = Path(os.environ.get("NODE_FOLDER", ROOT / ".venv-node"))
 WORKFLOWS = (".github/workflows/*.yml",)
 SCHEMA = (str(BIN / "check-jsonschema"), "-o", "json", "--builtin-schema")
@@ -354,6 +370,6 @@ TOOLS = (
     ),
     Tool("hadolint", ("*Dockerfile",), installed("hadolint -f json", read_hadolint)),
     Tool("terraform-fmt", ("*.tf", "*.tftest.hcl"), terraform_fmt),
-    Tool("terraform-validate", ("*.tf", "*.tftest.hcl"), terraform_validate, by_module, modules),
+    Tool("terraform-validate", ("*.tf", "*.tftest.hcl"), terraform_validate, by_module, reads=called_modules),
     Tool("checkov", ("*.tf",), checkov, by_folder),
 )
