@@ -243,6 +243,16 @@ def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> N
     assert f"sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant ({count})" in run.stdout
 
 
+def test_a_hook_that_fails_is_a_finding_with_what_it_said(copy: Path) -> None:
+    hook = copy / "hooks" / "post_gen_project.py"
+    text = hook.read_text(encoding="utf-8")
+    hook.write_text(text.replace("    prune(", '    raise SystemExit("Not today.")\n    prune('), encoding="utf-8")
+    run = run_engine("--template", copy, "--variant", name_of(VARIANTS[0]))
+    assert run.returncode == 1
+    assert f": Hook script failed (exit status: 1) [render FailedHookException]\n    in {EVERY} (1 of 1)" in run.stdout
+    assert run.stderr.count("Not today.\n") == 2  # by cookiecutter, and by cruft
+
+
 def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
     plant(copy, ".pre-commit-config.yaml", "repos: 1\n")
     chosen = next(variant for variant in VARIANTS if variant["ci_cd"] == "azure-pipelines")

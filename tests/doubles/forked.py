@@ -15,6 +15,8 @@ def end_after(program: Callable[[], object]) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if code and not isinstance(end.code, int):
+            print(end.code, file=sys.stderr)
     except BaseException:  # noqa: BLE001 -- as Python itself does at the end of a process
         traceback.print_exc()
     finally:

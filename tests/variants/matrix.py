@@ -5,6 +5,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import runpy
 import sys
 import tempfile
 import traceback
@@ -16,12 +17,14 @@ from functools import cache, partialmethod
 from itertools import combinations_with_replacement, product
 from pathlib import Path
 
+from cookiecutter import hooks
 from cookiecutter.environment import StrictEnvironment
-from cookiecutter.exceptions import CookiecutterException, UndefinedVariableInTemplate
+from cookiecutter.exceptions import CookiecutterException, FailedHookException, UndefinedVariableInTemplate
 from cookiecutter.generate import generate_context, generate_files
 from cookiecutter.main import cookiecutter
 from cookiecutter.prompt import prompt_for_config
 from cruft._commands.utils.cookiecutter import generate_cookiecutter_context, get_cookiecutter_repo
+from doubles.forked import end_after
 from jinja2 import FileSystemBytecodeCache, TemplateError, TemplateSyntaxError
 
 from variants.findings import Answers, Finding
@@ -82,7 +85,7 @@ def pairwise(variants: Sequence[Answers]) -> list[Answers]:
 def render_all(
     template: Path, cases: Sequence[Answers], work: Path
 ) -> Iterator[tuple[Rendered | Finding, Rendered | Finding]]:
-    """Render each case below work/POSITION by cookiecutter, and in another process by cruft; yield both, in order.
+    """Render each case into work/POSITION by cookiecutter, and in another process by cruft; yield both, in order.
 
     The processes are two, with hash seeds of their own: what depends on the order of a set differs between them.
     """
@@ -90,11 +93,10 @@ def render_all(
         renders: list[tuple[Future[Rendered | Finding], Future[Rendered | Finding]]] = []
         for position, answers in enumerate(cases):
             pools = (first, second) if position % 2 else (second, first)
-            places = (work / str(position), work / f"{position}-cruft")
             renders.append(
                 (
-                    pools[0].submit(_render, _by_cookiecutter, template, answers, places[0], work),
-                    pools[1].submit(_render, _by_cruft, template, answers, places[1], work),
+                    pools[0].submit(_render, _by_cookiecutter, template, answers, work / str(position), work),
+                    pools[1].submit(_render_to_compare, template, answers, work),
                 )
             )
         for one, two in renders:
@@ -112,10 +114,34 @@ def worker(work: Path) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepare(bytecode: Path) -> None:
-    """Let each environment of cookiecutter find the templates that an earlier one compiled; silence the hooks."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Make cookiecutter fast: an environment finds what an earlier one compiled, and a hook is a fork of this process.
+
+    A new interpreter for each hook would take as long as the rest of a render.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the hooks' words for a user
+    tempfile.tempdir = str(bytecode.parent)  # cookiecutter leaves each rendered hook in the temporary directory
     cache = FileSystemBytecodeCache(str(bytecode))
     StrictEnvironment.__init__ = partialmethod(StrictEnvironment.__init__, bytecode_cache=cache)
+    hooks.run_script = _run_hook
+
+
+def _run_hook(script: str, folder: Path | str = ".") -> None:
+    """Run a rendered hook as cookiecutter does, in a process of its own in the project's folder.
+
+    Raises:
+        FailedHookException: The hook ended with another code than 0.
+    """
+
+    def program() -> None:
+        os.chdir(folder)
+        runpy.run_path(script, run_name="__main__")
+
+    process = os.fork()
+    if not process:
+        end_after(program)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if code:
+        raise FailedHookException(f"Hook script failed (exit status: {code})")
 
 
 def _by_cookiecutter(template: Path, answers: Answers, output: Path, settings: Path) -> Path:
@@ -154,6 +180,12 @@ def _render(create: Create, template: Path, answers: Answers, output: Path, work
         if path.is_file()
     }
     return Rendered(folder, files)
+
+
+def _render_to_compare(template: Path, answers: Answers, work: Path) -> Rendered | Finding:
+    """Render by cruft; only the digests are kept."""
+    with tempfile.TemporaryDirectory(dir=work) as output:
+        return _render(_by_cruft, template, answers, Path(output), work)
 
 
 def _place(error: Exception) -> tuple[str, int]:

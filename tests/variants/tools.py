@@ -281,7 +281,7 @@ def all_paths(rendered: Rendered) -> str:
 def called_modules(rendered: Rendered, paths: Sequence[str]) -> list[str]:
     """Return what a Terraform module reads besides itself: the modules that it calls, and project.yml."""
     own = by_module(paths[0])
-    found, left = {own}, [own]
+    found, left, texts = {own}, [own], ""
     while left:
         folder = left.pop()
         for path in rendered.files:
@@ -290,10 +290,11 @@ def called_modules(rendered: Rendered, paths: Sequence[str]) -> list[str]:
                 called = {os.path.normpath(f"{folder}/{source}") for source in MODULE_SOURCE.findall(text)} - found
                 found |= called
                 left += called
+                texts += text
     return sorted(
         path
         for path in rendered.files
-        if path == "project.yml" or (path.endswith(".tf") and by_folder(path) in found - {own})
+        if (path == "project.yml" and path in texts) or (path.endswith(".tf") and by_folder(path) in found - {own})
     )
 
 
