@@ -12,11 +12,10 @@ from rendering import ROOT, as_git_repository
 from variants.engine import Outcome, check
 from variants.findings import Answers, Finding, read_exceptions, smallest_condition, without_allowed
 from variants.golden import read_golden, write_golden
-from variants.matrix import Rendered, all_variants, name_of, render_all
+from variants.matrix import Rendered, all_variants, memory, name_of, render_all
 from variants.tools import ToolBrokeError
 
 DATA = Path("tests", "variants")
-ROOM = 2**30  # bytes; today's variants take a tenth
 
 
 def main() -> int:
@@ -61,12 +60,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy every variant with a finding into it")
     parser.add_argument("--update-golden", action="store_true", help="rewrite golden.txt and check nothing")
     return parser.parse_args()
-
-
-def memory() -> Path | None:
-    """Return a folder in memory, if there is one with room: on a disk, making files is most of a render's work."""
-    folder = Path("/dev/shm")  # noqa: S108 -- a new folder of our own is made in it
-    return folder if folder.is_dir() and shutil.disk_usage(folder).free > ROOM else None
 
 
 def matches(variant: Answers, wanted: str) -> bool:

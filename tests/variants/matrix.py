@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import shutil
 import sys
 import tempfile
 import traceback
@@ -28,6 +29,8 @@ from doubles.forked import end_after
 from jinja2 import FileSystemBytecodeCache, TemplateError, TemplateSyntaxError
 
 from variants.findings import Answers, Finding
+
+ROOM = 2**30  # bytes; today's variants take a tenth
 
 Create = Callable[[Path, Answers, Path, Path], Path]
 
@@ -80,6 +83,12 @@ def pairwise(variants: Sequence[Answers]) -> list[Answers]:
         chosen.append(max(variants, key=lambda variant: len(pairs(variant) & left)))
         left -= pairs(chosen[-1])
     return chosen
+
+
+def memory() -> Path | None:
+    """Return a folder in memory, if there is one with room: on a disk, making files is most of a render's work."""
+    folder = Path("/dev/shm")  # noqa: S108 -- a new folder of our own is made in it
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > ROOM else None
 
 
 def render_all(

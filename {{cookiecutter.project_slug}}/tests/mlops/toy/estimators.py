@@ -44,39 +44,35 @@ class Unfair(Columns):
 
 
 class Faulty(Columns):
-    """It fails in one way, but only where production serves it.
+    """It fails only where production serves it, in the way that the project's file `fault` names.
 
-    Parameters
-    ----------
-    fault : str
-        crash-at-start, crash, crash-later, hang, freeze, wrong or slow.
+    Ways: crash-at-start, crash, crash-later, hang, freeze, wrong, slow.
     """
-
-    def __init__(self, width: int = 2, fault: str = "") -> None:
-        super().__init__(width)
-        self.fault = fault
 
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
-        if self.fault == "crash-at-start" and in_production():
+        if fault_in_production() == "crash-at-start":
             raise MemoryError("the model does not fit into memory")
 
     def predict_proba(self, X: Any) -> Any:
         found = super().predict_proba(X)
-        if not in_production():
+        fault = fault_in_production()
+        if not fault:
             return found
         self.calls = getattr(self, "calls", 0) + 1
-        if self.fault == "crash" or (self.fault == "crash-later" and self.calls > 15):
+        if fault == "crash" or (fault == "crash-later" and self.calls > 15):
             os._exit(1)
-        if self.fault == "hang":
+        if fault == "hang":
             time.sleep(600)
-        if self.fault == "freeze":
+        if fault == "freeze":
             os.kill(os.getpid(), signal.SIGSTOP)
-        if self.fault == "slow":
+        if fault == "slow":
             time.sleep(0.4)
-        return 1 - found if self.fault == "wrong" else found
+        return 1 - found if fault == "wrong" else found
 
 
-def in_production() -> bool:
-    """Whether this process is a server of the production endpoint."""
-    return Path.cwd().parent.name == "production"
+def fault_in_production() -> str:
+    """The fault that is asked for, if this process is a server of the production endpoint."""
+    home = Path.cwd()  # PROJECT/.mlops/production/SLOT
+    file = home.parents[2] / "fault" if home.parent.name == "production" else None
+    return file.read_text("utf-8") if file and file.exists() else ""
