@@ -1,6 +1,8 @@
 """Answers that nobody means well: each is refused by name, or makes a project that passes every check there is."""
 
 import json
+import os
+import subprocess
 import tempfile
 import tomllib
 from pathlib import Path
@@ -83,10 +85,17 @@ QUESTION = st.sampled_from([question for question, default in QUESTIONS.items() 
 DESCRIPTIONS = st.lists(st.sampled_from([text for text in FRAGMENTS if text.isprintable()]), min_size=1).map(
     lambda fragments: "".join(fragments).strip()[:200].strip() or "x"
 )
+# Azure DevOps allows names that GitHub does not.
+DEVOPS_NAMES = st.text("aZ9 ._-", min_size=1, max_size=12)
 HOSTILE = st.one_of(
     st.dictionaries(QUESTION, TEXTS, min_size=1, max_size=2),
     st.fixed_dictionaries({"description": DESCRIPTIONS}),
+    st.fixed_dictionaries(
+        {"ci_cd": st.just("azure-pipelines"), "repository": st.builds("{}/{}".format, DEVOPS_NAMES, DEVOPS_NAMES)}
+    ),
 )
+# The project's own reader of its settings.
+LOAD = "import sys, pathlib, mlops.config\nfor folder in sys.argv[1:]: mlops.config.load_project(pathlib.Path(folder))"
 
 
 def literal(text: str) -> str:
@@ -108,9 +117,14 @@ def draw(count: int) -> list[Answers]:
     return drawn
 
 
-def test_hostile_answers_are_refused_by_name_or_work(template: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_hostile_answers_are_refused_by_name_or_work(
+    template: Path, project_python: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """All at once, since the tools judge many files as fast as one."""
-    typed = [all_answers(template, {name: literal(text) for name, text in given.items()}) for given in draw(150)]
+    typed = [
+        all_answers(template, {name: text if name in OPTIONS else literal(text) for name, text in given.items()})
+        for given in draw(150)
+    ]
     refused = [answers for answers in typed if hook.find_problems(answers)]
     accepted = list({json.dumps(answers): answers for answers in typed if answers not in refused}.values())
     assert min(len(refused), len(accepted)) >= 50
@@ -122,7 +136,7 @@ def test_hostile_answers_are_refused_by_name_or_work(template: Path, capfd: pyte
             words = capfd.readouterr().err
             for problem in hook.find_problems(answers):
                 assert f"  {problem.question} = " in words
-        assert_all_work(template, accepted, Path(folder, "accepted"))
+        assert_all_work(template, accepted, Path(folder, "accepted"), project_python)
 
 
 def names_no_folder(slug: str) -> bool:
@@ -141,7 +155,7 @@ def refuse(template: Path, answers: Answers, folder: Path) -> None:
     assert list((folder / "out").iterdir()) == []
 
 
-def assert_all_work(template: Path, cases: list[Answers], work: Path) -> None:
+def assert_all_work(template: Path, cases: list[Answers], work: Path, python: Path) -> None:
     """Check the projects as the variants are checked, and read each answer back from where it went."""
     outcome = check(template, cases, work, None, lambda _: None)
     left, _ = without_allowed(outcome.shown, read_exceptions(template / "tests" / "variants" / "exceptions.txt"))
@@ -150,6 +164,10 @@ def assert_all_work(template: Path, cases: list[Answers], work: Path) -> None:
         folder = outcome.rendered[position].folder
         assert folder == work / str(position) / answers["project_slug"]
         assert_read_back(folder, answers)
+    folders = [project.folder for project in outcome.rendered.values()]
+    environment = {**os.environ, "PYTHONPATH": str(folders[0] / "src")}
+    loaded = subprocess.run([python, "-c", LOAD, *folders], env=environment, capture_output=True, encoding="utf-8")
+    assert loaded.returncode == 0, loaded.stderr
 
 
 def assert_read_back(project: Path, answers: Answers) -> None:

@@ -200,7 +200,10 @@ class Project(Section):
     project: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="lower-case words and hyphens")
     name: str = Field(min_length=1, description="the project's name, for people")
     description: str = Field(description="one sentence")
-    repository: str = Field(pattern=r"^[^/\s]+/[^/\s]+$", description="owner/name")
+    repository: str = Field(  # names on Azure DevOps may hold blanks
+        pattern=r"^[^/\s]+( +[^/\s]+)*/[^/\s]+( +[^/\s]+)*$",
+        description="owner/name, or project/repository on Azure DevOps",
+    )
     package: str = Field(pattern=r"^[a-z_][a-z0-9_]*$", description="the folder's name in src/")
     data: Data
     split: Split = Field(default_factory=Split)

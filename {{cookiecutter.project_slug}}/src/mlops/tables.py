@@ -32,7 +32,8 @@ def show_breaches(validation: Validation) -> None:
 def show_evaluation(evaluation: Evaluation, metric: str) -> None:
     """Challenger beside champion, the gate's checks that failed, and its reasons."""
     champion = evaluation.champion_metrics or {}
-    table = _table("metric", "challenger", f"champion (version {evaluation.champion or 'none'})")
+    shown = f"champion (version {evaluation.champion})" if evaluation.champion else "no champion"
+    table = _table("metric", "challenger", shown)
     for name, value in evaluation.metrics.items():
         other = f"{champion[name]:.4f}" if name in champion else "-"
         table.add_row(f"{name} *" if name == metric else name, f"{value:.4f}", other)

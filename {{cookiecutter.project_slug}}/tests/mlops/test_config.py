@@ -264,6 +264,12 @@ def test_a_good_file_is_read_from_any_folder_below(
     assert stopped.exit_code == 0, stopped.output
 
 
+@pytest.mark.parametrize("repository", ["ORG/toy", "My Team/Our  risk.v2"])
+def test_names_on_azure_devops_may_hold_blanks(tmp_path: Path, repository: str) -> None:
+    write(tmp_path, changed(("repository", repository)))
+    assert load_project(tmp_path).repository == repository
+
+
 def test_kubernetes_has_instance_types_of_its_own(tmp_path: Path) -> None:
     def instance_type(**settings: str) -> str:
         write(tmp_path, changed(("serving.staging", {"port": 5080, **settings})))
