@@ -161,6 +161,7 @@ def test_a_port_held_by_another_program_is_named(toy: Toy) -> None:
     thread.join()
     server.server_close()
     assert f"Port {port} is taken by another program" in said
+    assert not list((toy.root / ".mlops").rglob("*.log"))  # no server was started for nothing
     toy.mlops("deploy", "staging")
 
 

@@ -70,6 +70,7 @@ class LocalTarget:
         self._change(release={**asdict(release), "owner": me} if release else None)
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
+        self._refuse_taken_port()  # before a server is started, which takes seconds
         self.remove(slot)
         home = self._folder / slot
         # The folders' names tell the scoring script which model it serves, as on Azure ML.
@@ -142,13 +143,17 @@ class LocalTarget:
         if self._is_up("router", port):
             return
         _stop(home)
-        if self._answers(port):
+        self._refuse_taken_port()
+        command = ["-m", "mlops.deploy.router", str(self._folder / "state.json"), str(port)]
+        self._wait_until_ready(_start(command, home, dict(os.environ)), port, home, "The router")
+
+    def _refuse_taken_port(self) -> None:
+        port = self._endpoint.port
+        if not any(_processes(self._folder / "router")) and self._answers(port):
             raise ReleaseError(
                 f"Port {port} is taken by another program.",
                 "Stop that (`mlops stop` in another project?), or change the port in project.yml.",
             )
-        command = ["-m", "mlops.deploy.router", str(self._folder / "state.json"), str(port)]
-        self._wait_until_ready(_start(command, home, dict(os.environ)), port, home, "The router")
 
     def _wait_until_ready(
         self, process: subprocess.Popen[bytes], port: int, home: Path, what: str
