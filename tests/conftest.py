@@ -105,7 +105,6 @@ def run_once(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                 env={
                     **os.environ,
                     "PYTHONPATH": str(folders[key] / "src"),
-                    "PYTHONDONTWRITEBYTECODE": "",  # what one process compiled, the next finds
                     "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "variants"),  # the libraries are the same in all
                 },
                 stdout=subprocess.PIPE,

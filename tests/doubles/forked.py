@@ -14,8 +14,9 @@ def end_after(program: Callable[[], object]) -> NoReturn:
         program()
         code = 0
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if code and not isinstance(end.code, int):
+        if end.code is None or isinstance(end.code, int):
+            code = end.code or 0
+        else:
             print(end.code, file=sys.stderr)
     except BaseException:  # noqa: BLE001 -- as Python itself does at the end of a process
         traceback.print_exc()

@@ -118,18 +118,18 @@ def worker(work: Path) -> Iterator[ProcessPoolExecutor]:
     (work / "bytecode").mkdir(parents=True, exist_ok=True)
     (work / "settings.yml").write_text(f"replay_dir: '{work}/replay'\ncookiecutters_dir: '{work}/clones'\n")
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, spawn, _prepare, (work / "bytecode",)) as pool:
+    with ProcessPoolExecutor(1, spawn, _prepare, (work,)) as pool:
         yield pool
 
 
-def _prepare(bytecode: Path) -> None:
+def _prepare(work: Path) -> None:
     """Make cookiecutter fast: an environment finds what an earlier one compiled, and a hook is a fork of this process.
 
     A new interpreter for each hook would take as long as the rest of a render.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the hooks' words for a user
-    tempfile.tempdir = str(bytecode.parent)  # cookiecutter leaves each rendered hook in the temporary directory
-    cache = FileSystemBytecodeCache(str(bytecode))
+    tempfile.tempdir = str(work)  # cookiecutter leaves each rendered hook in the temporary directory
+    cache = FileSystemBytecodeCache(str(work / "bytecode"))
     StrictEnvironment.__init__ = partialmethod(StrictEnvironment.__init__, bytecode_cache=cache)
     hooks.run_script = _run_hook
 

@@ -280,22 +280,18 @@ def all_paths(rendered: Rendered) -> str:
 
 def called_modules(rendered: Rendered, paths: Sequence[str]) -> list[str]:
     """Return what a Terraform module reads besides itself: the modules that it calls, and project.yml."""
-    own = by_module(paths[0])
-    found, left, texts = {own}, [own], ""
+    modules, read, left = {by_module(paths[0])}, set(), list(paths)
     while left:
-        folder = left.pop()
-        for path in rendered.files:
-            if path.endswith(".tf") and by_folder(path) == folder:
-                text = (rendered.folder / path).read_text(encoding="utf-8", errors="replace")
-                called = {os.path.normpath(f"{folder}/{source}") for source in MODULE_SOURCE.findall(text)} - found
-                found |= called
-                left += called
-                texts += text
-    return sorted(
-        path
-        for path in rendered.files
-        if (path == "project.yml" and path in texts) or (path.endswith(".tf") and by_folder(path) in found - {own})
-    )
+        path = left.pop()
+        text = (rendered.folder / path).read_text(encoding="utf-8", errors="replace")
+        if "project.yml" in text:
+            read.add("project.yml")
+        called = {os.path.normpath(f"{by_module(path)}/{source}") for source in MODULE_SOURCE.findall(text)} - modules
+        modules |= called
+        files = [other for other in rendered.files if other.endswith(".tf") and by_folder(other) in called]
+        read.update(files)
+        left += files
+    return sorted(read & rendered.files.keys())
 
 
 MODULE_SOURCE = re.compile(r'^\s*source\s*=\s*"(\.[^"]*)"', re.MULTILINE)

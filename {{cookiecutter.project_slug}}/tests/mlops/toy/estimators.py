@@ -74,5 +74,6 @@ class Faulty(Columns):
 def fault_in_production() -> str:
     """The fault that is asked for, if this process is a server of the production endpoint."""
     home = Path.cwd()  # PROJECT/.mlops/production/SLOT
-    file = home.parents[2] / "fault" if home.parent.name == "production" else None
-    return file.read_text("utf-8") if file and file.exists() else ""
+    if home.parent.name != "production":
+        return ""
+    return (home.parents[2] / "fault").read_text("utf-8")
