@@ -39,7 +39,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "batch_endpoint": {
-        "yes": ("azureml/batch", "src/mlops/deploy/batch_score.py", "tests/mlops/test_batch_score.py"),
+        "yes": ("azureml/batch", "src/mlops/serving/batch_score.py"),
     },
     "monitoring": {
         "yes": ("azureml/monitoring.yml",),

@@ -180,6 +180,6 @@ def configure(root: Path, *changes: Callable[[dict[str, Any]], object]) -> None:
 def make_small(content: dict[str, Any]) -> None:
     """Let a project learn and check in seconds."""
     content["model"] = {"estimator": "logistic_regression"}
-    content["gate"] |= {"floors": {"roc_auc": 0.6}, "slices": [], "slice_floors": {}}
-    content["serving"]["staging"] |= {"checks": 3, "max_latency_ms": 5000}
-    content["serving"]["production"] |= {"checks": 3, "max_latency_ms": 5000}
+    content["gate"] |= {"thresholds": {"roc_auc": 0.6}, "slices": [], "slice_thresholds": {}}
+    content["serving"]["staging"] |= {"smoke_requests": 3, "max_latency_ms": 5000}
+    content["serving"]["production"] |= {"smoke_requests": 3, "max_latency_ms": 5000}

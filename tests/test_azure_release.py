@@ -282,7 +282,7 @@ def test_a_version_goes_through_container_instances_to_kubernetes(containers: La
 def test_a_container_that_cannot_start_leaves_the_live_one(containers: Lab) -> None:
     mlops = containers.mlops
     mlops("deploy", "staging", "--version", "2", "--on", "azureml")
-    script = mlops.root / "src" / "mlops" / "deploy" / "score.py"
+    script = mlops.root / "src" / "mlops" / "serving" / "score.py"
     text = script.read_text("utf-8")
     try:
         script.write_text(text + "\nraise MemoryError('no room for the model')\n", "utf-8")

@@ -28,7 +28,7 @@ import json
 from pathlib import Path
 import mlflow.sklearn
 from mlops.config import load_project
-from mlops.deploy.container_instance import lay_out
+from mlops.azure.targets.container_instance import lay_out
 from mlops.model.labels import predicted_classes
 from mlops.model.registry import Registry
 from mlops.science import find_science

@@ -17,9 +17,9 @@ from mlops.errors import ConfigError, DataError, MlopsError
 if TYPE_CHECKING:
     from mlops.config import Project
     from mlops.data.dataset import Dataset, RawData
-    from mlops.deploy.place import Place
-    from mlops.deploy.release import Release
     from mlops.model.registry import Version
+    from mlops.release.platform import Platform
+    from mlops.release.release import Release
 
 ENVIRONMENTS = ("staging", "production")
 
@@ -244,7 +244,7 @@ def rollback(obj: dict[str, Any], on: str) -> None:
     project = _project(obj)
     place = _place(project, on)
     before = _releaser(project, place, "production").roll_back()
-    place.follow_up(before, "production", _tell)
+    place.after_release(before, "production", _tell)
     click.echo(f"Production is back at version {before.number}.")
 
 
@@ -267,11 +267,11 @@ def status(obj: dict[str, Any], on: str) -> None:
 @click.pass_obj
 def stop(obj: dict[str, Any], environment: str | None) -> None:
     """Stop the local servers of one environment, or of both."""
-    from mlops.deploy.place import ThisMachine
+    from mlops.release.platform import LocalPlatform
 
     project = _project(obj)
     for name in [environment] if environment else ENVIRONMENTS:
-        stopped = ThisMachine(project).target(name).stop()
+        stopped = LocalPlatform(project).target(name).stop()
         click.echo(f"{name.capitalize()}: {'stopped' if stopped else 'nothing to stop'}.")
 
 
@@ -283,7 +283,7 @@ def doctor(obj: dict[str, Any], offline: bool) -> None:
 
     Exits with 1 if there is a mistake.
     """
-    from mlops.azure.checks import check_project
+    from mlops.azure.doctor import check_project
 
     project = _project(obj)
     findings = check_project(project)
@@ -383,7 +383,7 @@ def _train(project: Project, raw: RawData, dataset: Dataset) -> None:
 
 
 def _evaluate(project: Project, raw: RawData, dataset: Dataset, replace: str) -> bool:
-    from mlops.decision.evaluation import evaluate as score_and_decide
+    from mlops.evaluation.evaluate import evaluate as score_and_decide
     from mlops.model.training import Training
     from mlops.tables import show_evaluation
 
@@ -397,7 +397,7 @@ def _evaluate(project: Project, raw: RawData, dataset: Dataset, replace: str) ->
 
 
 def _register(project: Project) -> Version:
-    from mlops.decision.registration import register as register_winner
+    from mlops.model.registration import register as register_winner
 
     decision = _output(project, "evaluation", "decision.json", "evaluate")
     training = _output(project, "training", "training.json", "train")
@@ -407,7 +407,7 @@ def _register(project: Project) -> Version:
 
 
 def _report(project: Project, raw: RawData, dataset: Dataset) -> None:
-    from mlops.decision.report import write_report
+    from mlops.evaluation.report import write_report
 
     decision = _output(project, "evaluation", "decision.json", "evaluate")
     training = _output(project, "training", "training.json", "train")
@@ -466,13 +466,14 @@ def _run_on_azure(
     _say_registered(project, number)
 
 
-def _place(project: Project, on: str) -> Place:
-    from mlops.deploy.place import AzureML, ThisMachine
+def _place(project: Project, on: str) -> Platform:
+    from mlops.azure.platform import AzurePlatform
+    from mlops.release.platform import LocalPlatform
 
-    return AzureML(project) if on == "azureml" else ThisMachine(project)
+    return AzurePlatform(project) if on == "azureml" else LocalPlatform(project)
 
 
-def _chosen(place: Place, number: int | None) -> Version:
+def _chosen(place: Platform, number: int | None) -> Version:
     registry = place.registry("staging")
     version = registry.champion() if number is None else registry.version(number)
     if version is None:
@@ -480,13 +481,15 @@ def _chosen(place: Place, number: int | None) -> Version:
     return version
 
 
-def _deploy(project: Project, place: Place, environment: str, version: Version, yes: bool) -> None:
+def _deploy(
+    project: Project, place: Platform, environment: str, version: Version, yes: bool
+) -> None:
     if environment == "production":
         _approve(version, yes)
     releaser = _releaser(project, place, environment)
-    version = place.admit(version, environment, _tell)
+    version = place.promote(version, environment, _tell)
     releaser.deploy(version)
-    place.follow_up(version, environment, _tell)
+    place.after_release(version, environment, _tell)
     address = place.target(environment).address
     click.echo(f"Version {version.number} is in {environment}: {address}")
 
@@ -499,8 +502,8 @@ def _approve(version: Version, yes: bool) -> None:
     click.confirm(f"Release version {version.number} to production?", abort=True)
 
 
-def _releaser(project: Project, place: Place, environment: str) -> Release:
-    from mlops.deploy.release import Release
+def _releaser(project: Project, place: Platform, environment: str) -> Release:
+    from mlops.release.release import Release
 
     endpoint = getattr(project.serving, environment)
     target, registry = place.target(environment), place.registry(environment)

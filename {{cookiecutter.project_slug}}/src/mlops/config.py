@@ -25,10 +25,16 @@ Metric = Literal[
     "precision",
     "recall",
 ]
+# A field's former name, and its name now.
+RENAMED = {
+    "floors": "thresholds",
+    "slice_floors": "slice_thresholds",
+    "checks": "smoke_requests",
+}
 LOWER_IS_BETTER: frozenset[str] = frozenset({"log_loss", "brier", "calibration_error"})
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Floors = dict[Metric, float]
+Thresholds = dict[Metric, float]
 
 
 class Section(BaseModel):
@@ -92,11 +98,15 @@ class Gate(Section):
     )
     margin: float = Field(0.0, ge=0, description="the least gain over the champion, 0 or more")
     confidence: float = Field(0.9, ge=0.5, lt=1, description="from 0.5 to below 1, such as 0.9")
-    floors: Floors = Field(default_factory=dict, description="metric: limit, such as roc_auc: 0.75")
+    thresholds: Thresholds = Field(
+        default_factory=dict, description="metric: limit, such as roc_auc: 0.75"
+    )
     slices: list[str | dict[str, list[float]]] = Field(
         default_factory=list, description="column names, or column: [edges] for numbers"
     )
-    slice_floors: Floors = Field(default_factory=dict, description="metric: limit for every slice")
+    slice_thresholds: Thresholds = Field(
+        default_factory=dict, description="metric: limit for every slice"
+    )
     min_slice_rows: int = Field(50, ge=1, description="rows below which a slice is not judged")
 
     @field_validator("slices")
@@ -121,7 +131,9 @@ class Endpoint(Section):
     steps: list[Annotated[int, Field(ge=1, le=100)]] = Field(
         default=[100], min_length=1, description="rising percentages that end with 100"
     )
-    checks: int = Field(10, ge=1, description="requests to check at each step, 1 or more")
+    smoke_requests: int = Field(
+        10, ge=1, description="requests with known answers at each step, 1 or more"
+    )
     max_latency_ms: float = Field(1000, gt=0, description="milliseconds, more than 0")
     timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer")
     start_timeout_s: float = Field(60, gt=0, description="seconds to wait for a server's start")
@@ -269,6 +281,9 @@ def _explain(error: dict[str, Any]) -> str:
     if error["type"] == "missing":
         message = f"{path} is missing."
     elif error["type"] == "extra_forbidden":
+        new = RENAMED.get(str(error["loc"][-1]))
+        if new in section.model_fields:
+            return f"{path} is now called {new}. Rename it."
         near = difflib.get_close_matches(str(error["loc"][-1]), section.model_fields, n=1)
         known = ", ".join(section.model_fields)
         hint = f"Did you mean {near[0]}?" if near else f"Known: {known}."

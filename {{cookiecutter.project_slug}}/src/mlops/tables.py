@@ -12,9 +12,9 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from mlops.data.validation import Validation
-    from mlops.decision.evaluation import Evaluation
-    from mlops.deploy.target import EndpointState
+    from mlops.evaluation.evaluate import Evaluation
     from mlops.model.registry import Version
+    from mlops.release.target import EndpointState
 
 
 def show_breaches(validation: Validation) -> None:
@@ -39,8 +39,8 @@ def show_evaluation(evaluation: Evaluation, metric: str) -> None:
         table.add_row(f"{name} *" if name == metric else name, f"{value:.4f}", other)
     _show(table)
     checks = evaluation.decision.checks
-    held = sum(check.passed for check in checks)
-    print(f"* the gate's metric. {held} of {len(checks)} floors hold, on {evaluation.rows:,} rows.")
+    met = sum(check.passed for check in checks)
+    print(f"* the gate's metric; {met} of {len(checks)} thresholds met, {evaluation.rows:,} rows.")
     verdict = "accepted" if evaluation.decision.accepted else "REFUSED"
     for reason in evaluation.decision.reasons:
         print(f"Gate: {verdict} ({reason.code}): {reason.text}")
@@ -56,7 +56,7 @@ def show_status(
     for version in versions:
         tags = version.tags
         score = tags.get("holdout.average_precision", "-")
-        table.add_row(str(version.number), version.stage, tags.get("mlops.decision", ""), score)
+        table.add_row(str(version.number), version.stage, tags.get("mlops.evaluation", ""), score)
     _show(table)
     table = _table("environment", "slot", "version", "traffic", "health", "address")
     for name, state in states.items():

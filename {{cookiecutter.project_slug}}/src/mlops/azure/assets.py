@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops.azure import specs
-from mlops.azure.workspace import asking, finish
+from mlops.azure.workspace import azure_errors, finish
 from mlops.config import Project
 from mlops.errors import AzureError
 from mlops.outputs import digest
@@ -20,7 +20,7 @@ def provide_environment(project: Project, client: MLClient) -> None:
     """The image of jobs and endpoints; it is built anew only when its files have changed."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    with asking("provide the environment of jobs and endpoints"):
+    with azure_errors("provide the environment of jobs and endpoints"):
         wanted = specs.environment(project)
         try:
             client.environments.get(wanted.name, wanted.version)
@@ -33,7 +33,7 @@ def provide_data(project: Project, client: MLClient, rows: Path | None = None) -
     from azure.core.exceptions import ResourceNotFoundError
 
     rows = rows or project.data_path
-    with asking(f"upload {rows.name}"):
+    with azure_errors(f"upload {rows.name}"):
         wanted = specs.data(project, digest(rows), rows)
         try:
             client.data.get(wanted.name, wanted.version)
@@ -52,7 +52,7 @@ def provide_compute(project: Project, client: MLClient) -> None:
     """
     from azure.core.exceptions import ResourceNotFoundError
 
-    with asking("provide the compute cluster"):
+    with azure_errors("provide the compute cluster"):
         wanted = specs.compute(project)
         try:
             present: Any = client.compute.get(wanted.name)

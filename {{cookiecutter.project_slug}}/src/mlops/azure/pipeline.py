@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlops.azure import specs
 from mlops.azure.assets import provide_compute, provide_data, provide_environment
-from mlops.azure.workspace import asking, finish
+from mlops.azure.workspace import azure_errors, finish
 from mlops.config import Project
 from mlops.errors import AzureError
 
@@ -37,7 +37,7 @@ def submit(project: Project, client: MLClient, rows: Path | None, replace: str) 
     provide_environment(project, client)
     provide_compute(project, client)
     asset = provide_data(project, client, rows)
-    with asking("submit the pipeline"):
+    with azure_errors("submit the pipeline"):
         pipeline = specs.pipeline(project, asset, replace)
         submitted: Job = client.jobs.create_or_update(pipeline)
     return submitted
@@ -48,7 +48,7 @@ def schedule(project: Project, client: MLClient) -> str:
     provide_environment(project, client)
     provide_compute(project, client)
     provide_data(project, client)
-    with asking("schedule the pipeline"):
+    with azure_errors("schedule the pipeline"):
         wanted = specs.schedule(project)
         poller = client.schedules.begin_create_or_update(wanted)
         finish(poller, lambda: client.schedules.get(str(wanted.name)))
@@ -70,7 +70,7 @@ def follow(client: MLClient, name: str) -> None:
         client.jobs.stream(name)
     except SdkError as error:
         broken = error
-    with asking(f"read the job {name}"):
+    with azure_errors(f"read the job {name}"):
         job = client.jobs.get(name)
     if job.status == FAILED:
         raise AzureError(
@@ -87,7 +87,7 @@ def follow(client: MLClient, name: str) -> None:
 def fetch(project: Project, client: MLClient, name: str) -> None:
     """Bring what the job found into outputs/, in the place of what was there."""
     with tempfile.TemporaryDirectory() as folder:
-        with asking(f"download the results of {name}"):
+        with azure_errors(f"download the results of {name}"):
             client.jobs.download(name, download_path=folder, output_name=RESULTS)
         found = Path(folder) / "named-outputs" / RESULTS
         if not found.is_dir():
@@ -102,7 +102,7 @@ def fetch(project: Project, client: MLClient, name: str) -> None:
 
 def _failed_step(client: MLClient, name: str) -> str:
     """Which step failed, and what it said, as far as that can be found out."""
-    with contextlib.suppress(AzureError), asking("read the steps"):
+    with contextlib.suppress(AzureError), azure_errors("read the steps"):
         for step in client.jobs.list(parent_job_name=name):
             if step.status == FAILED:
                 with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlops.azure.registry import WorkspaceRegistry, as_version
-from mlops.azure.workspace import asking, seen
+from mlops.azure.workspace import azure_errors, wait_until_visible
 from mlops.errors import ReleaseError
 from mlops.model.registry import Version
 
@@ -57,6 +57,6 @@ def _copy(version: Version, files: Path, production: WorkspaceRegistry) -> Versi
         tags=dict(version.tags),
         description=f"Copied from staging, where run {version.run_id} made it.",
     )
-    with asking(f"copy {name} {number} to production's workspace"):
+    with azure_errors(f"copy {name} {number} to production's workspace"):
         client.models.create_or_update(model)
-        return as_version(seen(lambda: client.models.get(name, number)))
+        return as_version(wait_until_visible(lambda: client.models.get(name, number)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.azure.workspace import asking
+from mlops.azure.workspace import azure_errors
 from mlops.config import Project
 from mlops.model.registry import REPLACED, STAGE, Registry, Version
 
@@ -27,19 +27,19 @@ class WorkspaceRegistry(Registry):
         self.client = client
 
     def versions(self) -> list[Version]:
-        with asking(f"read the versions of {self.name}"):
+        with azure_errors(f"read the versions of {self.name}"):
             return sorted(
                 (as_version(model) for model in self.client.models.list(name=self.name)),
                 key=lambda version: version.number,
             )
 
     def _fetch(self, version: Version, folder: Path) -> Path:
-        with asking(f"fetch {self.name} {version.number}"):
+        with azure_errors(f"fetch {self.name} {version.number}"):
             self.client.models.download(self.name, str(version.number), folder)
         return next(folder.rglob("MLmodel")).parent
 
     def _tag(self, version: Version, key: str, value: str) -> None:
-        with asking(f"tag {self.name} {version.number}"):
+        with azure_errors(f"tag {self.name} {version.number}"):
             model = self.client.models.get(self.name, str(version.number))
             model.tags = {**model.tags, key: value}
             self.client.models.create_or_update(model)

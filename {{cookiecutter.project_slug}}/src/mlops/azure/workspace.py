@@ -91,7 +91,7 @@ def connect(
     from azure.identity import DefaultAzureCredential
 
     called = names(project, environment)
-    with asking(f"reach the workspace {called.workspace} in {called.resource_group}"):
+    with azure_errors(f"reach the workspace {called.workspace} in {called.resource_group}"):
         client = MLClient(
             credential or DefaultAzureCredential(),
             subscription,
@@ -106,7 +106,7 @@ def connect(
 
 
 @contextlib.contextmanager
-def asking(what: str) -> Iterator[None]:
+def azure_errors(what: str) -> Iterator[None]:
     """Ask Azure something: quietly, and a failure becomes an `AzureError` with what to do.
 
     Parameters
@@ -154,7 +154,7 @@ def explained(what: str, kind: str, reason: str) -> AzureError:
     return AzureError(f"Could not {what}: {reason}", fix)
 
 
-def seen(look: Callable[[], Result], seconds: float = 60) -> Result:
+def wait_until_visible(look: Callable[[], Result], seconds: float = 60) -> Result:
     """What ``look`` returns, once Azure finds there what has just been made."""
     from azure.core.exceptions import ResourceNotFoundError
 
@@ -179,7 +179,7 @@ def finish(poller: LROPoller[Any], look: Callable[[], object]) -> None:
     except HttpResponseError as error:
         if error.status_code != 404:
             raise
-        seen(look)
+        wait_until_visible(look)
 
 
 def state(thing: Any) -> str:
@@ -187,18 +187,18 @@ def state(thing: Any) -> str:
     return (thing.provisioning_state or "").lower()
 
 
-def is_at_rest(thing: Any) -> bool:
+def is_idle(thing: Any) -> bool:
     """Whether nothing is being done to an endpoint or a deployment."""
     return state(thing) not in {"creating", "updating", "deleting", "scaling"}
 
 
-def at_rest(look: Callable[[], Result], minutes: float = 30) -> Result:
+def wait_until_idle(look: Callable[[], Result], minutes: float = 30) -> Result:
     """What ``look`` returns, once an operation on it has ended that somebody else began."""
     until = time.monotonic() + 60 * minutes
     pause = 0.5
     while True:
         thing = look()
-        if thing is None or is_at_rest(thing):
+        if thing is None or is_idle(thing):
             return thing
         if time.monotonic() > until:
             name = getattr(thing, "name", "it")

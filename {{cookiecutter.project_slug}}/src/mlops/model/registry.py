@@ -77,19 +77,19 @@ class Registry:
             raise ConfigError(f"{self.name} has no version {number} (registered: {known}).")
         return versions[number]
 
-    def champion(self, besides: str = "") -> Version | None:
+    def champion(self, exclude_run: str = "") -> Version | None:
         """The version to beat: the newest that was not withdrawn, whatever it now serves.
 
         Parameters
         ----------
-        besides : str
+        exclude_run : str
             A run whose own version does not count, so that a repeated evaluation compares with
             the same champion as the first.
         """
         standing = [
             version
             for version in self.versions()
-            if version.stage != WITHDRAWN and not (besides and version.run_id == besides)
+            if version.stage != WITHDRAWN and not (exclude_run and version.run_id == exclude_run)
         ]
         return standing[-1] if standing else None
 

@@ -24,7 +24,7 @@ FOLDS = 3
 METRIC = "score"  # what azureml/search-pipeline.yml maximizes
 
 
-def halve(
+def halving_search(
     pipeline: Pipeline,
     X: pd.DataFrame,
     y: NDArray[np.generic],

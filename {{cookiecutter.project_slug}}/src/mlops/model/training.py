@@ -29,7 +29,7 @@ from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.model.estimators import TRUSTED_TYPES
 from mlops.model.registry import ARTIFACT, model_digest
-from mlops.model.search import folds, found_params, halve
+from mlops.model.search import folds, found_params, halving_search
 from mlops.model.tracking import connect, git_commit
 from mlops.outputs import digest, read_json, write_json
 from mlops.science import Science
@@ -196,7 +196,7 @@ def fit(
     try:
         pipeline = make_pipeline(dataset, project, science)
         if project.model.search:
-            found = params or halve(pipeline, X, y, groups, dataset, project)
+            found = params or halving_search(pipeline, X, y, groups, dataset, project)
             pipeline.set_params(**{f"model__{name}": value for name, value in found.items()})
         if dataset.positive is None:
             return pipeline.fit(X, y), None

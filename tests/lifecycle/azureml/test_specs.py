@@ -1,0 +1,243 @@
+"""What Azure ML is asked for: azureml/ with the names and settings of project.yml, all valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mistakes import ROOT, copy_project, put
+from mlops.azure import specs
+from mlops.config import Project, load_project
+from mlops.errors import ConfigError
+
+DIGEST = "0123456789abcdef" * 4
+MODEL = "azureml:toy:3"
+SEARCH = {"space": {"learning_rate": [0.1, 0.2], "max_iter": [5, 10, 20]}, "candidates": 4}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of this project, with settings of its own."""
+    made = copy_project(tmp_path)
+    change(
+        made,
+        {
+            "project": "toy",
+            "azure.prefix": "toy",
+            "azure.compute": {
+                "size": "Standard_D4s_v5",
+                "nodes": 3,
+                "tier": "low_priority",
+                "idle_seconds": 120,
+            },
+        },
+    )
+    return made
+
+
+def change(root: Path, settings: dict[str, Any]) -> Project:
+    for place, value in settings.items():
+        put(place, value)(root / "project.yml")
+    return load_project(root)
+
+
+def serve(root: Path, **settings: Any) -> Project:
+    """The project, with production served as the settings say."""
+    return change(root, {"serving.production": {"port": 5090, **settings}})
+
+
+def sent(entity: Any) -> dict[str, Any]:
+    """What would be sent to Azure, after Azure ML's own validation."""
+    if hasattr(entity, "_validate"):
+        result = entity._validate()
+        assert result is None or (result.passed and not result._warnings), result
+    for method in ("_to_rest_online_endpoint", "_to_rest_batch_endpoint"):
+        if hasattr(entity, method):
+            return dict(getattr(entity, method)("westeurope").as_dict())
+    try:
+        rest = entity._to_rest_object(location="westeurope")
+    except TypeError:
+        rest = entity._to_rest_object()
+    return dict(rest.as_dict())
+
+
+def has(file: str) -> pytest.MarkDecorator:
+    """Only where this project was rendered with a file."""
+    return pytest.mark.skipif(not (ROOT / "azureml" / file).exists(), reason=f"without {file}")
+
+
+def test_an_image_has_the_version_of_what_it_is_made_of(root: Path) -> None:
+    project = load_project(root)
+    environment = specs.environment(project)
+    assert (environment.name, environment.version) == ("toy", specs.environment_version(project))
+    assert specs.environment_reference(project) == f"azureml:toy:{environment.version}"
+    build = sent(environment)["properties"]["build"]
+    assert build["dockerfilePath"] == "azureml/Dockerfile"
+    versions = {str(environment.version)}
+    for name in specs.IMAGE_FILES:
+        file = root / name
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+        assert specs.environment_version(project) in versions, "line endings are no change"
+        file.write_bytes(file.read_bytes() + b"# changed\n")
+        versions.add(specs.environment_version(project))
+    assert len(versions) == 3
+    assert all(len(version) == 16 for version in versions)
+
+
+def test_data_has_the_version_of_its_content(root: Path) -> None:
+    project = load_project(root)
+    asset = specs.data(project, DIGEST)
+    assert (asset.name, asset.version, asset.type) == ("toy", DIGEST[:16], "uri_file")
+    assert Path(str(asset.path)) == project.data_path
+    folder = root / "more"
+    folder.mkdir()
+    asset = specs.data(project, DIGEST, folder)
+    assert (Path(str(asset.path)), asset.type) == (folder, "uri_folder")
+
+
+def test_the_cluster_is_as_large_as_project_yml_says(root: Path) -> None:
+    properties = sent(specs.compute(load_project(root)))["properties"]["properties"]
+    assert properties["vmSize"] == "Standard_D4s_v5"
+    assert properties["vmPriority"] == "LowPriority"
+    assert properties["scaleSettings"] == {
+        "minNodeCount": 0,
+        "maxNodeCount": 3,
+        "nodeIdleTimeBeforeScaleDown": "PT2M",
+    }
+
+
+def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
+    project = load_project(root)
+    job = specs.pipeline(project, specs.data(project, DIGEST))
+    properties = sent(job)["properties"]
+    assert properties["experimentName"] == "toy"
+    assert properties["inputs"]["data"]["uri"] == f"toy:{DIGEST[:16]}"
+    assert list(job.jobs) == ["validate", "train", "evaluate", "register", "report"]
+    for name, step in job.jobs.items():
+        assert f"python -m mlops {name}" in step.component.command
+        assert step.component.environment == specs.environment_reference(project)
+    assert "replace" not in properties["jobs"]["evaluate"]["inputs"]
+
+
+def test_a_folder_of_data_reaches_every_step_as_one(root: Path) -> None:
+    project = load_project(root)
+    (root / "more").mkdir()
+    job = specs.pipeline(project, specs.data(project, DIGEST, root / "more"))
+    assert sent(job)["properties"]["inputs"]["data"]["jobInputType"] == "uri_folder"
+    kinds = [step.component.inputs.get("data", {}).get("type") for step in job.jobs.values()]
+    assert kinds == ["uri_folder", "uri_folder", "uri_folder", None, "uri_folder"]
+
+
+def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None:
+    project = load_project(root)
+    asset = specs.data(project, DIGEST)
+    job = specs.pipeline(project, asset, "The law's new: 2 % more")
+    inputs = sent(job)["properties"]["jobs"]["evaluate"]["inputs"]
+    assert inputs["replace"]["value"] == "The law's new: 2 % more"
+    for reason in ('say "no"', "$(reboot)", "`reboot`", "back\\slash", "two\nlines"):
+        with pytest.raises(ConfigError, match="would take for its own"):
+            specs.pipeline(project, asset, reason)
+
+
+def test_a_search_is_a_sweep_over_the_nodes(root: Path) -> None:
+    project = change(root, {"model.search": SEARCH})
+    job = specs.pipeline(project, specs.data(project, DIGEST))
+    step = sent(job)["properties"]["jobs"]["search"]
+    assert list(job.jobs)[:3] == ["validate", "search", "train"]
+    assert step["search_space"]["candidate"] == {"type": "choice", "values": [0, 1, 2, 3]}
+    assert step["limits"]["max_total_trials"] == 4
+    assert step["limits"]["max_concurrent_trials"] == 3
+    assert job.jobs["search"].trial.environment == specs.environment_reference(project)
+    few = change(root, {"model.search": {**SEARCH, "space": {"max_iter": [5, 10]}}})
+    limits = sent(specs.pipeline(few, specs.data(few, DIGEST)))["properties"]["jobs"]["search"]
+    assert limits["limits"]["max_total_trials"] == 2
+
+
+def test_retraining_takes_the_newest_data(root: Path) -> None:
+    project = load_project(root)
+    schedule = specs.schedule(project)
+    content = yaml.safe_load((root / "azureml" / "schedule.yml").read_text("utf-8"))
+    assert schedule.name == "toy-retrain"
+    properties = sent(schedule)["properties"]
+    assert properties["trigger"]["expression"] == content["trigger"]["expression"]
+    definition = properties["action"]["jobDefinition"]
+    assert definition["inputs"]["data"]["uri"] == "toy@latest"
+
+
+@has("managed")
+def test_a_managed_endpoint_serves_exactly_one_version(root: Path) -> None:
+    project = serve(root, target="managed", instance_type="Standard_F4s_v2", instances=2, timeout_s=3)
+    endpoint = sent(specs.endpoint(project, "production"))
+    assert endpoint["properties"]["authMode"] == "AADToken"
+    assert specs.endpoint(project, "production").name == "toy-production"
+    deployment = specs.deployment(project, "production", "green", MODEL, DIGEST, 3)
+    rest = sent(deployment)
+    assert (deployment.name, deployment.endpoint_name) == ("green", "toy-production")
+    assert rest["properties"]["model"] == "toy:3"
+    assert rest["properties"]["instanceType"] == "Standard_F4s_v2"
+    assert rest["properties"]["requestSettings"]["requestTimeout"] == "PT3S"
+    assert rest["sku"]["capacity"] == 2
+    assert rest["tags"]["mlops.version"] == "3"
+    assert rest["tags"]["mlops.model_digest"] == DIGEST
+    assert ("dataCollector" in rest["properties"]) == specs.monitored(project)
+
+
+@has("kubernetes")
+def test_a_kubernetes_endpoint_runs_in_the_cluster(root: Path) -> None:
+    project = serve(root, target="kubernetes", cpu=0.5, memory_gb=4)
+    endpoint = sent(specs.endpoint(project, "production"))
+    assert endpoint["properties"]["authMode"] == "AMLToken"
+    assert str(endpoint["properties"]["compute"]).endswith("aks")
+    rest = sent(specs.deployment(project, "production", "blue", MODEL, DIGEST, 3))
+    assert rest["properties"]["instanceType"] == "defaultinstancetype"
+    resources = rest["properties"]["containerResourceRequirements"]
+    assert resources["containerResourceRequests"] == {"cpu": "0.5", "memory": "4Gi"}
+    assert resources["containerResourceLimits"] == {"cpu": "0.5", "memory": "4Gi"}
+    cluster = specs.kubernetes_compute(project, "production", "1234")
+    assert cluster.name == "aks"
+    assert cluster.resource_id == (
+        "/subscriptions/1234/resourceGroups/rg-toy-production"
+        "/providers/Microsoft.ContainerService/managedClusters/aks-toy-production"
+    )
+
+
+@pytest.mark.parametrize("target", ["local", "container-instance"])
+def test_what_is_no_endpoint_of_azure_ml_is_said(root: Path, target: str) -> None:
+    project = serve(root, target=target)
+    with pytest.raises(ConfigError, match=rf"serving\.production\.target is {target}"):
+        specs.endpoint(project, "production")
+
+
+def test_a_target_that_the_project_was_rendered_without_is_said(root: Path) -> None:
+    target = "kubernetes" if (ROOT / "azureml" / "managed").exists() else "managed"
+    project = serve(root, target=target)
+    with pytest.raises(ConfigError, match=rf"azureml/{target}/endpoint\.yml does not exist"):
+        specs.endpoint(project, "production")
+
+
+@has("batch")
+def test_batches_are_scored_on_all_nodes(root: Path) -> None:
+    project = load_project(root)
+    endpoint = specs.batch_endpoint(project, "staging")
+    assert endpoint.name == "toy-staging-batch"
+    sent(endpoint)
+    rest = sent(specs.batch_deployment(project, "staging", MODEL, DIGEST, 3))
+    assert rest["properties"]["model"]["assetId"] == "toy:3"
+    assert rest["properties"]["resources"]["instanceCount"] == 3
+    assert rest["properties"]["codeConfiguration"]["scoringScript"] == "mlops/serving/batch_score.py"
+    assert rest["tags"]["mlops.version"] == "3"
+
+
+@has("monitoring.yml")
+def test_the_monitor_watches_the_slot_that_serves(root: Path) -> None:
+    monitor: Any = specs.monitor(load_project(root), "production", "green")
+    assert monitor.name == "toy-production-monitor"
+    definition = monitor._to_rest_object().as_dict()["properties"]["action"]["monitorDefinition"]
+    assert definition["monitoringTarget"]["deploymentId"] == "azureml:toy-production:green"
+    assert {signal["signalType"] for signal in definition["signals"].values()} == {
+        "DataDrift",
+        "DataQuality",
+        "PredictionDrift",
+    }

@@ -1,0 +1,193 @@
+"""A small project of its own for each test: the lifecycle is tested through its commands."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from mlops.cli import main
+from mlops.config import load_project
+from mlops.model.registry import Registry
+from mlops.model.tracking import local_store
+
+HERE = Path(__file__).parent
+ROWS = 1600
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A project in a temporary folder, and its command line."""
+
+    root: Path
+
+    def mlops(self, *args: str, code: int = 0) -> Result:
+        """Run a command in this process; an unexpected exit code shows all that it said."""
+        result = CliRunner().invoke(main, ["--project", str(self.root), *args])
+        broken = result.exception and not isinstance(result.exception, SystemExit)
+        if broken or result.exit_code != code:
+            raise AssertionError(f"{args} exited with {result.exit_code}:\n{result.output}") from (
+                result.exception if broken else None
+            )
+        return result
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start a command as a process of its own, so that it can be killed."""
+        return subprocess.Popen(
+            [sys.executable, "-u", "-m", "mlops", "--project", str(self.root), *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def set(self, **sections: dict[str, Any]) -> None:
+        """Change fields of project.yml's sections."""
+        file = self.root / "project.yml"
+        content = yaml.safe_load(file.read_text("utf-8"))
+        for section, values in sections.items():
+            content[section].update(values)
+        file.write_text(yaml.safe_dump(content), "utf-8")
+
+    def model(self, kind: str, **params: Any) -> None:
+        """Choose the classifier, by its name in toy/estimators.py."""
+        self.set(model={"estimator": f"toy.estimators.{kind}", "params": params})
+
+    def output(self, name: str) -> dict[str, Any]:
+        """The content of a file in outputs/."""
+        return dict(json.loads((self.root / "outputs" / name).read_text("utf-8")))
+
+    def stages(self) -> dict[int, str]:
+        """Each registered version and its stage."""
+        registry = Registry(load_project(self.root))
+        return {version.number: version.stage for version in registry.versions()}
+
+
+def make_rows(rows: int = ROWS, seed: int = 1) -> pd.DataFrame:
+    """Rows whose class follows ``near`` and ``far``; ``told`` gives it away."""
+    rng = np.random.default_rng(seed)
+    near, far = rng.normal(size=(2, rows)).round(6)
+    chance = 1 / (1 + np.exp(-1.5 * near - 1.5 * far))
+    outcome = rng.random(rows) < chance
+    return pd.DataFrame(
+        {
+            "outcome": np.where(outcome, "yes", "no"),
+            "near": near,
+            "far": far,
+            "told": (2 * outcome + rng.normal(size=rows)).round(6),
+            "segment": rng.choice(["a", "b", "c"], size=rows, p=[0.5, 0.4, 0.1]),
+            "note": np.where(rng.random(rows) < 0.1, None, "x"),
+        }
+    )
+
+
+def processes_below(folder: Path) -> Iterator[psutil.Process]:
+    """The processes that work in a folder, or below it."""
+    for process in psutil.process_iter():
+        cwd = ""
+        with contextlib.suppress(psutil.Error, OSError):  # it is another's, or ends at this moment
+            cwd = process.cwd()
+        if cwd and Path(cwd).is_relative_to(folder):
+            yield process
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def toy_for_servers() -> Iterator[None]:
+    """Let the processes that tests start import toy, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Iterator[Toy]:
+    """A fresh project; its servers are stopped when the test ends."""
+    made = make_toy(tmp_path)
+    yield made
+    made.mlops("stop")
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
+    """A project whose version 1 is in production; the tests of a module share it."""
+    made = make_toy(tmp_path_factory.mktemp("serving"))
+    made.mlops("run")
+    made.mlops("release", "--yes")
+    yield made
+    made.mlops("stop")
+
+
+@functools.cache
+def empty_store() -> bytes:
+    """A store of runs and models that holds none: making it takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        local_store(Path(folder))
+        return (Path(folder) / "mlflow.db").read_bytes()
+
+
+def make_toy(root: Path) -> Toy:
+    """Write the project's files into the folder ``root``."""
+    (root / "src").mkdir()
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(HERE / "toy", root / "src" / "toy", ignore=ignore)
+    shutil.copytree(HERE / "suites", root / "expectations")
+    make_rows().to_csv(root / "rows.csv", index=False)
+    (root / "mlflow.db").write_bytes(empty_store())
+    types = ["Columns", "Shuffled", "Unfair", "Faulty"]
+    content = {
+        "project": "toy",
+        "name": "Toy",
+        "description": "A project for tests.",
+        "repository": "ORG/toy",
+        "package": "toy",
+        "data": {"path": "rows.csv", "target": "outcome", "positive": "yes"},
+        "split": {"holdout": 0.4, "seed": 3},
+        "model": {
+            "estimator": "toy.estimators.Columns",
+            "params": {"width": 1},
+            "trusted_types": [f"toy.estimators.{name}" for name in types],
+        },
+        "gate": {
+            "metric": "average_precision",
+            "confidence": 0.9,
+            "thresholds": {"roc_auc": 0.6},
+            "slices": ["segment", {"near": [0.0]}],
+            "slice_thresholds": {"roc_auc": 0.5},
+            "min_slice_rows": 30,
+        },
+        "serving": {
+            "staging": {"target": "local", "port": free_port(), "smoke_requests": 3},
+            "production": {
+                "target": "local",
+                "port": free_port(),
+                "steps": [20, 100],
+                "smoke_requests": 5,
+                "max_latency_ms": 300,
+                "timeout_s": 2,
+            },
+        },
+        "azure": {"region": "westeurope", "prefix": "toy"},
+    }
+    (root / "project.yml").write_text(yaml.safe_dump(content), "utf-8")
+    return Toy(root)

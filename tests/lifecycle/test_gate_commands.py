@@ -1,0 +1,108 @@
+"""The gate, as a person meets it: through the commands, on real rows."""
+
+from __future__ import annotations
+
+import pandas as pd
+from conftest import Toy
+
+
+def codes(toy: Toy) -> list[str]:
+    return [reason["code"] for reason in toy.output("evaluation/decision.json")["decision"]["reasons"]]
+
+
+def test_only_a_better_and_fair_challenger_replaces_the_champion(toy: Toy) -> None:
+    first = toy.mlops("run")
+    assert first.stdout.endswith("registered=1\n")
+    assert codes(toy) == ["first_model"]
+
+    toy.model("Shuffled", width=2)
+    toy.set(gate={"thresholds": {}, "slice_thresholds": {}})
+    worse = toy.mlops("run", code=3)
+    assert worse.stdout.endswith("registered=none reason=worse\n")
+    assert toy.stages() == {1: "registered"}
+    toy.mlops("register", code=3)
+    assert toy.stages() == {1: "registered"}
+
+    toy.model("Columns", width=2)
+    assert toy.mlops("run").stdout.endswith("registered=2\n")
+    assert codes(toy) == ["better"]
+    assert toy.output("evaluation/decision.json")["champion"] == 1
+
+    toy.model("Unfair", width=3)
+    toy.set(gate={"slice_thresholds": {"roc_auc": 0.5}})
+    toy.mlops("run", code=3)
+    decision = toy.output("evaluation/decision.json")
+    assert decision["metrics"]["average_precision"] > decision["champion_metrics"]["average_precision"]
+    assert codes(toy) == ["slice_threshold_failed"]
+    assert "segment=c roc_auc" in decision["decision"]["reasons"][0]["text"]
+    assert list(toy.stages()) == [1, 2]
+
+
+def test_an_equal_challenger_is_a_tie(toy: Toy) -> None:
+    toy.model("Columns", width=2)
+    toy.mlops("run")
+    toy.model("Faulty", width=2)  # the same model under another name
+    toy.mlops("run", code=3)
+    assert codes(toy) == ["tie"]
+
+
+def test_a_gain_within_chance_is_refused(toy: Toy) -> None:
+    toy.model("Columns", width=2)
+    toy.mlops("run")
+    toy.model("Columns", width=3)
+    toy.set(gate={"margin": 0.5})
+    toy.mlops("run", code=3)
+    assert codes(toy) == ["below_margin"]
+
+
+def test_floors_alone_judge_the_first_model(toy: Toy) -> None:
+    toy.model("Shuffled", width=1)
+    toy.mlops("run", code=3)
+    assert "threshold_failed" in codes(toy)
+    assert toy.stages() == {}
+
+
+def test_the_same_run_twice_registers_once(toy: Toy) -> None:
+    toy.mlops("run")
+    again = toy.mlops("run")
+    assert "Nothing has changed" in again.stdout
+    toy.mlops("register")
+    assert toy.stages() == {1: "registered"}
+
+
+def test_a_champion_that_cannot_be_loaded_blocks_until_a_person_replaces_it(toy: Toy) -> None:
+    toy.mlops("run")
+    (model,) = (toy.root / "mlruns").rglob("model.skops")
+    model.write_bytes(b"broken")
+    toy.model("Columns", width=2)
+    toy.mlops("run", code=3)
+    assert codes(toy) == ["champion_unavailable"]
+    toy.mlops("run", "--replace-champion", "its files were lost")
+    assert codes(toy) == ["champion_replaced"]
+    assert list(toy.stages()) == [1, 2]
+
+
+def test_a_changed_schema_blocks_until_a_person_replaces_the_champion(toy: Toy) -> None:
+    toy.mlops("run")
+    rows = (toy.root / "rows.csv").read_text("utf-8")
+    (toy.root / "rows.csv").write_text(rows.replace("note", "remark", 1), "utf-8")
+    for suite in (toy.root / "expectations").iterdir():
+        suite.write_text(suite.read_text("utf-8").replace('"note"', '"remark"'), "utf-8")
+    toy.model("Columns", width=2)
+    toy.mlops("run", code=3)
+    assert codes(toy) == ["schema_changed"]
+    assert "note" in toy.output("evaluation/decision.json")["decision"]["reasons"][0]["text"]
+    toy.mlops("run", "--replace-champion", "note is called remark now")
+
+
+def test_training_twice_gives_the_same_model_bit_by_bit(toy: Toy) -> None:
+    toy.set(model={"estimator": "random_forest", "params": {"n_estimators": 20}})
+    predictions = toy.root / "outputs/evaluation/predictions.parquet"
+    toy.mlops("run")
+    first = pd.read_parquet(predictions)
+    (toy.root / "outputs/training/training.json").unlink()
+    assert "Nothing has changed" not in toy.mlops("train").stdout
+    toy.mlops("evaluate", code=3)
+    assert codes(toy) == ["tie"]
+    second = pd.read_parquet(predictions)
+    pd.testing.assert_frame_equal(first, second[first.columns], check_exact=True)

@@ -1,0 +1,175 @@
+"""Releases to real server processes: what succeeds, what fails, what is left behind."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from conftest import Toy, processes_below
+from mlops.config import load_project
+from mlops.release.local import LocalTarget
+from mlops.release.target import EndpointState
+
+ROW = {"near": 1.0, "far": -0.5, "told": 0.3, "segment": "a", "note": None}
+
+
+def production(toy: Toy) -> LocalTarget:
+    project = load_project(toy.root)
+    return LocalTarget(project.root / ".mlops/production", "toy", project.serving.production)
+
+
+def versions(state: EndpointState) -> dict[int, int]:
+    """Which version gets how much of the traffic."""
+    return {state.slots[slot].version: share for slot, share in state.traffic.items()}
+
+
+def score(toy: Toy) -> dict[str, Any]:
+    """Ask production as a client does."""
+    request = urllib.request.Request(production(toy).address, json.dumps({"input_data": [ROW]}).encode())
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return dict(json.load(answer))
+
+
+def next_version(toy: Toy, kind: str, **params: Any) -> None:
+    toy.model(kind, **params)
+    toy.mlops("train")
+    toy.mlops("evaluate", "--replace-champion", "a test")
+    toy.mlops("register")
+
+
+@pytest.fixture(scope="module")
+def faulty(serving: Toy) -> Toy:
+    """Version 1 is in production, version 2 has proved itself in staging."""
+    next_version(serving, "Faulty", width=2)
+    serving.mlops("deploy", "staging")
+    return serving
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("crash-at-start", "the model does not fit into memory"),
+        ("crash", "No answer"),
+        ("crash-later", "No answer"),
+        ("hang", "Scoring timeout after 2000 ms"),
+        ("freeze", "No answer within 3 s"),
+        ("wrong", "A wrong answer"),
+        ("slow", "The median answer took"),
+    ],
+)
+def test_a_faulty_version_leaves_production_as_it_was(faulty: Toy, fault: str, words: str) -> None:
+    before = production(faulty).describe()
+    (faulty.root / "fault").write_text(fault, "utf-8")
+    wrong: list[object] = []
+    done = threading.Event()
+    client = threading.Thread(target=keep_asking, args=(faulty, done, wrong))
+    client.start()
+    said = faulty.mlops("deploy", "production", "--yes", code=1).output
+    done.set()
+    client.join()
+    assert "Version 2 was not released to production" in said
+    assert "Production serves version 1." in said
+    assert "Traceback" not in said
+    if fault == "crash-later":  # it fails only once it has a share of the traffic
+        assert "20 % of the traffic" in said or words in said or "Status 502" in said
+    else:
+        assert words in said
+        assert wrong == []
+    assert production(faulty).describe() == before
+    assert score(faulty)["model"]["version"] == "1"
+    assert faulty.stages() == {1: "production", 2: "staging"}
+
+
+def keep_asking(toy: Toy, done: threading.Event, wrong: list[object]) -> None:
+    """A client of production during a release; collects whatever is not version 1's answer."""
+    while not done.wait(0.05):
+        try:
+            if score(toy)["model"]["version"] != "1":
+                wrong.append("another version")
+        except OSError as error:
+            wrong.append(error)
+
+
+def test_production_asks_for_approval(serving: Toy) -> None:
+    next_version(serving, "Columns", width=2)
+    assert "Add --yes" in serving.mlops("release", code=2).output
+    assert score(serving)["model"]["version"] == "1"
+    assert serving.stages()[1] == "production"
+
+
+def test_production_takes_only_what_staging_has_proved(serving: Toy) -> None:
+    next_version(serving, "Columns", width=3)
+    said = serving.mlops("deploy", "production", "--yes", code=1).output
+    assert "has not been in staging" in said
+
+
+def test_a_version_whose_files_were_changed_is_not_served(toy: Toy) -> None:
+    toy.mlops("run")
+    (model,) = (toy.root / "mlruns").rglob("MLmodel")
+    model.write_text(model.read_text("utf-8") + "\n", "utf-8")
+    said = toy.mlops("release", "--yes", code=1).output
+    assert "were changed after registration" in said
+
+
+def test_production_comes_back_after_all_its_processes_died(serving: Toy) -> None:
+    for process in processes_below(serving.root / ".mlops" / "production"):
+        process.kill()
+    assert "DOWN" in serving.mlops("status").stdout
+    serving.mlops("deploy", "production", "--version", "1", "--yes")
+    assert score(serving)["model"]["version"] == "1"
+
+
+def test_a_version_goes_to_staging_then_production_and_back(serving: Toy) -> None:
+    next_version(serving, "Columns", width=2)
+    newest = max(serving.stages())
+    said = serving.mlops("release", "--yes").stdout
+    assert said.index("Staging") < said.index("Production") < said.index("20 % of the traffic")
+    assert serving.stages()[1] == "retired"
+    assert serving.stages()[newest] == "production"
+    assert versions(production(serving).describe()) == {newest: 100}
+    assert score(serving)["model"] == {"name": "toy", "version": str(newest)}
+
+    again = serving.mlops("release", "--yes").stdout
+    assert "live already" in again
+    assert serving.stages()[newest] == "production"
+
+    assert "back at version 1" in serving.mlops("rollback").stdout
+    assert serving.stages()[1] == "production"
+    assert serving.stages()[newest] == "withdrawn"
+    assert score(serving)["model"]["version"] == "1"
+    assert "no earlier version" in serving.mlops("rollback", code=1).output
+    withdrawn = ["deploy", "production", "--version", str(newest), "--yes"]
+    assert "withdrawn" in serving.mlops(*withdrawn, code=1).output
+    assert "withdrawn" in serving.mlops("status").stdout
+
+
+def test_a_port_held_by_another_program_is_named(toy: Toy) -> None:
+    port = load_project(toy.root).serving.staging.port
+    toy.mlops("run")
+    server = HTTPServer(("127.0.0.1", port), Anything)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    said = toy.mlops("deploy", "staging", code=1).output
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert f"Port {port} is taken by another program" in said
+    assert not list((toy.root / ".mlops").rglob("*.log"))  # no server was started for nothing
+    toy.mlops("deploy", "staging")
+
+
+class Anything(BaseHTTPRequestHandler):
+    """Some other program's server."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
+def test_nothing_registered_is_said(toy: Toy) -> None:
+    assert "mlops run" in toy.mlops("release", "--yes", code=2).output
+    assert "no version 7" in toy.mlops("deploy", "staging", "--version", "7", code=2).output

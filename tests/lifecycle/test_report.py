@@ -1,0 +1,373 @@
+"""The report's pages: complete, safe with hostile names, and the same each time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+from mlops.config import Gate, Project
+from mlops.data.dataset import Dataset
+from mlops.data.validation import Breach, Validation, save_validation
+from mlops.errors import ConfigError
+from mlops.evaluation.charts import draw_charts, thin
+from mlops.evaluation.evaluate import evaluate
+from mlops.evaluation.importance import Importance
+from mlops.evaluation.metrics import Predictions, measure
+from mlops.evaluation.report import plain, write_report
+from mlops.model.estimators import make_estimator
+from mlops.model.registration import register
+from mlops.model.training import train
+from mlops.outputs import read_json
+from mlops.science import Science
+from sklearn.compose import make_column_transformer
+from sklearn.preprocessing import OneHotEncoder
+
+SCRIPT = "<script>alert('x')</script>"
+TABLE = "a|b `c` **d**\n| e | & $x$ &amp;"
+LINK = '"><img src=http://evil.example/x> [y](http://evil.example) @someone'
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+@contextmanager
+def own_store() -> Iterator[None]:
+    """MLflow without a store from the environment, where it notes the one that it used last."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
+            patch.setenv(name, "")
+            patch.delenv(name)
+        yield
+
+
+@dataclass(frozen=True)
+class Case:
+    """A project whose second model was compared with its first, and its report."""
+
+    project: Project
+    dataset: Dataset
+    decision: dict[str, Any]
+    training: dict[str, Any]
+
+    def write(self) -> dict[str, str]:
+        with own_store():
+            page = write_report(self.decision, self.training, self.dataset, self.project)
+        return {file.name: file.read_text(encoding="utf-8") for file in page.parent.iterdir()}
+
+
+class Page(HTMLParser):
+    """Collects what a page shows and what it refers to; fails on tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.shown: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), (tag, name)
+            if name == "id":
+                self.ids.append(str(value))
+            if name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+                self.references.append(str(value))
+            self.references += re.findall(r"url\(([^)]*)\)", str(value))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            self.references += re.findall(r"url\(([^)]*)\)|@import", data)
+        else:
+            self.shown.append(data)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.shown)
+
+
+def made_dataset(classes: list[str], categories: list[str]) -> Dataset:
+    """Rows whose class follows from ``signal`` and ``SCRIPT``, but not from ``noise``."""
+    rng = np.random.default_rng(3)
+    n = 900
+    signal = rng.normal(size=n)
+    place = rng.integers(0, len(categories), size=n)
+    rank = np.argsort(np.argsort(signal + 0.4 * place + rng.normal(scale=0.5, size=n)))
+    names = np.sort(np.array(classes, dtype=object))
+    features = pd.DataFrame(
+        {
+            "signal": signal,
+            "noise": rng.normal(size=n),
+            SCRIPT: np.array(categories, dtype=object)[place],
+        }
+    )
+    holdout = np.arange(n) % 3 == 0
+    target = names[rank * len(names) // n]
+    positive = str(names[1]) if len(names) == 2 else None
+    rare = np.flatnonzero(holdout & (target == names[0]))[:3]
+    features.loc[rare, SCRIPT] = LINK  # one class only: its ranking is undefined
+    return Dataset(features, target, names, positive, holdout, None)
+
+
+def made_case(root: Path, classes: list[str], second: dict[str, Any]) -> Case:
+    """Train and register a first model, then train ``second`` and let the gate compare."""
+    project = Project(
+        project="made",
+        name=f"Made {SCRIPT} for @someone",
+        description="Tells made rows apart.",
+        repository="org/made",
+        package="made",
+        data={"path": "data.csv", "target": "class"},
+        model={"estimator": "logistic_regression"},
+        gate={
+            "thresholds": {"roc_auc": 0.6},
+            "slices": [SCRIPT],
+            "slice_thresholds": {"log_loss": 2.0},
+            "min_slice_rows": 20,
+        },
+        serving={"staging": {"port": 5080}, "production": {"port": 5090}},
+        azure={"region": "westeurope", "prefix": "made"},
+        root=root,
+    )
+    dataset = made_dataset(classes, [SCRIPT, TABLE, "plain"])
+    science = Science(
+        load=pd.read_csv,
+        features=lambda frame: make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore", sparse_output=False), [SCRIPT]),
+            remainder="passthrough",
+        ),
+        model=make_estimator,
+    )
+    for params in ({"C": 1.0}, second):
+        model = project.model.model_copy(update={"params": params})
+        project = project.model_copy(update={"model": model})
+        with own_store():
+            decision, content = compared(project, dataset, science)
+    return Case(project, dataset, decision, content)
+
+
+def compared(project: Project, dataset: Dataset, science: Science) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Train, evaluate, and register what the gate accepts, as the verbs do."""
+    folder = project.outputs / "training"
+    training = train(dataset, "d" * 64, project, science, folder, lambda _: None)
+    evaluate(dataset, training, project, project.outputs / "evaluation")
+    decision = read_json(project.outputs / "evaluation" / "decision.json", "evaluate")
+    content = read_json(folder / "training.json", "train")
+    if decision["decision"]["accepted"]:
+        register(decision, content, project, project.outputs / "registration")
+    return decision, content
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """Two classes; the second model is worse, and refused."""
+    return made_case(tmp_path_factory.mktemp("two"), ["bad|one", SCRIPT], {"C": 1e-4})
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """Three classes; the second model is worse, and refused."""
+    return made_case(tmp_path_factory.mktemp("three"), [TABLE, SCRIPT, LINK], {"C": 1e-4})
+
+
+@pytest.fixture(params=["two", "three"])
+def case(request: pytest.FixtureRequest) -> Case:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Case)
+    return found
+
+
+def markdown_tables(text: str) -> list[list[str]]:
+    """The blocks of consecutive lines that start with a pipe."""
+    blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    return [block.splitlines() for block in blocks]
+
+
+def test_page_is_one_well_formed_file(case: Case) -> None:
+    page = Page(case.write()["report.html"])
+    assert {"table", "svg", "h1", "figcaption", "style"} <= page.tags
+    assert [r for r in page.references if not r.startswith("#")] == []
+    assert len(page.ids) == len(set(page.ids))
+    wanted = {r.removeprefix("#") for r in page.references}
+    assert wanted <= set(page.ids)
+
+
+def test_hostile_names_are_shown_and_do_nothing(case: Case) -> None:
+    text = case.write()["report.html"]
+    page = Page(text)
+    assert page.tags.isdisjoint({"script", "img"})
+    assert "<script" not in text
+    assert f"Made {SCRIPT}" in page.text
+    for name in (SCRIPT, TABLE, LINK):
+        assert name in page.text
+
+
+def test_markdown_tables_are_whole_and_show_the_names(case: Case) -> None:
+    pages = case.write()
+    for name in ("report.md", "model_card.md"):
+        tables = markdown_tables(pages[name])
+        assert len(tables) >= 4
+        for table in tables:
+            assert len({line.count("|") for line in table}) == 1, table
+            assert set(table[1]) <= set("| :-")
+        shown = Page(MarkdownIt("commonmark").enable("table").render(pages[name]))
+        assert shown.tags.isdisjoint({"script", "img", "a", "em"})
+        flat = re.sub(r"\s+", " ", shown.text)
+        for value in (SCRIPT, TABLE.replace("\n", " ")):
+            assert value in flat, name
+        assert not re.search(r"(@|&#64;)\w", pages[name]), "somebody would be notified"
+
+
+@pytest.mark.parametrize("value", [SCRIPT, TABLE, LINK, "__init__", "*a*", "~~b~~", "www.x.org"])
+def test_plain_shows_exactly_the_text(value: str) -> None:
+    shown = Page(MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(plain(value, 200)))
+    assert shown.tags <= {"p"}
+    assert shown.text.strip() == value.replace("\n", " ")
+
+
+def test_plain_cuts_long_text() -> None:
+    assert plain("a" * 100) == "a" * 59 + "…"
+
+
+def test_two_runs_write_the_same_bytes(case: Case) -> None:
+    assert case.write() == case.write()
+
+
+def test_a_refused_model_shows_its_reasons_first(case: Case) -> None:
+    pages = case.write()
+    assert [reason["code"] for reason in case.decision["decision"]["reasons"]] == ["worse"]
+    sentence = "It is worse than the champion"
+    shown = Page(pages["report.html"]).text
+    assert shown.index("Refused, not registered") < shown.index(sentence) < shown.index("Metrics")
+    markdown = pages["report.md"]
+    assert markdown.startswith("## ❌ Made")
+    assert markdown.splitlines()[0].endswith(": refused, not registered")
+    assert markdown.index("`worse`: It is worse") < markdown.index("### Metrics")
+    assert "do not serve this model" in pages["model_card.md"]
+
+
+def test_champion_stands_beside_challenger(case: Case) -> None:
+    text = case.write()["report.md"]
+    metric = case.decision["metrics"]["log_loss"]
+    champion = case.decision["champion_metrics"]["log_loss"]
+    assert f"| Log loss ↓ | {metric:.4f} | {champion:.4f} | {champion - metric:+.4f} |" in text
+    gain = case.decision["decision"]["gain"]
+    assert f"within {gain['low']:+.4f} and {gain['high']:+.4f}" in text
+    page = Page(case.write()["report.html"])
+    assert {"gain-title", "roc-title", "calibration-title"} <= set(page.ids)
+    assert f"champion {case.decision['champion_metrics']['roc_auc']:.3f}" in page.text
+
+
+def test_undefined_metrics_and_small_slices_say_so(two: Case) -> None:
+    (small,) = [part for part in two.decision["slices"] if part["value"] == LINK]
+    assert small["metrics"]["roc_auc"] is None
+    (line,) = [row for row in two.write()["report.md"].splitlines() if "too few rows" in row]
+    assert "| \N{EN DASH} | \N{EN DASH} |" in line
+
+
+def test_importance_names_the_column_that_decides(case: Case) -> None:
+    text = case.write()["report.md"]
+    table = text[text.index("permutation importance") :]
+    rows = re.findall(r"^\| <code>(\w+)</code> \| ([+-][\d.]+)", table, flags=re.MULTILINE)
+    assert rows[0][0] == "signal"
+    assert float(rows[0][1]) > 10 * abs(float(dict(rows)["noise"]))
+
+
+def test_card_holds_the_words_of_a_person(two: Case) -> None:
+    assert "Nobody has written down" in two.write()["model_card.md"]
+    file = two.project.root / "docs" / "model-card.md"
+    file.parent.mkdir()
+    try:
+        file.write_text("For *made* rows only.\n", encoding="utf-8")
+        text = two.write()["model_card.md"]
+    finally:
+        file.unlink()
+        file.parent.rmdir()
+    assert "For *made* rows only." in text
+    assert "Nobody has written down" not in text
+
+
+def test_many_slices_still_fit_into_a_comment(three: Case) -> None:
+    first = three.decision["slices"][0]
+    many = [{**first, "value": f"{LINK} {number}"} for number in range(3000)]
+    check = {"limit": 2.0, "passed": False, "value": 3.0}
+    verdict = {
+        **three.decision["decision"],
+        "checks": [{**check, "name": f"{SCRIPT}={m['value']} log_loss"} for m in many],
+        "reasons": [{"code": "slice_threshold_failed", "text": f"{TABLE * 20} is 3."} for _ in many],
+    }
+    decision = {**three.decision, "slices": many, "decision": verdict}
+    pages = Case(three.project, three.dataset, decision, three.training).write()
+    assert len(pages["report.md"]) < 65_536
+    assert "The other 2975 are in report.html." in pages["report.md"]
+    assert Page(pages["report.html"]).text.count(LINK) >= 3000
+
+
+def test_parts_that_do_not_belong_together_are_refused(two: Case, three: Case) -> None:
+    other = {**two.training, "run_id": "0" * 32}
+    with pytest.raises(ConfigError, match="an earlier model"):
+        write_report(two.decision, other, two.dataset, two.project)
+    with pytest.raises(ConfigError, match="not what was evaluated"):
+        write_report(two.decision, two.training, three.dataset, two.project)
+    elsewhere = two.project.model_copy(update={"root": two.project.root / "nowhere"})
+    with pytest.raises(ConfigError, match=r"predictions\.parquet does not fit"):
+        write_report(two.decision, two.training, two.dataset, elsewhere)
+
+
+def made_charts(rows: int, classes: int) -> str:
+    rng = np.random.default_rng(0)
+    scores = rng.dirichlet(np.ones(classes), size=rows)
+    truth = rng.integers(0, classes, size=rows)
+    p = Predictions(truth, scores, scores.argmax(axis=1), 1 if classes == 2 else None)
+    models, values = {"challenger": p, "champion": p}, {"challenger": measure(p), "champion": {}}
+    charts = draw_charts(models, values, range(classes), [Importance("a", 0.1, 0.0)], None, Gate())
+    return "".join(chart.svg for chart in charts.values())
+
+
+@pytest.mark.parametrize("classes", [2, 3, 30])
+def test_charts_do_not_grow_with_the_rows(classes: int) -> None:
+    small, large = made_charts(2_000, classes), made_charts(100_000, classes)
+    assert len(large) < 1.2 * len(small)
+    assert len(large) < 150_000
+
+
+def test_thin_keeps_the_ends_and_the_shape() -> None:
+    x = np.linspace(0, 1, 100_000)
+    y = np.where(x < 0.001, x * 900, 0.9 + (x - 0.001) * 0.1)
+    kept_x, kept_y = thin(x, y)
+    assert len(kept_x) <= 200
+    assert (kept_x[0], kept_x[-1], kept_y[-1]) == (0, 1, y[-1])
+    assert (np.diff(kept_y) < 0.02).all()
+
+
+@pytest.mark.parametrize("breaches", [0, 1])
+def test_validation_page(tmp_path: Path, breaches: int) -> None:
+    breach = Breach("raw", SCRIPT, "be <good>", TABLE, 2, 0.1, (4, 9), (LINK, "x"))
+    save_validation(Validation("d" * 64, 1234, 42, [breach] * breaches), tmp_path)
+    text = (tmp_path / "validation.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.references == []
+    assert page.tags.isdisjoint({"script", "img"})
+    assert "1,234 rows" in page.text
+    assert ("Refused" in page.text) == (breaches == 1)
+    for shown in (SCRIPT, "be <good>", TABLE, LINK, "4, 9"):
+        assert (shown in page.text) == (breaches == 1)

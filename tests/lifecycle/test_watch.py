@@ -1,0 +1,59 @@
+"""What a monitored endpoint is asked and what it answers reaches Azure ML's data collector."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from typing import Any
+
+import pytest
+from conftest import Toy
+
+Events = Queue[tuple[str, str, Any]]
+
+ROWS = 3  # of the smoke test: serving.staging.checks
+ANSWERS = 2 * ROWS  # one step of traffic follows it, and asks as clients do and the slot itself
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ThreadingHTTPServer, Events]]:
+    """A collector beside the server, as Azure ML starts one: event, request and rows of each."""
+    events: Events = Queue()
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            events.put((self.headers["ce-type"], self.headers["ce-x-request-id"], json.loads(body)))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AZUREML_MDC_ENABLED", "true")
+        monkeypatch.setenv("AZUREML_MDC_PORT", str(server.server_port))
+        yield server, events
+        server.shutdown()
+
+
+def test_requests_and_answers_are_collected(toy: Toy, collector: tuple[ThreadingHTTPServer, Events]) -> None:
+    server, events = collector
+    toy.mlops("run")
+    toy.mlops("deploy", "staging")
+    seen = [events.get(timeout=30) for _ in range(2 * ANSWERS)]
+    inputs = {request: rows for kind, request, rows in seen if kind.endswith(".model_inputs")}
+    outputs = {request: rows for kind, request, rows in seen if kind.endswith(".model_outputs")}
+    assert inputs.keys() == outputs.keys()
+    for (row,) in inputs.values():
+        assert row.keys() == {"near", "far", "told", "segment", "note"}
+    for (row,) in outputs.values():
+        assert row.keys() == {"label", "no", "yes"}
+        assert row["no"] + row["yes"] == pytest.approx(1)
+    server.server_close()
+    toy.mlops("deploy", "staging")  # a collector that is gone fails no request

@@ -1,0 +1,1 @@
+"""The endpoints on Azure that a release can target."""

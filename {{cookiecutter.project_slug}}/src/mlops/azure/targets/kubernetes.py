@@ -1,0 +1,39 @@
+"""The target on AKS: an Azure ML online endpoint whose containers run in a cluster of one's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mlops.azure import specs
+from mlops.azure.names import names
+from mlops.azure.targets.managed import ManagedTarget
+from mlops.azure.workspace import azure_errors, finish
+
+if TYPE_CHECKING:
+    from azure.ai.ml.entities import OnlineEndpoint
+
+
+class KubernetesTarget(ManagedTarget):
+    """As on managed machines, but for the cluster, which has to be attached to the workspace.
+
+    Clients show a token of the endpoint's own; Microsoft Entra is not offered there.
+    """
+
+    mirrors: ClassVar[bool] = False
+
+    def _planned(self) -> OnlineEndpoint:
+        self._attach()
+        return super()._planned()
+
+    def _attach(self) -> None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        name = names(self._project, self._environment).attached_cluster
+        with azure_errors(f"attach the AKS cluster as {name}"):
+            try:
+                self._client.compute.get(name)
+            except ResourceNotFoundError:
+                subscription = self._client.subscription_id
+                cluster = specs.kubernetes_compute(self._project, self._environment, subscription)
+                poller = self._client.compute.begin_create_or_update(cluster)
+                finish(poller, lambda: self._client.compute.get(name))
