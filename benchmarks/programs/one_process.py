@@ -1,22 +1,20 @@
 """Validate, train and evaluate in one process that reads the data once, as `mlops run` does."""
 
-from typing import Any
+from pathlib import Path
 
-import click
-from mlops import cli
+from mlops import lifecycle
 
 
-@cli.main.command()
-@click.pass_obj
-def validate_train_evaluate(obj: dict[str, Any]) -> None:
-    """The first three steps of `mlops run`."""
-    project = cli._project(obj)
-    raw = cli._read(project, None)
-    cli._validate(project, raw, scoring=False)
-    dataset = cli._split(project, raw)
-    cli._train(project, raw, dataset)
-    cli._evaluate(project, raw, dataset, replace="")
+def main() -> None:
+    """Run the first three steps of `mlops run` on the project in the current folder."""
+    project = lifecycle.load_project(Path.cwd())
+    rows = lifecycle.read(project)
+    validation = lifecycle.validate(project, rows)
+    lifecycle.require_passed(project, validation)
+    dataset = lifecycle.split(project, rows)
+    training = lifecycle.train(project, dataset, validation)
+    lifecycle.evaluate(project, dataset, training)
 
 
 if __name__ == "__main__":
-    cli.main(["validate-train-evaluate"])
+    main()

@@ -1,19 +1,27 @@
-"""A search in parts: each candidate by itself, as Azure ML's nodes do, and the best one trained."""
+"""A search: each candidate by itself, as on Azure ML's nodes, the best one trained, and every metric."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import Toy, make_toy
-from mlops.config import load_project
-from mlops.data.dataset import read_rows, split_rows
-from mlops.model.search import METRIC, candidates, found_params
+from mlops.config import LOWER_IS_BETTER, Gate, GateMetric, Project, Search, load_project
+from mlops.data.dataset import Dataset, read_rows, split_rows
+from mlops.evaluation.evaluate import predict
+from mlops.evaluation.metrics import measure
+from mlops.model.search import METRIC, candidates, found_params, halving_search, try_candidate
 from mlops.model.training import make_pipeline, training_key
 from mlops.science import find_science
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 SEARCH = {"space": {"C": [1e-4, 1.0], "class_weight": [None, "balanced"]}, "candidates": 3}
 
@@ -35,7 +43,7 @@ def score(toy: Toy, number: int) -> dict[str, Any]:
     return toy.output("search/candidate.json")
 
 
-def test_candidates_differ_and_are_the_same_for_everyone(searching: Toy) -> None:
+def test_candidates_differ_and_are_the_same_on_every_machine(searching: Toy) -> None:
     project = load_project(searching.root)
     found = candidates(project)
     assert found == candidates(load_project(searching.root))
@@ -46,9 +54,9 @@ def test_candidates_differ_and_are_the_same_for_everyone(searching: Toy) -> None
 def test_the_best_candidate_is_trained_without_another_search(searching: Toy) -> None:
     found = [score(searching, number) for number in range(3)]
     assert [one["params"] for one in found] == candidates(load_project(searching.root))
-    best = max(found, key=lambda one: float(one[METRIC]))
+    best = max(found, key=lambda one: one["score"])
     assert best["params"]["C"] == 1.0
-    score(searching, best["candidate"])
+    score(searching, best["number"])
     said = searching.mlops("train").output
     assert "HalvingRandomSearchCV" not in said
     assert best["params"].items() <= searching.output("training/training.json")["params"].items()
@@ -64,18 +72,18 @@ def test_the_score_is_that_of_the_training_folds_and_is_logged(searching: Toy) -
     rows = ~dataset.holdout
     folds = StratifiedKFold(3, shuffle=True, random_state=project.split.seed)
     own = cross_val_score(pipeline, dataset.features[rows], dataset.target[rows], cv=folds, scoring="neg_log_loss")
-    assert found[METRIC] == pytest.approx(float(np.mean(own)), abs=1e-12)
+    assert found["score"] == pytest.approx(float(np.mean(own)), abs=1e-12)
     runs = mlflow.search_runs(experiment_names=["toy"], output_format="list")
     logged = [run for run in runs if run.data.params.get("candidate") == "1"]
-    assert logged[0].data.metrics[METRIC] == found[METRIC]
+    assert logged[0].data.metrics[METRIC] == found["score"]
     assert logged[0].data.params["C"] == str(found["params"]["C"])
 
 
-def test_a_candidate_of_other_settings_is_not_taken_over(searching: Toy) -> None:
+def test_a_candidate_of_other_settings_is_not_used(searching: Toy) -> None:
     found = score(searching, 0)
     folder = searching.root / "outputs" / "search"
     project = load_project(searching.root)
-    digest = searching.output("validation/validation.json")["digest"]
+    digest = searching.output("validation/validation.json")["data_digest"]
     assert found_params(folder, training_key(project, digest)) == found["params"]
     searching.set(split={"seed": 4})
     other = training_key(load_project(searching.root), digest)
@@ -85,9 +93,9 @@ def test_a_candidate_of_other_settings_is_not_taken_over(searching: Toy) -> None
     assert found_params(folder.parent, found["key"]) is None
 
 
-def test_a_candidate_that_is_not_there_is_explained(searching: Toy) -> None:
+def test_a_candidate_that_does_not_exist_is_explained(searching: Toy) -> None:
     said = searching.mlops("search", "--candidate", "3", code=2).output
-    assert "There is no candidate 3: there are 3, from 0 on." in said
+    assert "Candidate 3 does not exist: they are 0 to 2." in said
 
 
 def test_a_candidate_that_does_not_fit_the_classifier_is_explained(searching: Toy) -> None:
@@ -98,8 +106,65 @@ def test_a_candidate_that_does_not_fit_the_classifier_is_explained(searching: To
     assert "Traceback" not in said
 
 
-def test_without_a_search_there_is_no_candidate(searching: Toy) -> None:
+def test_a_project_without_a_search_has_no_candidates(searching: Toy) -> None:
     searching.set(model={"search": None})
     said = searching.mlops("search", "--candidate", "0", code=2).output
     searching.set(model={"search": SEARCH})
     assert "project.yml has no model.search." in said
+
+
+CLASSES: dict[str, tuple[list[Any], Any]] = {
+    "two texts, the first positive": (["bad", "good"], "bad"),
+    "two texts, the second positive": (["bad", "good"], "good"),
+    "two numbers": ([0, 1], 1),
+    "two numbers, zero positive": ([0, 1], 0),
+    "three texts": (["high", "low", "middle"], None),
+    "four numbers": ([1, 2, 3, 4], None),
+}
+
+
+def rows_of(classes: list[Any], positive: Any) -> Dataset:
+    """Rows with these classes, which one column half gives away."""
+    rng = np.random.default_rng(5)
+    number = rng.integers(len(classes), size=600)
+    near = number + rng.normal(size=600)
+    holdout = np.zeros(600, dtype=bool)
+    return Dataset(
+        pd.DataFrame({"near": near}), np.array(classes)[number], np.array(classes), positive, holdout, None, ""
+    )
+
+
+def configured(project: Project, metric: str, space: dict[str, list[Any]]) -> Project:
+    search = Search(space=space, candidates=2)
+    model = project.model.model_copy(update={"search": search})
+    return project.model_copy(update={"model": model, "gate": Gate(metric=metric)})
+
+
+@pytest.mark.parametrize("metric", get_args(GateMetric))
+@pytest.mark.parametrize("kind", CLASSES)
+def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metric: str, tmp_path: Path) -> None:
+    dataset = rows_of(*CLASSES[kind])
+    project = configured(load_project(searching.root), metric, {"C": [1e-4, 1.0]})
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression())])
+    found = [try_candidate(number, pipeline, dataset, project, "key", tmp_path) for number in (0, 1)]
+    for candidate in found:
+        pipeline.set_params(model__C=candidate.params["C"])
+        own = []
+        for fold, rest in StratifiedKFold(3, shuffle=True, random_state=3).split(dataset.features, dataset.target):
+            fitted = pipeline.fit(dataset.features.iloc[fold], dataset.target[fold])
+            judged = replace(dataset, holdout=np.isin(np.arange(600), rest))
+            own.append(measure(predict(fitted, judged))[metric])
+        sign = -1 if metric in LOWER_IS_BETTER else 1
+        assert candidate.score == pytest.approx(sign * np.mean(own), abs=1e-9)
+    assert max(found, key=lambda candidate: candidate.score).params["C"] == 1.0
+    X, y = dataset.features, dataset.target
+    assert halving_search(pipeline, X, y, None, dataset, project) == {"C": 1.0}
+
+
+@pytest.mark.parametrize("metric", get_args(GateMetric))
+def test_a_search_fails_if_a_candidate_cannot_be_fitted(searching: Toy, metric: str) -> None:
+    dataset = rows_of(["bad", "good"], "bad")
+    project = configured(load_project(searching.root), metric, {"C": [-1.0, 1.0]})
+    pipeline = Pipeline([("model", LogisticRegression())])
+    with pytest.raises(ValueError, match="'C' parameter"):
+        halving_search(pipeline, dataset.features, dataset.target, None, dataset, project)

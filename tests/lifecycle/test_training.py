@@ -1,4 +1,4 @@
-"""Training through the commands: estimators, search, formats, three classes and the threshold."""
+"""Training through the commands: estimators, search, serialization, three classes, the threshold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A project whose data is validated; each test trains what it wants from it."""
+    """A project whose data is validated; each test trains its own model on it."""
     made = make_toy(tmp_path_factory.mktemp("training"))
     made.mlops("validate")
     yield made
@@ -37,7 +37,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 
 def choose(toy: Toy, estimator: str, **section: Any) -> None:
-    """Make this the whole of project.yml's section model."""
+    """Replace project.yml's section model."""
     empty: dict[str, Any] = {"params": {}, "search": None, "serialization": "skops"}
     toy.set(model={**empty, "estimator": estimator, "trusted_types": [], **section})
 
@@ -56,7 +56,7 @@ def train(toy: Toy) -> dict[str, Any]:
         ("sklearn.naive_bayes.GaussianNB", {}, "GaussianNB"),
     ],
 )
-def test_an_estimator_is_trained_and_comes_back_from_skops(
+def test_an_estimator_is_trained_and_loaded_back_from_skops(
     shared: Toy, estimator: str, params: dict[str, Any], kind: str
 ) -> None:
     choose(shared, estimator, params=params)
@@ -82,18 +82,18 @@ def split(toy: Toy) -> Any:
     return split_rows(read_rows(project.data_path, find_science(project).load), project)
 
 
-def test_a_type_of_ones_own_has_to_be_trusted_by_name(shared: Toy) -> None:
+def test_a_custom_type_must_be_trusted_by_name(shared: Toy) -> None:
     choose(shared, "toy.estimators.Columns", params={"width": 2})
     said = shared.mlops("train", code=2).output
-    assert "skops cannot keep this model" in said
+    assert "skops cannot save this model" in said
     assert "toy.estimators.Columns" in said
     assert "model.trusted_types" in said
-    assert "model.serialization: cloudpickle" in said
+    assert "set model.serialization to cloudpickle" in said
     choose(shared, "toy.estimators.Columns", trusted_types=["toy.estimators.Columns"])
     assert type(load_run_model(train(shared)["run_id"]).estimator_[-1]).__name__ == "Columns"
 
 
-def test_cloudpickle_keeps_any_type_and_only_where_it_is_asked_for(shared: Toy) -> None:
+def test_cloudpickle_saves_any_type_and_is_used_only_if_configured(shared: Toy) -> None:
     choose(shared, "toy.estimators.Columns", params={"width": 2}, serialization="cloudpickle")
     training = train(shared)
     folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{training['run_id']}/model"))
@@ -108,14 +108,14 @@ SEARCH: dict[str, Any] = {
 }
 
 
-def test_a_search_shows_its_progress_keeps_the_best_and_repeats_itself(shared: Toy) -> None:
+def test_a_search_shows_progress_keeps_the_best_and_is_reproducible(shared: Toy) -> None:
     choose(shared, "logistic_regression", search=SEARCH)
     shared.set(gate={"metric": "log_loss"})
     shown = shared.mlops("train").output
     assert "HalvingRandomSearchCV" in shown
     assert "100%" in shown
     first = shared.output("training/training.json")
-    # So strong a penalty leaves the shares where the classes are.
+    # The stronger penalties leave the probabilities at the class frequencies.
     assert first["params"]["C"] == 0.5
     assert first["params"]["class_weight"] in SEARCH["space"]["class_weight"]
     kept = mlflow.MlflowClient().get_run(first["run_id"]).data.params
@@ -131,7 +131,7 @@ def test_a_search_shows_its_progress_keeps_the_best_and_repeats_itself(shared: T
     shared.set(gate={"metric": "average_precision"})
 
 
-def test_a_parameter_that_is_searched_for_has_to_exist(shared: Toy) -> None:
+def test_a_searched_parameter_must_exist(shared: Toy) -> None:
     choose(shared, "logistic_regression", search={"space": {"penalti": [1, 2]}})
     said = shared.mlops("train", code=2).output
     assert "penalti" in said
@@ -161,13 +161,13 @@ def test_a_wrong_model_is_explained(shared: Toy, name: str) -> None:
         assert word in said
 
 
-def test_a_seed_of_ones_own_is_kept() -> None:
+def test_a_configured_seed_is_kept() -> None:
     settings = Model(estimator="random_forest", params={"random_state": 11})
     assert make_estimator(settings, 3).random_state == 11
     assert make_estimator(Model(estimator="random_forest"), 3).random_state == 3
 
 
-def test_the_threshold_comes_from_training_folds_alone(shared: Toy) -> None:
+def test_the_threshold_is_chosen_on_training_folds_only(shared: Toy) -> None:
     choose(shared, "logistic_regression")
     project = load_project(shared.root)
     science = find_science(project)
@@ -182,19 +182,19 @@ def test_the_threshold_comes_from_training_folds_alone(shared: Toy) -> None:
     assert threshold is not None
     assert scores[threshold] == max(scores.values())
 
-    turned = raw.frame.copy()
-    other = np.where(turned["outcome"] == "yes", "no", "yes")
-    turned["outcome"] = np.where(dataset.holdout, other, turned["outcome"])
-    again = split_rows(RawData(turned, "digest", raw.source), project)
+    flipped = raw.frame.copy()
+    other = np.where(flipped["outcome"] == "yes", "no", "yes")
+    flipped["outcome"] = np.where(dataset.holdout, other, flipped["outcome"])
+    again = split_rows(RawData(flipped, "digest", raw.source), project)
     assert (again.holdout == dataset.holdout).all()
-    model, unmoved = fit(again, project, science)
-    assert unmoved == threshold
+    model, unchanged = fit(again, project, science)
+    assert unchanged == threshold
     assert (model.estimator_[-1].coef_ == before.estimator_[-1].coef_).all()
 
 
 @pytest.mark.parametrize("positive", ["yes", "no"])
-def test_the_threshold_is_the_positive_class_own(shared: Toy, positive: str) -> None:
-    """Where the positive class is rare, half is too much to ask for."""
+def test_the_threshold_suits_the_positive_class(shared: Toy, positive: str) -> None:
+    """A rare positive class needs a threshold below one half."""
     choose(shared, "logistic_regression")
     project = load_project(shared.root)
     science = find_science(project)
@@ -206,8 +206,8 @@ def test_the_threshold_is_the_positive_class_own(shared: Toy, positive: str) -> 
     assert 0.05 < threshold < 0.45
 
 
-def test_a_group_is_never_in_a_fold_and_in_what_it_is_judged_by() -> None:
-    """A tree foresees each group's class from the group's other rows, and only from them."""
+def test_a_group_is_never_on_both_sides_of_a_fold() -> None:
+    """A tree can predict a group's class from the group's other rows only."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(60), 10)
     X = pd.DataFrame({"group": groups, "noise": rng.normal(size=600)})
@@ -234,7 +234,7 @@ def test_three_classes_go_from_validation_to_the_registry(toy: Toy) -> None:
         toy.mlops(verb)
     training = toy.output("training/training.json")
     assert training["threshold"] is None
-    decision = toy.output("evaluation/decision.json")
+    decision = toy.output("evaluation/evaluation.json")
     assert decision["classes"] == ["high", "low", "middle"]
     assert decision["positive"] is None
     assert [r["code"] for r in decision["decision"]["reasons"]] == ["better"]
@@ -249,7 +249,7 @@ def test_three_classes_go_from_validation_to_the_registry(toy: Toy) -> None:
 
 
 def python(*args: str) -> str:
-    """What a Python process prints that has imported nothing yet."""
+    """Return what a fresh Python process prints."""
     environment = {**os.environ, "PYTHONPATH": str(Path(mlops.__file__).parents[1])}
     command = [sys.executable, *args]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -285,7 +285,7 @@ SCIENCE = {
 
 
 @pytest.mark.parametrize("package", SCIENCE)
-def test_science_that_cannot_be_used_is_explained(
+def test_an_unusable_science_package_is_explained(
     shared: Toy, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules, words = SCIENCE[package]

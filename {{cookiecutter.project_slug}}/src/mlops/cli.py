@@ -1,27 +1,32 @@
-"""The command line: one verb for each step of a model's life.
+"""The command line: one verb for each step of the lifecycle.
 
-Imports that take seconds happen inside the verb that needs them, so ``mlops --help`` is instant.
+Only click, words and exit codes: the work is in `mlops.lifecycle`. Slow imports happen inside the
+verb that needs them, so ``mlops --help`` is instant.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
+from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from mlops.errors import ConfigError, DataError, MlopsError
+from mlops.errors import ConfigError, MlopsError
 
 if TYPE_CHECKING:
-    from mlops.config import Project
-    from mlops.data.dataset import Dataset, RawData
+    from mlops import lifecycle
+    from mlops.config import Environment, Project
+    from mlops.lifecycle import Where
     from mlops.model.registry import Version
-    from mlops.release.platform import Platform
-    from mlops.release.release import Release
 
-ENVIRONMENTS = ("staging", "production")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ENVIRONMENTS = ("staging", "production")  # as in mlops.config, whose import would slow --help
 
 
 class Verbs(click.Group):
@@ -34,7 +39,7 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except MlopsError as error:
-            if ctx.obj and ctx.obj.get("debug"):
+            if ctx.params.get("debug"):
                 raise
             click.secho(f"Error: {error}", fg="red", err=True)
             if error.fix:
@@ -45,28 +50,39 @@ class Verbs(click.Group):
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong use or settings, 3 the gate refused the model.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 the gate refused the model.",
 )
 @click.option(
     "--project",
     "folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=".",
-    help="The project's folder, or one below it (default: where you are).",
+    help="The project's folder or one below it (default: the current folder).",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
 def main(context: click.Context, folder: Path, debug: bool) -> None:
-    """The life of a classification model, one verb for each step.
+    """Run the lifecycle of a classification model, one verb per step.
 
-    `mlops run` does validate, train, evaluate, register and report; `mlops release` brings the
+    `mlops run` validates, trains, evaluates, registers and reports; `mlops release` brings the
     registered version to staging and production.
     """
-    gc.set_threshold(100_000, 20, 100)  # collecting is a fifth of the time of the large imports
+    gc.set_threshold(100_000, 20, 100)  # the default costs a fifth of the large imports' time
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a Windows console or pipe may not be UTF-8
             stream.reconfigure(encoding="utf-8")
-    context.obj = {"folder": folder, "debug": debug}
+    context.obj = folder
+
+
+def pass_project(verb: Callable[Concatenate[Project, P], R]) -> Callable[P, R]:
+    """Read project.yml and pass it to a verb."""
+
+    def with_project(*args: P.args, **kwargs: P.kwargs) -> R:
+        from mlops.config import load_project
+
+        return verb(load_project(click.get_current_context().obj), *args, **kwargs)
+
+    return update_wrapper(with_project, verb)
 
 
 data_option = click.option(
@@ -74,362 +90,145 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     help="The rows to use (default: data.path of project.yml).",
 )
-
-
 replace_option = click.option(
     "--replace-champion",
     "replace",
-    metavar="WHY",
+    metavar="REASON",
     default="",
-    help="Do not compare with the champion; the reason is kept with the decision.",
+    help="Skip the comparison with the champion; the reason is recorded with the decision.",
 )
-
-
 on_option = click.option(
     "--on",
     type=click.Choice(["local", "azureml"]),
     default="local",
     envvar="MLOPS_ON",
     show_envvar=True,
-    help="This machine, or the workspaces of Azure ML (default: local).",
+    help="This machine, or the Azure ML workspaces (default: local).",
 )
+version_option = click.option(
+    "--version", "number", type=int, help="A registered version (default: the champion)."
+)
+yes_option = click.option("--yes", is_flag=True, help="Approve production without a prompt.")
 
 
 @main.command()
 @data_option
 @click.option("--scoring", is_flag=True, help="The rows are inputs to score, without a target.")
-@click.pass_obj
-def validate(obj: dict[str, Any], data: Path | None, scoring: bool) -> None:
+@pass_project
+def validate(project: Project, data: Path | None, scoring: bool) -> None:
     """Check the data against expectations/.
 
-    Exits with 1 if the data breaks an expectation; nothing can be trained from it then.
+    Exits with 1 if the data fails an expectation; no model can be trained on it then.
     """
-    project = _project(obj)
-    _validate(project, _read(project, data), scoring)
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    rows = lifecycle.read(project, data)
+    show(rows)
+    validation = lifecycle.validate(project, rows, scoring=scoring)
+    show(validation)
+    lifecycle.require_passed(project, validation, scoring=scoring)
 
 
 @main.command()
 @data_option
-@click.pass_obj
-def train(obj: dict[str, Any], data: Path | None) -> None:
+@pass_project
+def train(project: Project, data: Path | None) -> None:
     """Fit the model on validated data.
 
-    If data, settings, code and libraries are those of the last training, its model is kept.
+    Keeps the last model if data, settings, code and library versions are unchanged.
     """
-    project = _project(obj)
-    raw = _read(project, data)
-    _require_validated(project, raw)
-    _train(project, raw, _split(project, raw))
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    rows = lifecycle.read(project, data)
+    show(rows)
+    validation = lifecycle.last(project, lifecycle.Validation)
+    show(lifecycle.train(project, lifecycle.split(project, rows), validation, click.echo))
 
 
 @main.command()
 @data_option
 @replace_option
-@click.pass_obj
-def evaluate(obj: dict[str, Any], data: Path | None, replace: str) -> None:
+@pass_project
+def evaluate(project: Project, data: Path | None, replace: str) -> None:
     """Compare the trained model with the champion, and let the gate decide.
 
     Exits with 3 if the gate refuses the model.
     """
-    project = _project(obj)
-    raw = _read(project, data)
-    accepted = _evaluate(project, raw, _split(project, raw), replace)
-    sys.exit(0 if accepted else 3)
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    rows = lifecycle.read(project, data)
+    show(rows)
+    training = lifecycle.last(project, lifecycle.Training)
+    dataset = lifecycle.split(project, rows)
+    evaluation = lifecycle.evaluate(project, dataset, training, replace)
+    show(evaluation)
+    sys.exit(0 if evaluation.decision.accepted else 3)
 
 
 @main.command()
-@click.pass_obj
-def register(obj: dict[str, Any]) -> None:
+@pass_project
+def register(project: Project) -> None:
     """Register the model that the gate accepted.
 
-    Exits with 3 if it refused. Registering the same model again changes nothing.
+    Exits with 3 if it was refused. Registering the same model again changes nothing.
     """
-    _register(_project(obj))
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    evaluation = lifecycle.last(project, lifecycle.Evaluation)
+    training = lifecycle.last(project, lifecycle.Training)
+    show(lifecycle.register(project, training, evaluation))
 
 
 @main.command()
 @data_option
-@click.pass_obj
-def report(obj: dict[str, Any], data: Path | None) -> None:
-    """Write the report of the last evaluation: HTML, Markdown, and a model card."""
-    project = _project(obj)
-    raw = _read(project, data)
-    _report(project, raw, _split(project, raw))
+@pass_project
+def report(project: Project, data: Path | None) -> None:
+    """Write the report of the last evaluation: HTML, Markdown and a model card."""
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    rows = lifecycle.read(project, data)
+    show(rows)
+    evaluation = lifecycle.last(project, lifecycle.Evaluation)
+    training = lifecycle.last(project, lifecycle.Training)
+    show(lifecycle.report(project, lifecycle.split(project, rows), training, evaluation))
 
 
 @main.command()
 @data_option
 @replace_option
 @on_option
-@click.option("--wait/--no-wait", default=True, help="On Azure: follow the job to its end.")
-@click.option("--job", metavar="NAME", help="On Azure: follow this job, submit none.")
-@click.option("--schedule", is_flag=True, help="On Azure: repeat it as azureml/schedule.yml says.")
-@click.pass_obj
+@click.option("--wait/--no-wait", default=True, help="On Azure: follow the job until it ends.")
+@click.option("--job", metavar="NAME", help="On Azure: follow this job instead of submitting one.")
+@click.option("--schedule", is_flag=True, help="On Azure: retrain as azureml/schedule.yml says.")
+@pass_project
 def run(
-    obj: dict[str, Any],
+    project: Project,
     data: Path | None,
     replace: str,
-    on: str,
+    on: Where,
     wait: bool,
     job: str | None,
     schedule: bool,
 ) -> None:
     """Validate, train, evaluate, register and report, in this order.
 
-    The last line says `registered=VERSION` or `registered=none reason=CODE` for programs; with
+    The last line is `registered=VERSION` or `registered=none reason=CODE`, for scripts; with
     --no-wait it is `job=NAME`.
     """
+    from mlops import lifecycle
+    from mlops.terminal import Steps
+
     if on == "azureml":
-        _run_on_azure(_project(obj), data, replace, wait, job, schedule)
+        _run_on_azure(project, data, replace, wait, job, schedule)
         return
     if job or schedule or not wait:
-        raise ConfigError("--no-wait, --job and --schedule are for Azure.", "Add --on azureml.")
-    project = _project(obj)
-    raw = _read(project, data)
-    _step(1, "validate")
-    _validate(project, raw, scoring=False)
-    _step(2, "train")
-    dataset = _split(project, raw)
-    _train(project, raw, dataset)
-    _step(3, "evaluate")
-    accepted = _evaluate(project, raw, dataset, replace)
-    _step(4, "register")
-    version = _register(project) if accepted else None
-    if version is None:
-        click.echo("Nothing is registered.")
-    _step(5, "report")
-    _report(project, raw, dataset)
-    _say_registered(project, version.number if version else None)
-
-
-@main.command()
-@click.argument("environment", type=click.Choice(ENVIRONMENTS))
-@click.option("--version", "number", type=int, help="A registered version (default: the newest).")
-@click.option("--yes", is_flag=True, help="Approve production without being asked.")
-@on_option
-@click.pass_obj
-def deploy(obj: dict[str, Any], environment: str, number: int | None, yes: bool, on: str) -> None:
-    """Bring a registered version into one environment.
-
-    It gets the idle slot, answers rows with known answers, and then takes over the traffic in
-    steps. If anything fails, the endpoint goes back to what it served before.
-    """
-    project = _project(obj)
-    place = _place(project, on)
-    _deploy(project, place, environment, _chosen(place, number), yes)
-
-
-@main.command()
-@click.option("--version", "number", type=int, help="A registered version (default: the newest).")
-@click.option("--yes", is_flag=True, help="Approve production without being asked.")
-@on_option
-@click.pass_obj
-def release(obj: dict[str, Any], number: int | None, yes: bool, on: str) -> None:
-    """Bring a registered version to staging and, once approved, to production."""
-    project = _project(obj)
-    place = _place(project, on)
-    version = _chosen(place, number)
-    for environment in ENVIRONMENTS:
-        place.target(environment)  # what cannot be reached should be known before anything changes
-    for environment in ENVIRONMENTS:
-        click.secho(environment.capitalize(), bold=True)
-        _deploy(project, place, environment, version, yes)
-
-
-@main.command()
-@on_option
-@click.pass_obj
-def rollback(obj: dict[str, Any], on: str) -> None:
-    """Take production back to the version before, and withdraw the present one."""
-    project = _project(obj)
-    place = _place(project, on)
-    before = _releaser(project, place, "production").roll_back()
-    place.after_release(before, "production", _tell)
-    click.echo(f"Production is back at version {before.number}.")
-
-
-@main.command()
-@on_option
-@click.pass_obj
-def status(obj: dict[str, Any], on: str) -> None:
-    """Show the registered versions, and what each environment serves."""
-    from mlops.tables import show_status
-
-    place = _place(_project(obj), on)
-    targets = {name: place.target(name) for name in ENVIRONMENTS}
-    states = {name: target.describe() for name, target in targets.items()}
-    addresses = {name: target.address for name, target in targets.items()}
-    show_status(place.registry("staging").versions(), states, addresses)
-
-
-@main.command()
-@click.argument("environment", type=click.Choice(ENVIRONMENTS), required=False)
-@click.pass_obj
-def stop(obj: dict[str, Any], environment: str | None) -> None:
-    """Stop the local servers of one environment, or of both."""
-    from mlops.release.platform import LocalPlatform
-
-    project = _project(obj)
-    for name in [environment] if environment else ENVIRONMENTS:
-        stopped = LocalPlatform(project).target(name).stop()
-        click.echo(f"{name.capitalize()}: {'stopped' if stopped else 'nothing to stop'}.")
-
-
-@main.command()
-@click.option("--offline", is_flag=True, help="Do not look for the workspaces: ask Azure nothing.")
-@click.pass_obj
-def doctor(obj: dict[str, Any], offline: bool) -> None:
-    """Look for mistakes in azureml/ and project.yml, and for the workspaces on Azure.
-
-    Exits with 1 if there is a mistake.
-    """
-    from mlops.azure.doctor import check_project
-
-    project = _project(obj)
-    findings = check_project(project)
-    for finding in findings:
-        click.echo(str(finding))
-    if findings:
-        count = "1 mistake" if len(findings) == 1 else f"{len(findings)} mistakes"
-        raise MlopsError(f"{count} in what Azure ML is asked for.", "Mend the lines above.")
-    click.echo("No mistakes in azureml/ and project.yml.")
-    if not offline:
-        from mlops.azure.workspace import connect
-
-        for environment in ENVIRONMENTS:
-            workspace = connect(project, environment).workspace_name
-            click.echo(f"{environment.capitalize()}: the workspace {workspace} is there.")
-
-
-@main.command(hidden=True)
-@data_option
-@click.option("--candidate", "number", type=int, required=True, help="Its number, from 0.")
-@click.pass_obj
-def search(obj: dict[str, Any], data: Path | None, number: int) -> None:
-    """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
-    from mlops.model.search import try_candidate
-    from mlops.model.training import make_pipeline, training_key
-    from mlops.science import find_science
-
-    project = _project(obj)
-    raw = _read(project, data)
-    _require_validated(project, raw)
-    dataset = _split(project, raw)
-    pipeline = make_pipeline(dataset, project, find_science(project))
-    key = training_key(project, raw.digest)
-    folder = project.outputs / "search"
-    try_candidate(number, pipeline, dataset, project, key, folder, click.echo)
-
-
-def _project(obj: dict[str, Any]) -> Project:
-    from mlops.config import load_project
-
-    return load_project(obj["folder"])
-
-
-def _read(project: Project, data: Path | None) -> RawData:
-    from mlops.data.dataset import read_rows
-    from mlops.science import find_science
-
-    raw = read_rows(data.resolve() if data else project.data_path, find_science(project).load)
-    rows, columns = raw.frame.shape
-    click.echo(f"Read {rows:,} rows of {columns} columns from {raw.source.name}.")
-    return raw
-
-
-def _validate(project: Project, raw: RawData, scoring: bool) -> None:
-    from mlops.data.validation import save_validation, validate_rows
-    from mlops.tables import show_breaches
-
-    suites = project.root / "expectations"
-    columns = [str(column) for column in raw.frame]
-    inputs = [column for column in columns if column != project.data.target]
-    wanted = {str(suites / "scoring.json"): inputs}
-    if not scoring:
-        wanted = {str(suites / "raw.json"): columns, **wanted}
-    validation = validate_rows(raw.frame, raw.digest, wanted)
-    folder = project.outputs / ("validation-scoring" if scoring else "validation")
-    save_validation(validation, folder)
-    if not validation.passed:
-        show_breaches(validation)
-        raise DataError(
-            f"The data breaks {len(validation.breaches)} of {validation.expectations} "
-            f"expectations; see {folder / 'validation.html'}.",
-            "Mend the data, or change expectations/ if the data is right.",
-        )
-    click.echo(f"All {validation.expectations} expectations hold.")
-
-
-def _require_validated(project: Project, raw: RawData) -> None:
-    from mlops.data.validation import require_passed
-
-    require_passed(_output(project, "validation", "validation.json", "validate"), raw.digest)
-
-
-def _split(project: Project, raw: RawData) -> Dataset:
-    from mlops.data.dataset import split_rows
-
-    return split_rows(raw, project)
-
-
-def _train(project: Project, raw: RawData, dataset: Dataset) -> None:
-    from mlops.model.training import train as fit_and_log
-    from mlops.science import find_science
-
-    folder = project.outputs / "training"
-    training = fit_and_log(dataset, raw.digest, project, find_science(project), folder, click.echo)
-    chosen = "" if training.threshold is None else f", threshold {training.threshold:.3f}"
-    click.echo(f"{project.model.estimator} from {training.rows:,} rows{chosen}.")
-
-
-def _evaluate(project: Project, raw: RawData, dataset: Dataset, replace: str) -> bool:
-    from mlops.evaluation.evaluate import evaluate as score_and_decide
-    from mlops.model.training import Training
-    from mlops.tables import show_evaluation
-
-    training = Training(**_output(project, "training", "training.json", "train"))
-    if training.data_digest != raw.digest:
-        raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
-    folder = project.outputs / "evaluation"
-    evaluation = score_and_decide(dataset, training, project, folder, replace)
-    show_evaluation(evaluation, project.gate.metric)
-    return evaluation.decision.accepted
-
-
-def _register(project: Project) -> Version:
-    from mlops.model.registration import register as register_winner
-
-    decision = _output(project, "evaluation", "decision.json", "evaluate")
-    training = _output(project, "training", "training.json", "train")
-    version = register_winner(decision, training, project, project.outputs / "registration")
-    click.echo(f"Registered as {version.name} version {version.number}.")
-    return version
-
-
-def _report(project: Project, raw: RawData, dataset: Dataset) -> None:
-    from mlops.evaluation.report import write_report
-
-    decision = _output(project, "evaluation", "decision.json", "evaluate")
-    training = _output(project, "training", "training.json", "train")
-    if decision["data_digest"] != raw.digest:
-        raise ConfigError("The model was evaluated on other data.", "Run `mlops evaluate`.")
-    page = write_report(decision, training, dataset, project)
-    click.echo(f"Report: {page}")
-
-
-def _output(project: Project, folder: str, name: str, verb: str) -> dict[str, Any]:
-    from mlops.outputs import read_json
-
-    return read_json(project.outputs / folder / name, verb)
-
-
-def _say_registered(project: Project, number: int | None) -> None:
-    """The last line of a run; ends with 3 if the gate refused the model."""
-    if number is None:
-        reasons = _output(project, "evaluation", "decision.json", "evaluate")["decision"]["reasons"]
-        click.echo(f"registered=none reason={reasons[0]['code']}")
-        sys.exit(3)
-    click.echo(f"registered={number}")
+        raise ConfigError("--no-wait, --job and --schedule need Azure.", "Add --on azureml.")
+    _end_run(lifecycle.run(project, data, replace, Steps(5)))
 
 
 def _run_on_azure(
@@ -440,8 +239,10 @@ def _run_on_azure(
     job: str | None,
     schedule: bool,
 ) -> None:
+    from mlops import lifecycle
     from mlops.azure import pipeline
     from mlops.azure.workspace import connect
+    from mlops.terminal import show_reasons
 
     client = connect(project, "staging")
     if schedule:
@@ -456,63 +257,147 @@ def _run_on_azure(
         return
     pipeline.follow(client, job)
     pipeline.fetch(project, client, job)
-    for reason in _output(project, "evaluation", "decision.json", "run")["decision"]["reasons"]:
-        click.echo(f"Gate: {reason['code']}: {reason['text']}")
-    registered = project.outputs / "registration" / "registration.json"
-    number = None
-    if registered.is_file():
-        number = int(_output(project, "registration", "registration.json", "run")["version"])
-    click.echo(f"Report: {project.outputs / 'report' / 'report.html'}")
-    _say_registered(project, number)
+    finished = lifecycle.last_run(project)
+    show_reasons(finished.evaluation.decision)
+    click.echo(f"Report: {finished.report}")
+    _end_run(finished)
 
 
-def _place(project: Project, on: str) -> Platform:
-    from mlops.azure.platform import AzurePlatform
-    from mlops.release.platform import LocalPlatform
-
-    return AzurePlatform(project) if on == "azureml" else LocalPlatform(project)
-
-
-def _chosen(place: Platform, number: int | None) -> Version:
-    registry = place.registry("staging")
-    version = registry.champion() if number is None else registry.version(number)
-    if version is None:
-        raise ConfigError("No version is registered.", "Run `mlops run` first.")
-    return version
+def _end_run(finished: lifecycle.Run) -> None:
+    """Print the line for scripts; exit with 3 if the gate refused the model."""
+    if finished.registration is None:
+        click.echo(f"registered=none reason={finished.evaluation.decision.reasons[0].code}")
+        sys.exit(3)
+    click.echo(f"registered={finished.registration.version}")
 
 
-def _deploy(
-    project: Project, place: Platform, environment: str, version: Version, yes: bool
+@main.command()
+@click.argument("environment", type=click.Choice(ENVIRONMENTS))
+@version_option
+@yes_option
+@on_option
+@pass_project
+def deploy(
+    project: Project, environment: Environment, number: int | None, yes: bool, on: Where
 ) -> None:
+    """Bring a registered version into one environment.
+
+    It is deployed to the idle slot, smoke-tested, and takes over the traffic in steps. If
+    anything fails, the endpoint returns to what it served before.
+    """
+    from mlops import lifecycle
+    from mlops.terminal import show, tell
+
+    platform = lifecycle.platform(project, on)
+    version = lifecycle.choose_version(platform, number)
     if environment == "production":
         _approve(version, yes)
-    releaser = _releaser(project, place, environment)
-    version = place.promote(version, environment, _tell)
-    releaser.deploy(version)
-    place.after_release(version, environment, _tell)
-    address = place.target(environment).address
-    click.echo(f"Version {version.number} is in {environment}: {address}")
+    show(lifecycle.deploy(project, platform, environment, version, tell))
+
+
+@main.command()
+@version_option
+@yes_option
+@on_option
+@pass_project
+def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
+    """Bring a registered version to staging and, once approved, to production."""
+    from mlops import lifecycle
+    from mlops.terminal import Steps
+
+    platform = lifecycle.platform(project, on)
+    version = lifecycle.choose_version(platform, number)
+    lifecycle.release(project, platform, version, lambda v: _approve(v, yes), Steps())
 
 
 def _approve(version: Version, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ConfigError("Production needs an approval.", "Add --yes to give it in a script.")
+        raise ConfigError("Production needs an approval.", "In a script, approve with --yes.")
     click.confirm(f"Release version {version.number} to production?", abort=True)
 
 
-def _releaser(project: Project, place: Platform, environment: str) -> Release:
-    from mlops.release.release import Release
+@main.command()
+@on_option
+@pass_project
+def rollback(project: Project, on: Where) -> None:
+    """Return production to the version before, and withdraw the present one."""
+    from mlops import lifecycle
+    from mlops.terminal import tell
 
-    endpoint = getattr(project.serving, environment)
-    target, registry = place.target(environment), place.registry(environment)
-    return Release(environment, endpoint, target, registry, _tell)
+    version = lifecycle.rollback(project, lifecycle.platform(project, on), tell)
+    click.echo(f"Production is back at version {version.number}.")
 
 
-def _tell(text: str) -> None:
-    click.echo(f"  {text}")
+@main.command()
+@on_option
+@pass_project
+def status(project: Project, on: Where) -> None:
+    """Show the registered versions, and what each environment serves."""
+    from mlops import lifecycle
+    from mlops.config import ENVIRONMENTS
+    from mlops.terminal import show_status
+
+    platform = lifecycle.platform(project, on)
+    targets = {name: platform.target(name) for name in ENVIRONMENTS}
+    states = {name: target.describe() for name, target in targets.items()}
+    addresses = {name: target.address for name, target in targets.items()}
+    show_status(platform.registry("staging").versions(), states, addresses)
 
 
-def _step(number: int, name: str) -> None:
-    click.secho(f"[{number}/5] {name}", bold=True)
+@main.command()
+@click.argument("environment", type=click.Choice(ENVIRONMENTS), required=False)
+@pass_project
+def stop(project: Project, environment: Environment | None) -> None:
+    """Stop the local servers of one environment, or of both."""
+    from mlops.config import ENVIRONMENTS
+    from mlops.release.platform import LocalPlatform
+
+    for name in (environment,) if environment else ENVIRONMENTS:
+        stopped = LocalPlatform(project).target(name).stop()
+        click.echo(f"{name.capitalize()}: {'stopped' if stopped else 'nothing to stop'}.")
+
+
+@main.command()
+@click.option("--offline", is_flag=True, help="Skip the workspace check.")
+@pass_project
+def doctor(project: Project, offline: bool) -> None:
+    """Look for problems in azureml/ and project.yml, and check that the workspaces exist.
+
+    Exits with 1 if there is a problem.
+    """
+    from mlops.azure.doctor import check_project
+
+    findings = check_project(project)
+    for finding in findings:
+        click.echo(str(finding))
+    if findings:
+        count = "1 problem" if len(findings) == 1 else f"{len(findings)} problems"
+        raise MlopsError(f"{count} in azureml/ and project.yml.", "Fix the lines above.")
+    click.echo("No problems in azureml/ and project.yml.")
+    if not offline:
+        from mlops.azure.workspace import connect
+        from mlops.config import ENVIRONMENTS
+
+        for environment in ENVIRONMENTS:
+            workspace = connect(project, environment).workspace_name
+            click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
+
+
+@main.command(hidden=True)
+@data_option
+@click.option("--candidate", "number", type=int, required=True, help="Its number, from 0.")
+@pass_project
+def search(project: Project, data: Path | None, number: int) -> None:
+    """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    rows = lifecycle.read(project, data)
+    show(rows)
+    validation = lifecycle.last(project, lifecycle.Validation)
+    dataset = lifecycle.split(project, rows)
+    candidate = lifecycle.try_candidate(project, dataset, validation, number)
+    metric = project.gate.metric
+    click.echo(f"Candidate {number}: {candidate.params} scores {candidate.score:.4f} in {metric}.")

@@ -25,6 +25,9 @@ Metric = Literal[
     "precision",
     "recall",
 ]
+Environment = Literal["staging", "production"]
+ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
+
 # A field's former name, and its name now.
 RENAMED = {
     "floors": "thresholds",
@@ -228,6 +231,11 @@ class Project(Section):
     @property
     def data_path(self) -> Path:
         return self.root / self.data.path
+
+    def endpoint(self, environment: Environment) -> Endpoint:
+        """Return the section ``serving.<environment>``."""
+        found: Endpoint = getattr(self.serving, environment)
+        return found
 
     @property
     def outputs(self) -> Path:

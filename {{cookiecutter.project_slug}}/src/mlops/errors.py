@@ -1,4 +1,4 @@
-"""The errors that a user can mend; the command line shows them without a traceback."""
+"""Errors that a user can fix; the command line shows them without a traceback."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import ClassVar
 
 
 class MlopsError(Exception):
-    """A run that cannot go on.
+    """A verb cannot continue.
 
     Parameters
     ----------
     message : str
-        What is wrong, with the names and values needed to find it.
+        What happened, with the names and values needed to find it.
     fix : str
-        What to do about it; shown on a line of its own.
+        What to do about it; shown on a separate line.
     """
 
     exit_code: ClassVar[int] = 1
@@ -24,24 +24,24 @@ class MlopsError(Exception):
 
 
 class ConfigError(MlopsError):
-    """project.yml, the science package or the command's options are wrong."""
+    """project.yml, the science package or the command's options are invalid."""
 
     exit_code = 2
 
 
 class DataError(MlopsError):
-    """The data cannot be read, or breaks an expectation."""
+    """The data cannot be read, or fails an expectation."""
 
 
 class Refused(MlopsError):
-    """The gate refused the challenger: nothing failed, and nothing is registered."""
+    """The gate refused the challenger: nothing failed, nothing is registered."""
 
     exit_code = 3
 
 
 class ReleaseError(MlopsError):
-    """A release did not go through; the endpoint serves what it served before."""
+    """A release failed; the endpoint serves what it served before."""
 
 
 class AzureError(MlopsError):
-    """Azure refused a request, failed at it, or did not answer."""
+    """Azure refused a request, failed to carry it out, or did not answer."""

@@ -1,4 +1,4 @@
-"""The files by which one verb hands its result to the next."""
+"""Write files atomically, and compute digests."""
 
 from __future__ import annotations
 
@@ -8,41 +8,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import ConfigError
-
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` so that a reader sees the old file or the new one, never a part."""
+    """Write JSON atomically: a reader sees the old file or the new one, never a part."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 in one step, as `write_json` does."""
+    """Write UTF-8 text atomically, creating the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8", newline="\n")
     part.replace(path)
 
 
-def read_json(path: Path, verb: str) -> dict[str, Any]:
-    """Read what ``verb`` wrote.
-
-    Raises
-    ------
-    ConfigError
-        The file is not there or not JSON; the fix names the verb to run.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist.", f"Run `mlops {verb}` first.") from None
-    except ValueError:
-        raise ConfigError(f"{path} is damaged.", f"Run `mlops {verb}` again.") from None
-    return dict(content)
-
-
 def digest(path: Path, skip: frozenset[str] = frozenset()) -> str:
-    """SHA-256 (hex) of a file, or of all names and contents below a folder."""
+    """Return the SHA-256 (hex) of a file, or of all names and contents below a folder."""
     if path.is_file():
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -99,6 +99,16 @@ class Training(Result):
     rows: int
 
 
+class Candidate(Result):
+    """One trial of a search on Azure ML; ``key`` is that of the training it belongs to."""
+
+    schema_version: Literal[1] = 1
+    number: int
+    params: Mapping[str, Any]
+    score: float
+    key: str
+
+
 class Slice(Result):
     """The rows with one value of a column."""
 

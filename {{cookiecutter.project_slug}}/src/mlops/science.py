@@ -1,4 +1,4 @@
-"""Finds the data scientist's three functions: load, features and model."""
+"""Find the data scientist's three functions: load, features and model."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Science:
-    """``src/<package>``, as the lifecycle sees it.
+    """The three functions of ``src/<package>``.
 
     Attributes
     ----------
     load : (Path) -> DataFrame
-        Reads the raw rows, target included.
+        Reads the raw rows, including the target.
     features : (DataFrame) -> transformer
-        An unfitted scikit-learn transformer for the columns of a frame without the target.
+        Returns an unfitted scikit-learn transformer for a frame without the target.
     model : (Model, seed) -> classifier
-        An unfitted scikit-learn classifier for the section ``model`` of project.yml.
+        Returns an unfitted scikit-learn classifier for project.yml's section ``model``.
     """
 
     load: Callable[[Path], pd.DataFrame]
@@ -41,7 +41,7 @@ def find_science(project: Project) -> Science:
     Raises
     ------
     ConfigError
-        The package, a module or a function is missing, or fails while it is imported.
+        The package, a module or a function is missing, or fails on import.
     """
 
     def function(module: str, name: str) -> Callable[..., Any]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from mlops.azure.workspace import azure_errors
 from mlops.config import Project
-from mlops.model.registry import REPLACED, STAGE, Registry, Version
+from mlops.model import tags
+from mlops.model.registry import Registry, Version
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -60,7 +61,7 @@ class ProductionRegistry(WorkspaceRegistry):
         told = {known.number: known for known in self._staging.versions()}
         for here in self.versions():
             there = told.get(here.number)
-            for key in (STAGE, REPLACED):
+            for key in (tags.STAGE, tags.REPLACED):
                 if there and key in here.tags and there.tags.get(key) != here.tags[key]:
                     self._staging._tag(there, key, here.tags[key])
 

@@ -38,6 +38,10 @@ class RawData:
     digest: str
     source: Path
 
+    def __str__(self) -> str:
+        count, columns = self.frame.shape
+        return f"{count:,} rows of {columns} columns from {self.source.name}"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -56,6 +60,8 @@ class Dataset:
         True for the rows that training never sees.
     groups : ndarray of shape (n_rows,), or None
         The values of ``split.group``.
+    digest : str
+        SHA-256 of the data that the rows were read from.
     """
 
     features: pd.DataFrame
@@ -64,6 +70,7 @@ class Dataset:
     positive: str | int | None
     holdout: NDArray[np.bool_]
     groups: NDArray[np.generic] | None
+    digest: str
 
 
 def read_rows(source: Path, load: Load) -> RawData:
@@ -126,7 +133,7 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
             raise DataError(
                 f"The {side} rows hold no example of {lacking}.", "Add rows, or change `split`."
             )
-    return Dataset(features, target, classes, _positive(data, classes), holdout, groups)
+    return Dataset(features, target, classes, _positive(data, classes), holdout, groups, raw.digest)
 
 
 def _require_columns(raw: RawData, fields: dict[str, str | None]) -> None:

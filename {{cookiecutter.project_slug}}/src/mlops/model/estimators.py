@@ -1,4 +1,4 @@
-"""From the section ``model`` of project.yml to an unfitted classifier."""
+"""Make an unfitted classifier from project.yml's section ``model``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ESTIMATORS = {
 }
 DEFAULTS: dict[str, dict[str, Any]] = {"logistic_regression": {"max_iter": 1000}}
 
-# What skops will not load unless it is named: tree nodes are indexed without bounds checks, so
+# Types that skops loads only if trusted by name. Tree nodes are indexed without bounds checks, so
 # load models from your own registry only.
 TRUSTED_TYPES = (
     "numpy.dtype",
@@ -27,12 +27,12 @@ TRUSTED_TYPES = (
 
 
 def make_estimator(settings: Model, seed: int) -> ClassifierMixin:
-    """Build the classifier, seeded where it can be.
+    """Return the classifier, seeded if it takes a seed.
 
     Raises
     ------
     ConfigError
-        The name leads to no classifier, or the classifier refuses a parameter.
+        The name is not that of a classifier, or a parameter does not fit it.
     """
     kind = _import(ESTIMATORS.get(settings.estimator, settings.estimator))
     params = {**DEFAULTS.get(settings.estimator, {}), **settings.params}

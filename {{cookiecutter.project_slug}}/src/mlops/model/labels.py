@@ -1,4 +1,4 @@
-"""From probabilities to predicted classes, the same way wherever a model is used."""
+"""Turn probabilities into predicted classes, in training, evaluation and serving alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def predicted_classes(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """What ``model.predict`` would say, without computing the probabilities a second time.
+    """Return what ``model.predict`` would, without computing the probabilities again.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The model registry: who is registered, who is the champion, what is in production.
+"""The model registry: registered versions, the champion, and what production serves.
 
-Only calls that the local MLflow and Azure ML both know are used: versions, their tags, and
-loading by version. Stages, aliases and searches by tag are not among them.
+Only calls that both local MLflow and Azure ML support are used: versions, their tags, and loading
+by version, but not stages, aliases or searches by tag.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any, Final
 
 from mlops.config import Project
 from mlops.errors import ConfigError, ReleaseError
+from mlops.model import tags
 from mlops.model.tracking import connect
 from mlops.outputs import digest
 
 ARTIFACT: Final = "model"
-# MLflow adds this to a downloaded model; it is no part of what was registered.
+# MLflow adds this file to a downloaded model; it was not registered.
 DOWNLOAD_NOTE: Final = frozenset({"registered_model_meta"})
 
-STAGE: Final = "mlops.stage"
+# Values of the tag `tags.STAGE`.
 REGISTERED: Final = "registered"
 STAGING: Final = "staging"
 PRODUCTION: Final = "production"
 RETIRED: Final = "retired"
 WITHDRAWN: Final = "withdrawn"
-REPLACED: Final = "mlops.replaced"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Version:
 
     @property
     def stage(self) -> str:
-        return self.tags.get(STAGE, REGISTERED)
+        return self.tags.get(tags.STAGE, REGISTERED)
 
     @property
     def uri(self) -> str:
@@ -58,33 +58,43 @@ class Registry:
         self._client = MlflowClient()
 
     def versions(self) -> list[Version]:
-        """All versions, oldest first."""
+        """Return all versions, oldest first."""
         found = self._client.search_model_versions(f"name='{self.name}'")
-        versions = [Version(v.name, int(v.version), v.run_id or "", dict(v.tags)) for v in found]
-        return sorted(versions, key=lambda version: version.number)
+        return sorted(map(_version, found), key=lambda version: version.number)
 
     def version(self, number: int) -> Version:
-        """One version by its number.
+        """Return one version.
 
         Raises
         ------
         ConfigError
             It is not registered.
         """
-        versions = {version.number: version for version in self.versions()}
-        if number not in versions:
-            known = ", ".join(map(str, versions)) or "none"
+        version = self.find(number)
+        if version is None:
+            known = ", ".join(str(other.number) for other in self.versions()) or "none"
             raise ConfigError(f"{self.name} has no version {number} (registered: {known}).")
-        return versions[number]
+        return version
+
+    def find(self, number: int) -> Version | None:
+        """Return one version, or None if it is not registered."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self._client.get_model_version(self.name, str(number)))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
 
     def champion(self, exclude_run: str = "") -> Version | None:
-        """The version to beat: the newest that was not withdrawn, whatever it now serves.
+        """Return the version to beat: the newest that was not withdrawn, released or not.
 
         Parameters
         ----------
         exclude_run : str
-            A run whose own version does not count, so that a repeated evaluation compares with
-            the same champion as the first.
+            A run whose own version does not count, so that evaluating again compares with the
+            same champion.
         """
         standing = [
             version
@@ -94,15 +104,15 @@ class Registry:
         return standing[-1] if standing else None
 
     def in_production(self) -> Version | None:
-        """The version that production serves."""
+        """Return the version that production serves."""
         serving = [v for v in self.versions() if v.stage == PRODUCTION]
         return serving[-1] if serving else None
 
-    def register(self, run_id: str, tags: Mapping[str, str]) -> Version:
-        """Register the model of a run; the same run a second time is the same version.
+    def register(self, run_id: str, extra_tags: Mapping[str, str]) -> Version:
+        """Register the model of a run; registering the same run again returns its version.
 
-        `mlflow.register_model` would look the files up in a way that Azure ML's plugin cannot
-        answer, and then for MLflow 3's logged models, which Azure ML does not have.
+        `mlflow.register_model` locates the files in a way that Azure ML's plugin does not
+        support, and then looks for MLflow 3's logged models, which Azure ML does not have.
         """
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
@@ -116,64 +126,63 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         source = RunsArtifactRepository.get_underlying_uri(f"runs:/{run_id}/{ARTIFACT}")
-        marked = {**tags, STAGE: REGISTERED}
-        made = self._client.create_model_version(self.name, source, run_id, marked)
-        return self.version(int(made.version))
+        all_tags = {**extra_tags, tags.STAGE: REGISTERED}
+        return _version(self._client.create_model_version(self.name, source, run_id, all_tags))
 
     def before(self, version: Version) -> Version | None:
-        """The version that ``version`` replaced in production."""
-        number = version.tags.get(REPLACED)
+        """Return the version that ``version`` replaced in production."""
+        number = version.tags.get(tags.REPLACED)
         return self.version(int(number)) if number else None
 
     def mark_staging(self, version: Version) -> None:
-        """Note that staging serves the version."""
+        """Record that staging serves the version."""
         if version.stage == REGISTERED:
-            self._tag(version, STAGE, STAGING)
+            self._tag(version, tags.STAGE, STAGING)
 
     def mark_production(self, version: Version, withdraws: int | None = None) -> None:
-        """Note that production serves the version; its last write is the one that counts.
+        """Record that production serves the version; the last write is the one that counts.
 
         Parameters
         ----------
         withdraws : int or None
-            The version that is rolled back; any other that was in production is replaced.
+            The version being rolled back; any other version in production is replaced.
         """
         present = self.in_production()
         if withdraws is None and present and present.number != version.number:
-            self._tag(version, REPLACED, str(present.number))
-        self._tag(version, STAGE, PRODUCTION)
+            self._tag(version, tags.REPLACED, str(present.number))
+        self._tag(version, tags.STAGE, PRODUCTION)
 
     def retire_others(self, version: Version, withdraws: int | None = None) -> None:
-        """Note what became of those that were in production before ``version``.
+        """Record that the versions before ``version`` have left production.
 
         Parameters
         ----------
         withdraws : int or None
-            The version that was rolled back: it is no champion any more. Any other is retired.
+            The version that was rolled back, which is no longer champion. Others are retired.
         """
         for old in self.versions():
             if old.number == version.number:
                 continue
             if old.number == withdraws:
-                self._tag(old, STAGE, WITHDRAWN)
+                self._tag(old, tags.STAGE, WITHDRAWN)
             elif old.stage == PRODUCTION:
-                self._tag(old, STAGE, RETIRED)
+                self._tag(old, tags.STAGE, RETIRED)
 
     def download(self, version: Version, folder: Path) -> Path:
-        """Copy a version's files into ``folder`` and check them against the registered digest.
+        """Download a version's files and check them against the registered digest.
 
         Raises
         ------
         ReleaseError
-            The files are not those that were registered.
+            The files differ from those that were registered.
         """
         path = self._fetch(version, folder)
-        wanted, found = version.tags.get("mlops.model_digest", ""), model_digest(path)
-        if wanted != found:
+        registered, found = version.tags.get(tags.MODEL_DIGEST, ""), model_digest(path)
+        if registered != found:
             raise ReleaseError(
-                f"{version.name} {version.number} has digest {found[:12]}, registered was "
-                f"{wanted[:12] or 'none'}: the files were changed after registration.",
-                "Train and register again; do not serve this version.",
+                f"{version.name} {version.number} has digest {found[:12]}, but was registered "
+                f"with {registered[:12] or 'none'}: its files changed after registration.",
+                "Do not serve this version; train and register a new one.",
             )
         return path
 
@@ -186,20 +195,24 @@ class Registry:
         self._client.set_model_version_tag(self.name, str(version.number), key, value)
 
 
+def _version(found: Any) -> Version:
+    return Version(found.name, int(found.version), found.run_id or "", dict(found.tags))
+
+
 def model_digest(path: Path) -> str:
-    """SHA-256 over a model folder's names and contents."""
+    """Return the SHA-256 of a model folder's names and contents."""
     return digest(path, skip=DOWNLOAD_NOTE)
 
 
 def load_run_model(run_id: str) -> Any:
-    """The fitted classifier of a run."""
+    """Load the fitted classifier of a run."""
     import mlflow.sklearn
 
     return mlflow.sklearn.load_model(f"runs:/{run_id}/{ARTIFACT}")
 
 
 def run_signature(run_id: str) -> Any:
-    """The MLflow signature (input columns and types) of a run's model."""
+    """Return the MLflow signature (input columns and types) of a run's model."""
     import mlflow
 
     return mlflow.models.get_model_info(f"runs:/{run_id}/{ARTIFACT}").signature

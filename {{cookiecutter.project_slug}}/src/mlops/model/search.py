@@ -1,8 +1,8 @@
-"""The search for parameters: by halving on this machine, or one candidate a job on Azure ML."""
+"""Search for parameters: by halving on this machine, or one candidate per job on Azure ML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from mlops.config import Project, Search
+from mlops.config import LOWER_IS_BETTER, Project, Search
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.model.tracking import connect
-from mlops.outputs import read_json, write_json
+from mlops.results import Candidate, read_result, write_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def halving_search(
     dataset: Dataset,
     project: Project,
 ) -> dict[str, Any]:
-    """The parameters that survive successive halving over ``model.search.space``.
+    """Return the best parameters of a successive halving over ``model.search.space``.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def halving_search(
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    search = _wanted(project)
+    search = _configured(project)
     halving = HalvingRandomSearchCV(
         pipeline,
         _prefixed(search.space),
@@ -54,6 +54,7 @@ def halving_search(
         scoring=_scoring(dataset, project),
         cv=folds(groups, project.split.seed),
         random_state=project.split.seed,
+        error_score="raise",  # NaN would rank a candidate that failed like any other
         refit=False,
         n_jobs=-1,
     )
@@ -63,10 +64,10 @@ def halving_search(
 
 
 def candidates(project: Project) -> list[dict[str, Any]]:
-    """The combinations to try, the same and in the same order wherever they are asked for."""
+    """Return the combinations to try, in the same order on every machine."""
     from sklearn.model_selection import ParameterSampler
 
-    search = _wanted(project)
+    search = _configured(project)
     sampler = ParameterSampler(search.space, search.combinations, random_state=project.split.seed)
     return [dict(params) for params in sampler]
 
@@ -78,15 +79,14 @@ def try_candidate(
     project: Project,
     key: str,
     folder: Path,
-    tell: Callable[[str], None],
-) -> float:
-    """Score one candidate on the training folds, log its score, and note it in candidate.json.
+) -> Candidate:
+    """Score one candidate on the training folds; log the score and write candidate.json.
 
     Parameters
     ----------
     key : str
-        The training key of data, settings and code: only a training of the same key takes the
-        candidate's parameters over.
+        The training key of data, settings and code: only a training with the same key uses
+        the candidate's parameters.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def try_candidate(
 
     known = candidates(project)
     if not 0 <= number < len(known):
-        raise ConfigError(f"There is no candidate {number}: there are {len(known)}, from 0 on.")
+        raise ConfigError(f"Candidate {number} does not exist: they are 0 to {len(known) - 1}.")
     params = known[number]
     rows = ~dataset.holdout
     groups = None if dataset.groups is None else dataset.groups[rows]
@@ -120,48 +120,46 @@ def try_candidate(
     with mlflow.start_run():
         mlflow.log_params({"candidate": number, **params})
         mlflow.log_metric(METRIC, score)
-    write_json(
-        folder / "candidate.json",
-        {"candidate": number, "params": params, METRIC: score, "key": key},
-    )
-    tell(f"Candidate {number}: {params} scores {score:.4f} in {project.gate.metric}.")
-    return score
+    candidate = Candidate(number=number, params=params, score=score, key=key)
+    write_result(folder / "candidate.json", candidate)
+    return candidate
 
 
 def found_params(folder: Path, key: str) -> dict[str, Any] | None:
-    """The parameters of the best candidate of an earlier search, if it had the same key."""
+    """Return the parameters of the best candidate of a search with this training key, if any."""
     file = folder / "candidate.json"
     if not file.is_file():
         return None
-    content = read_json(file, "search")
-    return dict(content["params"]) if content["key"] == key else None
+    candidate = read_result(file, Candidate, "search")
+    return dict(candidate.params) if candidate.key == key else None
 
 
 def folds(groups: NDArray[np.generic] | None, seed: int) -> Any:
-    """The training folds: stratified, seeded, and with the rows of a group on one side."""
+    """Return seeded, stratified folds that keep the rows of a group together."""
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     return kind(FOLDS, shuffle=True, random_state=seed)
 
 
 def _scoring(dataset: Dataset, project: Project) -> Any:
-    """The gate's metric as scikit-learn's scorer: more is better."""
-    from sklearn.metrics import average_precision_score, make_scorer
+    """Return the gate's metric as a scikit-learn scorer; greater is better."""
+    from sklearn import metrics as sk
 
     binary = dataset.positive is not None
-    scorers: dict[str, Any] = {
-        "average_precision": make_scorer(
-            average_precision_score,
-            response_method="predict_proba",
-            **({"pos_label": dataset.positive} if binary else {}),
-        ),
-        "roc_auc": "roc_auc" if binary else "roc_auc_ovr",
-        "log_loss": "neg_log_loss",
-        "brier": "neg_brier_score" if binary else "neg_log_loss",
-    }
-    return scorers[project.gate.metric]
+    pos_label = {"pos_label": dataset.positive} if binary else {}
+    labels = {"labels": dataset.classes.tolist()}
+    score, options = {
+        "average_precision": (sk.average_precision_score, pos_label),
+        "roc_auc": (sk.roc_auc_score, {} if binary else {"multi_class": "ovr", **labels}),
+        "log_loss": (sk.log_loss, labels),
+        "brier": (sk.brier_score_loss, {**labels, **pos_label}),
+    }[project.gate.metric]
+    greater = project.gate.metric not in LOWER_IS_BETTER
+    return sk.make_scorer(
+        score, response_method="predict_proba", greater_is_better=greater, **options
+    )
 
 
-def _wanted(project: Project) -> Search:
+def _configured(project: Project) -> Search:
     if project.model.search is None:
         raise ConfigError("project.yml has no model.search.")
     return project.model.search

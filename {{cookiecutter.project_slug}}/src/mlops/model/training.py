@@ -1,4 +1,4 @@
-"""Fits a pipeline, chooses its threshold, and keeps it with all that made it in MLflow."""
+"""Fit a pipeline, choose its decision threshold, and log both to MLflow with their provenance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import platform
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,54 +26,27 @@ from sklearn.pipeline import Pipeline
 from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
+from mlops.model import tags
 from mlops.model.estimators import TRUSTED_TYPES
 from mlops.model.registry import ARTIFACT, model_digest
 from mlops.model.search import folds, found_params, halving_search
 from mlops.model.tracking import connect, git_commit
-from mlops.outputs import digest, read_json, write_json
+from mlops.outputs import digest, write_text
+from mlops.results import Training, read_result, write_result
 from mlops.science import Science
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-# More rows made the threshold no steadier from seed to seed, and cost as much as the fit.
+# More rows did not make the threshold steadier from seed to seed, and cost as much as the fit.
 THRESHOLD_ROWS = 10_000
 EXAMPLE_ROWS = 20
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 
 
-@dataclass(frozen=True)
-class Training:
-    """A fitted model's passport, written to training.json.
-
-    Attributes
-    ----------
-    run_id : str
-        The MLflow run that holds the model.
-    key : str
-        SHA-256 of all that determines the model: data, settings, science, library versions.
-    model_digest, data_digest : str
-        SHA-256 of the model's files and of the data.
-    threshold : float or None
-        Probability of the positive class from which it is predicted; None for many classes.
-    params : dict
-        The classifier's parameters, those found by a search included.
-    rows : int
-        How many rows it learned from.
-    """
-
-    run_id: str
-    key: str
-    model_digest: str
-    data_digest: str
-    threshold: float | None
-    params: dict[str, Any]
-    rows: int
-
-
 def training_key(project: Project, data_digest: str) -> str:
-    """SHA-256 of all that determines the model; equal keys mean equal models."""
+    """Return the SHA-256 of all that determines the model; equal keys mean equal models."""
     science = project.root / "src" / project.package
     parts = {
         "data": data_digest,
@@ -88,27 +60,25 @@ def training_key(project: Project, data_digest: str) -> str:
 
 
 def earlier_training(file: Path, key: str) -> Training | None:
-    """The training that ``file`` tells of, if it had the same key and its model is still there."""
+    """Return the training recorded in ``file`` if it has this key and its model is unchanged."""
     import mlflow
 
     if not file.is_file():
         return None
-    content = read_json(file, "train")
-    if content.get("key") != key:
-        return None
-    training = Training(**content)
     try:
+        training = read_result(file, Training, "train")
+        if training.key != key:
+            return None
         with tempfile.TemporaryDirectory() as folder:
             uri = f"runs:/{training.run_id}/{ARTIFACT}"
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
             return training if model_digest(path) == training.model_digest else None
-    except (mlflow.MlflowException, OSError):
+    except (ConfigError, mlflow.MlflowException, OSError):
         return None
 
 
 def train(
     dataset: Dataset,
-    data_digest: str,
     project: Project,
     science: Science,
     folder: Path,
@@ -116,8 +86,8 @@ def train(
 ) -> Training:
     """Fit on the training rows and log the model; unchanged inputs reuse the earlier run.
 
-    Writes ``folder``/training.json; ``tell`` is told what is done, as sentences. What a search on
-    other machines has found is taken over from the folder search beside it.
+    Writes ``folder``/training.json. Parameters that a search on other machines found are read
+    from the folder search beside it.
 
     Raises
     ------
@@ -128,14 +98,15 @@ def train(
 
     connect(project)
     file = folder / "training.json"
-    key = training_key(project, data_digest)
+    key = training_key(project, dataset.digest)
     earlier = earlier_training(file, key)
     if earlier:
-        tell(f"Nothing has changed since run {earlier.run_id[:8]}: its model is kept.")
+        tell(f"Nothing changed since run {earlier.run_id[:8]}: keeping its model.")
         return earlier
-    _end_broken_run(folder)
+    started = folder / "started"
+    _end_broken_run(started)
     with mlflow.start_run() as run:
-        write_json(folder / "started.json", {"run_id": run.info.run_id})
+        write_text(started, run.info.run_id)
         found = found_params(folder.parent / "search", key)
         model, threshold = fit(dataset, project, science, found)
         params = _classifier_params(model)
@@ -144,30 +115,30 @@ def train(
         mlflow.log_dict(_environment(), "environment.json")
         mlflow.set_tags(
             {
-                "mlops.data_digest": data_digest,
-                "mlops.training_key": key,
-                "mlops.git_commit": git_commit(project.root),
+                tags.DATA_DIGEST: dataset.digest,
+                tags.TRAINING_KEY: key,
+                tags.GIT_COMMIT: git_commit(project.root),
             }
         )
         if threshold is not None:
             mlflow.log_metric("threshold", threshold)
-        made = _log_model(model, dataset, project)
+        logged_digest = _log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,
         key=key,
-        model_digest=made,
-        data_digest=data_digest,
+        model_digest=logged_digest,
+        data_digest=dataset.digest,
         threshold=threshold,
         params={name: _plain(value) for name, value in params.items()},
         rows=int((~dataset.holdout).sum()),
     )
-    write_json(file, asdict(training))
-    (folder / "started.json").unlink()
+    write_result(file, training)
+    started.unlink()
     return training
 
 
 def make_pipeline(dataset: Dataset, project: Project, science: Science) -> Pipeline:
-    """The unfitted pipeline of the science's features and model."""
+    """Return the unfitted pipeline of the project's features() and model()."""
     X = dataset.features[~dataset.holdout]
     model = science.model(project.model, project.split.seed)
     return Pipeline([("features", science.features(X)), ("model", model)])
@@ -176,12 +147,12 @@ def make_pipeline(dataset: Dataset, project: Project, science: Science) -> Pipel
 def fit(
     dataset: Dataset, project: Project, science: Science, params: dict[str, Any] | None = None
 ) -> tuple[BaseEstimator, float | None]:
-    """Search if asked, choose the threshold on training folds, fit on all training rows.
+    """Search if configured, choose the threshold on training folds, fit on all training rows.
 
     Parameters
     ----------
     params : dict, optional
-        What a search on other machines has found; it is not repeated here.
+        Parameters that a search on other machines found, which replace the search here.
 
     Returns
     -------
@@ -223,7 +194,7 @@ def choose_threshold(
     positive: str | int,
     seed: int,
 ) -> float:
-    """The threshold with the highest F1 on out-of-fold predictions of (a sample of) the rows.
+    """Return the threshold with the highest F1 on out-of-fold predictions of a sample.
 
     Parameters
     ----------
@@ -252,13 +223,13 @@ def choose_threshold(
 
 
 def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
-    """Save the model beside an example of its input, log both, and return the digest."""
+    """Save the model with an input example, log both, and return the files' digest."""
     import mlflow
     from mlflow.models import infer_signature
 
     inputs, example = _described(dataset, project.split.seed)
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's and skops' advice, which the options follow
+        warnings.simplefilter("ignore")  # advice of MLflow and skops that is followed already
         path = Path(temporary) / ARTIFACT
         try:
             mlflow.sklearn.save_model(
@@ -275,41 +246,40 @@ def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
                 mlflow.sklearn.load_model(str(path))
         except mlflow.MlflowException as error:
             raise ConfigError(
-                f"skops cannot keep this model: {_first_line(error)}",
-                "Name your own types in model.trusted_types, or set model.serialization: "
-                "cloudpickle, whose files run code when they are loaded.",
+                f"skops cannot save this model: {_first_line(error)}",
+                "List your own types in model.trusted_types, or set model.serialization to "
+                "cloudpickle, whose files run code when loaded.",
             ) from error
         mlflow.log_artifacts(str(path), ARTIFACT)
         return model_digest(path)
 
 
 def _described(dataset: Dataset, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Few training rows that show each column's type and whether it may be missing, and an example.
+    """Return a few training rows that fix the signature, and the input example.
 
-    MLflow would look at each value in Python, which takes longer than many a fit.
+    The rows show each column's type and whether it may be missing; MLflow would inspect every
+    value in Python, which often takes longer than the fit.
     """
     X = dataset.features
     rows = np.flatnonzero(~dataset.holdout)
-    some = min(EXAMPLE_ROWS, len(rows))
-    chosen = np.random.default_rng(seed).choice(len(rows), some, replace=False)
+    size = min(EXAMPLE_ROWS, len(rows))
+    chosen = np.random.default_rng(seed).choice(len(rows), size, replace=False)
     missing = [X[column].isna().to_numpy()[rows] for column in X]
     either = [np.flatnonzero(found)[:1] for lacks in missing for found in (lacks, ~lacks)]
-    # Whole numbers are served as floats: one missing value makes a column of them float anyway.
+    # Integers are served as floats: one missing value turns their column into floats anyway.
     floats = dict.fromkeys(X.iloc[:0].select_dtypes("number"), "float64")
     shown = np.unique(np.concatenate([chosen, *either]))
     return X.iloc[rows[shown]].astype(floats), X.iloc[rows[chosen]].astype(floats)
 
 
-def _end_broken_run(folder: Path) -> None:
+def _end_broken_run(started: Path) -> None:
     """Close the MLflow run of a training that was killed."""
     import mlflow
 
-    file = folder / "started.json"
-    if file.is_file():
-        run_id = str(read_json(file, "train")["run_id"])
+    if started.is_file():
         with contextlib.suppress(mlflow.MlflowException):  # the store was deleted since
-            mlflow.MlflowClient().set_terminated(run_id, "KILLED")
-        file.unlink()
+            mlflow.MlflowClient().set_terminated(started.read_text("utf-8"), "KILLED")
+        started.unlink()
 
 
 def _classifier_params(model: BaseEstimator) -> dict[str, Any]:
@@ -323,7 +293,7 @@ def _environment() -> dict[str, str]:
 
 
 def _requirements() -> list[str]:
-    """Pins for whoever serves the model outside this project; MLflow needs 15 s to guess them."""
+    """Return pins for serving the model outside this project; MLflow takes 15 s to guess them."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
 
 

@@ -1,0 +1,431 @@
+"""The lifecycle as plain functions, for the command line and for notebooks.
+
+Data flows one way: `read` and `validate` the rows, `split` them, `train`, `evaluate` against the
+champion, `register` the winner, `report`; `run` does all of it. `release` brings a registered
+version to staging and production. Each function writes its result below outputs/ and returns it;
+`last` reads the result of an earlier call back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mlops.config import ENVIRONMENTS, Environment, Project, load_project
+from mlops.errors import ConfigError, DataError, Refused
+from mlops.results import (
+    Candidate,
+    Evaluation,
+    R,
+    Registration,
+    Training,
+    Validation,
+    read_result,
+    write_result,
+)
+
+if TYPE_CHECKING:
+    from mlops.data.dataset import Dataset, RawData
+    from mlops.model.registry import Version
+    from mlops.release.platform import Platform
+
+__all__ = [
+    "Deployment",
+    "Progress",
+    "Run",
+    "choose_version",
+    "deploy",
+    "evaluate",
+    "last",
+    "last_run",
+    "load_model",
+    "load_project",
+    "platform",
+    "read",
+    "register",
+    "release",
+    "report",
+    "require_passed",
+    "rollback",
+    "run",
+    "split",
+    "train",
+    "try_candidate",
+    "validate",
+]
+
+Where = Literal["local", "azureml"]
+
+# Where a result is kept below outputs/, and the verb that writes it.
+FILES: Final[dict[type[Any], tuple[str, str]]] = {
+    Validation: ("validation/validation.json", "validate"),
+    Training: ("training/training.json", "train"),
+    Evaluation: ("evaluation/evaluation.json", "evaluate"),
+    Registration: ("registration/registration.json", "register"),
+}
+
+
+class Progress:
+    """Follows `run` and `release`; this one shows nothing."""
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+
+    def tell(self, text: str) -> None:
+        """Something happened within a step."""
+
+    def show(self, result: object) -> None:
+        """A step ended with this result."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The results of `run`; ``registration`` is None if the gate refused the model."""
+
+    validation: Validation
+    training: Training
+    evaluation: Evaluation
+    registration: Registration | None
+    report: Path
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A version in service, and where clients send their rows."""
+
+    version: int
+    environment: Environment
+    address: str
+
+
+def last(project: Project, kind: type[R]) -> R:
+    """Read the last result of a kind, such as `Training`.
+
+    Raises
+    ------
+    ConfigError
+        There is none yet, or its file is damaged.
+    """
+    name, verb = FILES[kind]
+    return read_result(project.outputs / name, kind, verb)
+
+
+def read(project: Project, data: Path | None = None) -> RawData:
+    """Read the rows with the project's load(), from ``data`` or data.path of project.yml."""
+    from mlops.data.dataset import read_rows
+    from mlops.science import find_science
+
+    return read_rows(data or project.data_path, find_science(project).load)
+
+
+def validate(project: Project, rows: RawData, *, scoring: bool = False) -> Validation:
+    """Check rows against expectations/.
+
+    Parameters
+    ----------
+    scoring : bool
+        The rows are inputs to score, without a target.
+    """
+    from mlops.data.validation import save_validation, validate_rows
+
+    suites = project.root / "expectations"
+    columns = [str(column) for column in rows.frame]
+    inputs = [column for column in columns if column != project.data.target]
+    expected = {str(suites / "scoring.json"): inputs}
+    if not scoring:
+        expected = {str(suites / "raw.json"): columns, **expected}
+    validation = validate_rows(rows.frame, rows.digest, expected)
+    save_validation(validation, rows.frame, _validation_folder(project, scoring))
+    return validation
+
+
+def require_passed(project: Project, validation: Validation, *, scoring: bool = False) -> None:
+    """Refuse data that fails an expectation.
+
+    Raises
+    ------
+    DataError
+        Some expectation failed.
+    """
+    if not validation.passed:
+        page = _validation_folder(project, scoring) / "validation.html"
+        raise DataError(
+            f"The data fails {len(validation.failed)} of {len(validation.expectations)} "
+            f"expectations; see {page}.",
+            "Fix the data, or change expectations/ if the data is right.",
+        )
+
+
+def split(project: Project, rows: RawData) -> Dataset:
+    """Separate the target from the features, and training from holdout."""
+    from mlops.data.dataset import split_rows
+
+    return split_rows(rows, project)
+
+
+def train(
+    project: Project, dataset: Dataset, validation: Validation, tell: Callable[[str], None] = print
+) -> Training:
+    """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run.
+
+    Raises
+    ------
+    DataError
+        The data failed its validation, or is not the data that was validated.
+    """
+    from mlops.model.training import train as fit_and_log
+    from mlops.science import find_science
+
+    _require_validated(project, dataset, validation)
+    folder = project.outputs / "training"
+    return fit_and_log(dataset, project, find_science(project), folder, tell)
+
+
+def load_model(training: Training) -> Any:
+    """Load the fitted classifier of a training."""
+    from mlops.model.registry import load_run_model
+
+    return load_run_model(training.run_id)
+
+
+def evaluate(
+    project: Project, dataset: Dataset, training: Training, replace: str = ""
+) -> Evaluation:
+    """Compare the trained model with the champion on the holdout, and let the gate decide.
+
+    Parameters
+    ----------
+    replace : str
+        Why the champion is to be replaced without a comparison; "" compares.
+
+    Raises
+    ------
+    ConfigError
+        The model was trained on other data.
+    """
+    from mlops.evaluation.evaluate import evaluate as score_and_decide
+
+    if training.data_digest != dataset.digest:
+        raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
+    return score_and_decide(dataset, training, project, project.outputs / "evaluation", replace)
+
+
+def register(project: Project, training: Training, evaluation: Evaluation) -> Registration:
+    """Register the model that the gate accepted; registering it again returns its version.
+
+    Raises
+    ------
+    ConfigError
+        The evaluation is about another model than the one trained last.
+    Refused
+        The gate did not accept it.
+    """
+    from mlops.model import tags
+    from mlops.model.registry import Registry
+
+    _require_same_model(training, evaluation)
+    decision = evaluation.decision
+    if not decision.accepted:
+        raise Refused("Not registered: " + " ".join(reason.text for reason in decision.reasons))
+    scores = {name: score for name, score in evaluation.metrics.items() if score is not None}
+    version = Registry(project).register(
+        training.run_id,
+        {
+            tags.MODEL_DIGEST: training.model_digest,
+            tags.DATA_DIGEST: training.data_digest,
+            tags.DECISION: ", ".join(reason.code for reason in decision.reasons),
+            **{f"holdout.{name}": f"{score:.6f}" for name, score in scores.items()},
+        },
+    )
+    registration = Registration(name=version.name, version=version.number, run_id=training.run_id)
+    write_result(project.outputs / FILES[Registration][0], registration)
+    return registration
+
+
+def report(project: Project, dataset: Dataset, training: Training, evaluation: Evaluation) -> Path:
+    """Write the report as HTML, Markdown and a model card; return the page's path.
+
+    Raises
+    ------
+    ConfigError
+        The results belong to different models or data.
+    """
+    from mlops.evaluation.report import write_report
+
+    _require_same_model(training, evaluation)
+    if evaluation.data_digest != dataset.digest:
+        raise ConfigError("The model was evaluated on other data.", "Run `mlops evaluate`.")
+    return write_report(evaluation, training, _registration(project, training), dataset, project)
+
+
+def run(
+    project: Project,
+    data: Path | None = None,
+    replace: str = "",
+    progress: Progress | None = None,
+) -> Run:
+    """Validate, train, evaluate, register and report, in this order.
+
+    Parameters
+    ----------
+    data, replace :
+        As for `read` and `evaluate`.
+    """
+    progress = progress or Progress()
+    rows = read(project, data)
+    progress.show(rows)
+    progress.step("validate")
+    validation = validate(project, rows)
+    progress.show(validation)
+    require_passed(project, validation)
+    progress.step("train")
+    dataset = split(project, rows)
+    training = train(project, dataset, validation, progress.tell)
+    progress.show(training)
+    progress.step("evaluate")
+    evaluation = evaluate(project, dataset, training, replace)
+    progress.show(evaluation)
+    progress.step("register")
+    accepted = evaluation.decision.accepted
+    registration = register(project, training, evaluation) if accepted else None
+    progress.show(registration)
+    progress.step("report")
+    page = report(project, dataset, training, evaluation)
+    progress.show(page)
+    return Run(validation, training, evaluation, registration, page)
+
+
+def last_run(project: Project) -> Run:
+    """Read the results of the last `run`, on this machine or fetched from Azure ML."""
+    training = last(project, Training)
+    return Run(
+        last(project, Validation),
+        training,
+        last(project, Evaluation),
+        _registration(project, training),
+        project.outputs / "report" / "report.html",
+    )
+
+
+def try_candidate(
+    project: Project, dataset: Dataset, validation: Validation, number: int
+) -> Candidate:
+    """Score one candidate of model.search, as a trial of azureml/search-pipeline.yml does."""
+    from mlops.model.search import try_candidate as score_candidate
+    from mlops.model.training import make_pipeline, training_key
+    from mlops.science import find_science
+
+    _require_validated(project, dataset, validation)
+    pipeline = make_pipeline(dataset, project, find_science(project))
+    key = training_key(project, dataset.digest)
+    return score_candidate(number, pipeline, dataset, project, key, project.outputs / "search")
+
+
+def platform(project: Project, on: Where = "local") -> Platform:
+    """Return where versions are registered and served: this machine, or Azure ML's workspaces."""
+    if on == "azureml":
+        from mlops.azure.platform import AzurePlatform
+
+        return AzurePlatform(project)
+    from mlops.release.platform import LocalPlatform
+
+    return LocalPlatform(project)
+
+
+def choose_version(platform: Platform, number: int | None = None) -> Version:
+    """Return a registered version by its number; by default the champion.
+
+    Raises
+    ------
+    ConfigError
+        It is not registered, or none is.
+    """
+    registry = platform.registry("staging")
+    version = registry.champion() if number is None else registry.version(number)
+    if version is None:
+        raise ConfigError("No version is registered.", "Run `mlops run` first.")
+    return version
+
+
+def deploy(
+    project: Project,
+    platform: Platform,
+    environment: Environment,
+    version: Version,
+    tell: Callable[[str], None] = print,
+) -> Deployment:
+    """Bring a registered version into one environment.
+
+    Raises
+    ------
+    ReleaseError
+        It failed its checks; the endpoint serves what it served before.
+    """
+    from mlops.release.release import Release
+
+    registry, target = platform.registry(environment), platform.target(environment)
+    releaser = Release(environment, project.endpoint(environment), target, registry, tell)
+    version = platform.promote(version, environment, tell)
+    releaser.deploy(version)
+    platform.after_release(version, environment, tell)
+    return Deployment(version.number, environment, target.address)
+
+
+def release(
+    project: Project,
+    platform: Platform,
+    version: Version,
+    approve: Callable[[Version], None],
+    progress: Progress | None = None,
+) -> None:
+    """Bring a registered version to staging and, once approved, to production.
+
+    Parameters
+    ----------
+    approve : callable
+        Called before production; raises to stop there.
+    """
+    progress = progress or Progress()
+    for environment in ENVIRONMENTS:
+        platform.target(environment)  # an unusable target is reported before anything changes
+    for environment in ENVIRONMENTS:
+        progress.step(environment)
+        if environment == "production":
+            approve(version)
+        progress.show(deploy(project, platform, environment, version, progress.tell))
+
+
+def rollback(project: Project, platform: Platform, tell: Callable[[str], None] = print) -> Version:
+    """Return production to the version before, and withdraw the present one."""
+    from mlops.release.release import Release
+
+    registry, target = platform.registry("production"), platform.target("production")
+    releaser = Release("production", project.endpoint("production"), target, registry, tell)
+    version = releaser.roll_back()
+    platform.after_release(version, "production", tell)
+    return version
+
+
+def _validation_folder(project: Project, scoring: bool) -> Path:
+    return project.outputs / ("validation-scoring" if scoring else "validation")
+
+
+def _require_validated(project: Project, dataset: Dataset, validation: Validation) -> None:
+    if validation.data_digest != dataset.digest:
+        raise DataError("The data has changed since it was validated.", "Run `mlops validate`.")
+    require_passed(project, validation)
+
+
+def _require_same_model(training: Training, evaluation: Evaluation) -> None:
+    if training.run_id != evaluation.run_id:
+        raise ConfigError("The evaluation is about an earlier model.", "Run `mlops evaluate`.")
+
+
+def _registration(project: Project, training: Training) -> Registration | None:
+    """Return the registration of this training's model, if it is registered."""
+    if not (project.outputs / FILES[Registration][0]).is_file():
+        return None
+    registration = last(project, Registration)
+    return registration if registration.run_id == training.run_id else None

@@ -1,0 +1,158 @@
+"""What the verbs print: results as sentences and tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mlops.lifecycle import Deployment, Progress
+from mlops.model import tags
+from mlops.results import Decision, Evaluation, Registration, Training, Validation
+
+if TYPE_CHECKING:
+    from mlops.model.registry import Version
+    from mlops.release.target import EndpointState
+
+
+class Steps(Progress):
+    """Prints steps as headings, numbered if their count is given."""
+
+    def __init__(self, count: int = 0) -> None:
+        self._count = count
+        self._number = 0
+
+    def step(self, name: str) -> None:
+        self._number += 1
+        title = f"[{self._number}/{self._count}] {name}" if self._count else name.capitalize()
+        click.secho(title, bold=True)
+
+    def tell(self, text: str) -> None:
+        tell(text)
+
+    def show(self, result: object) -> None:
+        show(result)
+
+
+def tell(text: str) -> None:
+    """Print a sentence about what happens within a step."""
+    click.echo(f"  {text}")
+
+
+@singledispatch
+def show(result: object) -> None:
+    """Print the result of a step."""
+    click.echo(result)
+
+
+@show.register
+def _(validation: Validation) -> None:
+    if validation.passed:
+        click.echo(f"All {len(validation.expectations)} expectations are met.")
+        return
+    table = _table("column", "expected", "found", "rows", "values")
+    for result in validation.failed:
+        table.add_row(
+            *map(escape, (result.column or "(table)", result.rule, result.observed)),
+            ", ".join(map(str, result.rows)),
+            escape(", ".join(result.values)),
+        )
+    _print(table)
+
+
+@show.register
+def _(training: Training) -> None:
+    threshold = training.threshold
+    chosen = "" if threshold is None else f", decision threshold {threshold:.3f}"
+    click.echo(f"Trained on {training.rows:,} rows{chosen}.")
+
+
+@show.register
+def _(evaluation: Evaluation) -> None:
+    champion = evaluation.champion_metrics or {}
+    title = f"champion (version {evaluation.champion})" if evaluation.champion else "no champion"
+    table = _table("metric", "challenger", title)
+    for name, value in evaluation.metrics.items():
+        mark = f"{name} *" if name == evaluation.gate_metric else name
+        table.add_row(mark, _number(value), _number(champion.get(name)))
+    _print(table)
+    thresholds = evaluation.decision.thresholds
+    met = sum(threshold.passed for threshold in thresholds)
+    click.echo(
+        f"* the gate's metric; {met} of {len(thresholds)} thresholds met on {evaluation.rows:,} "
+        "holdout rows."
+    )
+    show_reasons(evaluation.decision)
+
+
+@show.register
+def _(registration: Registration) -> None:
+    click.echo(f"Registered as {registration.name} version {registration.version}.")
+
+
+@show.register
+def _(_: None) -> None:
+    click.echo("Not registered.")
+
+
+@show.register
+def _(page: Path) -> None:
+    click.echo(f"Report: {page}")
+
+
+@show.register
+def _(deployment: Deployment) -> None:
+    click.echo(f"Version {deployment.version} is in {deployment.environment}: {deployment.address}")
+
+
+def show_reasons(decision: Decision) -> None:
+    """Print the gate's verdict, a line for each reason."""
+    verdict = "accepted" if decision.accepted else "REFUSED"
+    for reason in decision.reasons:
+        click.echo(f"Gate: {verdict} ({reason.code}): {reason.text}")
+
+
+def show_status(
+    versions: Sequence[Version],
+    states: Mapping[str, EndpointState],
+    addresses: Mapping[str, str],
+) -> None:
+    """Print the registered versions with their stage, and each environment's slots."""
+    table = _table("version", "stage", "decision", "average precision")
+    for version in versions:
+        score = version.tags.get("holdout.average_precision", "-")
+        decision = version.tags.get(tags.DECISION, "")
+        table.add_row(str(version.number), version.stage, decision, score)
+    _print(table)
+    table = _table("environment", "slot", "version", "traffic", "health", "address")
+    for name, state in states.items():
+        for slot, kept in state.slots.items():
+            health = "healthy" if kept.healthy else "DOWN"
+            traffic = f"{state.traffic.get(slot, 0)} %"
+            table.add_row(name, slot, str(kept.version), traffic, health, addresses[name])
+        if not state.slots:
+            table.add_row(name, "-", "-", "-", "nothing deployed", "-")
+    _print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    """Print as wide as the terminal; in a file or a CI log, wide enough for whole lines."""
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
