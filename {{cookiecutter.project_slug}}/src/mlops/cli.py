@@ -15,13 +15,13 @@ import click
 from mlops.errors import ConfigError, DataError, MlopsError
 
 if TYPE_CHECKING:
-    from mlops.config import Project
+    from mlops.config import Environment, Project
     from mlops.data.dataset import Dataset, RawData
     from mlops.model.registry import Version
     from mlops.release.platform import Platform
     from mlops.release.release import Release
 
-ENVIRONMENTS = ("staging", "production")
+ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")
 
 
 class Verbs(click.Group):
@@ -208,7 +208,9 @@ def run(
 @click.option("--yes", is_flag=True, help="Approve production without being asked.")
 @on_option
 @click.pass_obj
-def deploy(obj: dict[str, Any], environment: str, number: int | None, yes: bool, on: str) -> None:
+def deploy(
+    obj: dict[str, Any], environment: Environment, number: int | None, yes: bool, on: str
+) -> None:
     """Bring a registered version into one environment.
 
     It gets the idle slot, answers rows with known answers, and then takes over the traffic in
@@ -265,7 +267,7 @@ def status(obj: dict[str, Any], on: str) -> None:
 @main.command()
 @click.argument("environment", type=click.Choice(ENVIRONMENTS), required=False)
 @click.pass_obj
-def stop(obj: dict[str, Any], environment: str | None) -> None:
+def stop(obj: dict[str, Any], environment: Environment | None) -> None:
     """Stop the local servers of one environment, or of both."""
     from mlops.release.platform import LocalPlatform
 
@@ -482,7 +484,7 @@ def _chosen(place: Platform, number: int | None) -> Version:
 
 
 def _deploy(
-    project: Project, place: Platform, environment: str, version: Version, yes: bool
+    project: Project, place: Platform, environment: Environment, version: Version, yes: bool
 ) -> None:
     if environment == "production":
         _approve(version, yes)
@@ -502,10 +504,10 @@ def _approve(version: Version, yes: bool) -> None:
     click.confirm(f"Release version {version.number} to production?", abort=True)
 
 
-def _releaser(project: Project, place: Platform, environment: str) -> Release:
+def _releaser(project: Project, place: Platform, environment: Environment) -> Release:
     from mlops.release.release import Release
 
-    endpoint = getattr(project.serving, environment)
+    endpoint = project.endpoint(environment)
     target, registry = place.target(environment), place.registry(environment)
     return Release(environment, endpoint, target, registry, _tell)
 

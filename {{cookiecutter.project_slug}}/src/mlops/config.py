@@ -121,7 +121,9 @@ class Gate(Section):
     slice_thresholds: Thresholds = Field(
         default_factory=dict, description="metric: limit for every slice"
     )
-    min_slice_rows: int = Field(50, ge=1, description="the minimum rows of a judged slice, 1 or more")
+    min_slice_rows: int = Field(
+        50, ge=1, description="the minimum rows of a judged slice, 1 or more"
+    )
 
     @field_validator("slices")
     @classmethod
@@ -245,7 +247,9 @@ class Compute(Section):
     tier: Literal["dedicated", "low_priority"] = Field(
         "dedicated", description="dedicated, or low_priority (cheaper, can be preempted)"
     )
-    idle_seconds: int = Field(900, ge=60, description="seconds until an idle node is removed, 60 or more")
+    idle_seconds: int = Field(
+        900, ge=60, description="seconds until an idle node is removed, 60 or more"
+    )
 
 
 class Azure(Section):
@@ -268,7 +272,9 @@ class Project(Section):
         pattern=r"^[^/\s]+( +[^/\s]+)*/[^/\s]+( +[^/\s]+)*$",
         description="owner/name, or project/repository on Azure DevOps",
     )
-    package: str = Field(pattern=r"^[a-z_][a-z0-9_]*$", description="the name of the folder in src/")
+    package: str = Field(
+        pattern=r"^[a-z_][a-z0-9_]*$", description="the name of the folder in src/"
+    )
     data: Data
     split: Split = Field(default_factory=Split)
     model: Model
@@ -287,7 +293,7 @@ class Project(Section):
         given = os.environ.get("MLOPS_OUTPUTS")
         return Path(given).absolute() if given else self.root / "outputs"
 
-    def endpoint(self, environment: Environment) -> Endpoint:
+    def endpoint(self, environment: Environment) -> AnyEndpoint:
         """Return the settings of an environment's endpoint."""
         return self.serving.staging if environment == "staging" else self.serving.production
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from mlops.config import Environment
     from mlops.data.validation import Validation
     from mlops.evaluation.evaluate import Evaluation
     from mlops.model.registry import Version
@@ -48,8 +49,8 @@ def show_evaluation(evaluation: Evaluation, metric: str) -> None:
 
 def show_status(
     versions: Sequence[Version],
-    states: Mapping[str, EndpointState],
-    addresses: Mapping[str, str],
+    states: Mapping[Environment, EndpointState],
+    addresses: Mapping[Environment, str],
 ) -> None:
     """The registered versions with their stage, and each environment's slots."""
     table = _table("version", "stage", "decision", "average precision")
