@@ -1,4 +1,4 @@
-"""project.yml: every kind of mistake is found before anything runs, and named with its fix."""
+"""Every kind of mistake in project.yml is reported with its fix before anything runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from mlops.cli import main
-from mlops.config import load_project
+from mlops.config import ENVIRONMENTS, Environment, LocalEndpoint, load_project
 
 GOOD: dict[str, Any] = {
     "project": "toy",
@@ -26,11 +26,11 @@ GOOD: dict[str, Any] = {
     "azure": {"region": "westeurope", "prefix": "toy"},
 }
 REMOVED = object()
-Change = tuple[str, Any]  # a field's path, and what it is set to
+Change = tuple[str, Any]  # a field's path and new value
 
 
 def changed(*changes: Change) -> dict[str, Any]:
-    """A good project.yml with other values in some fields."""
+    """Return a valid project.yml with other values in some fields."""
     content = copy.deepcopy(GOOD)
     for path, value in changes:
         *sections, field = path.split(".")
@@ -49,7 +49,7 @@ def write(folder: Path, content: dict[str, Any]) -> None:
 
 
 def refused(folder: Path) -> str:
-    """What a verb says of a wrong project.yml."""
+    """Return what a verb prints for an invalid project.yml."""
     result: Result = CliRunner().invoke(main, ["--project", str(folder), "validate"])
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.exit_code == 2, result.output
@@ -57,14 +57,14 @@ def refused(folder: Path) -> str:
     return result.output
 
 
-# A wrong value, and the line that names the field, the value and what is expected.
+# A wrong value, and the start of the line that reports it.
 WRONG: dict[str, tuple[Change, str]] = {
     "missing field": (
         ("data.target", REMOVED),
         "data.target is missing. Expected: the name of the column to predict.",
     ),
     "missing section": (("model", REMOVED), "model is missing."),
-    "missing within a list's section": (
+    "missing within a section": (
         ("serving.staging.port", REMOVED),
         "serving.staging.port is missing. Expected: a free port from 1024 to 65535.",
     ),
@@ -83,7 +83,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "too large": (
         ("split.holdout", 1.5),
-        "split.holdout = 1.5: Input should be less than 1. Expected: a share between 0 and 1",
+        "split.holdout = 1.5: Input should be less than 1. Expected: a fraction between 0 and 1",
     ),
     "too small": (("split.holdout", 0), "split.holdout = 0: Input should be greater than 0."),
     "negative seed": (("split.seed", -1), "split.seed = -1: "),
@@ -95,12 +95,12 @@ WRONG: dict[str, tuple[Change, str]] = {
     "one candidate": (
         ("model.search", {"space": {"C": [1, 2]}, "candidates": 1}),
         "model.search.candidates = 1: Input should be greater than or equal to 2. "
-        "Expected: how many combinations to try",
+        "Expected: the number of combinations to try",
     ),
     "not a number": (("split.holdout", "a third"), "split.holdout = 'a third': "),
     "not a whole number": (("split.seed", 1.5), "split.seed = 1.5: "),
     "not a text": (("name", 2024), "name = 2024: Input should be a valid string."),
-    "not a section": (("split", 0.25), "split = 0.25: "),
+    "not a section": (("split", 0.25), "split = 0.25: Input should be a section of fields."),
     "not a list": (("gate.slices", "home"), "gate.slices = 'home': "),
     "empty text": (("data.target", " "), "data.target = ' ': "),
     "empty space": (("model.search", {"space": {}}), "model.search.space: "),
@@ -121,14 +121,14 @@ WRONG: dict[str, tuple[Change, str]] = {
     "package with a hyphen": (("package", "to-y"), "package = 'to-y': "),
     "falling steps": (
         ("serving.production.steps", [50, 20, 100]),
-        "serving.production.steps = [50, 20, 100]: the steps do not rise to 100. "
-        "Expected: rising percentages that end with 100.",
+        "serving.production.steps = [50, 20, 100]: the steps do not increase to 100. "
+        "Expected: increasing percentages, ending with 100.",
     ),
     "steps that end early": (
         ("serving.production.steps", [20, 50]),
-        "serving.production.steps = [20, 50]: the steps do not rise to 100.",
+        "serving.production.steps = [20, 50]: the steps do not increase to 100.",
     ),
-    "a step twice": (("serving.production.steps", [20, 20, 100]), "do not rise to 100"),
+    "a step twice": (("serving.production.steps", [20, 20, 100]), "do not increase to 100"),
     "a step beyond all": (
         ("serving.production.steps", [20, 120]),
         "serving.production.steps.1 = 120: ",
@@ -136,34 +136,72 @@ WRONG: dict[str, tuple[Change, str]] = {
     "no steps": (("serving.production.steps", []), "serving.production.steps = []: "),
     "shared ports": (
         ("serving.production.port", 5080),
-        "serving: staging and production share a port.",
+        "serving: staging and production have the same port.",
     ),
     "unknown target": (
         ("serving.staging.target", "aks"),
         "serving.staging.target = 'aks': Input should be 'local', 'managed', 'kubernetes' or 'container-instance'.",
     ),
-    "steps of a container": (
+    "steps of a container instance": (
         ("serving.staging", {"port": 5080, "target": "container-instance", "steps": [10, 100]}),
-        "serving.staging: steps should be [100]: a container-instance shares no traffic.",
+        "serving.staging.steps = [10, 100]: container-instance cannot split traffic, so steps must be [100].",
     ),
     "mirror on kubernetes": (
         ("serving.staging", {"port": 5080, "target": "kubernetes", "mirror": 10}),
-        "serving.staging: mirror should be 0: only managed mirrors traffic, not kubernetes.",
+        "serving.staging.mirror is not a field of the target kubernetes, only of managed.",
+    ),
+    "processors of a managed endpoint": (
+        ("serving.staging", {"port": 5080, "target": "managed", "cpu": 2}),
+        "serving.staging.cpu is not a field of the target managed, only of kubernetes and container-instance.",
+    ),
+    "instances of the default target": (
+        ("serving.staging.instances", 2),
+        "serving.staging.instances is not a field of the target local, only of managed and kubernetes.",
+    ),
+    "misspelt field of a target": (
+        ("serving.staging", {"port": 5080, "target": "managed", "instance_typ": "Standard_F2s_v2"}),
+        "serving.staging.instance_typ is not a field. Did you mean instance_type?",
+    ),
+    "former name of thresholds": (
+        ("gate.floors", {"roc_auc": 0.6}),
+        "gate.floors is now called thresholds. Rename it.",
+    ),
+    "former name of slice_thresholds": (
+        ("gate.slice_floors", {"roc_auc": 0.6}),
+        "gate.slice_floors is now called slice_thresholds. Rename it.",
+    ),
+    "former name of smoke_requests": (
+        ("serving.staging", {"port": 5080, "target": "kubernetes", "checks": 20}),
+        "serving.staging.checks is now called smoke_requests. Rename it.",
+    ),
+    "a former name elsewhere": (
+        ("split.checks", 20),
+        "split.checks is not a field. Known: holdout, seed, group, time.",
+    ),
+    "endpoint without fields": (
+        ("serving.staging", 5080),
+        "serving.staging = 5080: Input should be a section of fields. Expected: a section with target and port.",
     ),
     "too much mirrored": (
-        ("serving.staging.mirror", 60),
+        ("serving.staging", {"port": 5080, "target": "managed", "mirror": 60}),
         "serving.staging.mirror = 60: Input should be less than or equal to 50.",
     ),
-    "no instances": (("serving.staging.instances", 0), "serving.staging.instances = 0: "),
-    "no processor": (("serving.staging.cpu", 0), "serving.staging.cpu = 0: "),
+    "no instances": (
+        ("serving.staging", {"port": 5080, "target": "managed", "instances": 0}),
+        "serving.staging.instances = 0: ",
+    ),
+    "no processor": (
+        ("serving.staging", {"port": 5080, "target": "container-instance", "cpu": 0}),
+        "serving.staging.cpu = 0: Input should be greater than 0. Expected: processors per container",
+    ),
     "size with a space": (
-        ("serving.staging.instance_type", "Standard DS3"),
+        ("serving.staging", {"port": 5080, "target": "managed", "instance_type": "Standard DS3"}),
         "serving.staging.instance_type = 'Standard DS3': ",
     ),
     "no nodes": (
         ("azure.compute", {"nodes": 0}),
         "azure.compute.nodes = 0: Input should be greater than or equal to 1. "
-        "Expected: the most nodes at once, 1 or more; idle, none run.",
+        "Expected: maximum nodes; scales to zero.",
     ),
     "unknown tier": (
         ("azure.compute", {"tier": "spot"}),
@@ -171,13 +209,13 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "group and time": (
         ("split", {"group": "segment", "time": "near"}),
-        "split: group and time are both set.",
+        "split: group and time cannot both be set.",
     ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_mistake_is_named_with_path_value_and_what_is_expected(tmp_path: Path, name: str) -> None:
+def test_a_mistake_is_reported_with_its_path_value_and_expectation(tmp_path: Path, name: str) -> None:
     change, words = WRONG[name]
     write(tmp_path, changed(change))
     said = refused(tmp_path)
@@ -185,7 +223,7 @@ def test_a_mistake_is_named_with_path_value_and_what_is_expected(tmp_path: Path,
     assert "project.yml has 1 error:" in said or name in ("unknown threshold", "slice of two columns")
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     write(
         tmp_path,
         changed(("data.target", REMOVED), ("split.seed", -1), ("gate.margn", 0)),
@@ -200,7 +238,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("edges", [[50, 30], [30, 30]])
-def test_edges_of_a_slice_have_to_rise(tmp_path: Path, edges: list[int]) -> None:
+def test_edges_of_a_slice_must_increase(tmp_path: Path, edges: list[int]) -> None:
     write(tmp_path, changed(("gate.slices", [{"age": edges}])))
     assert str(edges).replace("]", "") in refused(tmp_path).replace(".0", "")
 
@@ -211,13 +249,13 @@ def test_edges_of_a_slice_have_to_rise(tmp_path: Path, edges: list[int]) -> None
         (b"project: [toy\nname: x", "is not valid YAML"),
         (b"project: toy\n\tname: x", "line 2"),
         (b"name: \xe9", "is not valid YAML"),
-        (b"", "holds no fields"),
-        (b"- project\n- name\n", "holds no fields"),
-        (b"just words", "holds no fields"),
+        (b"", "contains no fields"),
+        (b"- project\n- name\n", "contains no fields"),
+        (b"just words", "contains no fields"),
     ],
     ids=["open bracket", "tab", "wrong encoding", "empty", "a list", "a text"],
 )
-def test_a_file_that_is_no_mapping_is_explained(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_without_fields_is_explained(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "project.yml").write_bytes(content)
     said = refused(tmp_path)
     assert words in said
@@ -226,7 +264,7 @@ def test_a_file_that_is_no_mapping_is_explained(tmp_path: Path, content: bytes, 
 
 
 @pytest.mark.parametrize("key", ["on", "1", "null"])
-def test_a_key_that_yaml_reads_as_a_value_is_explained(tmp_path: Path, key: str) -> None:
+def test_a_key_that_yaml_does_not_read_as_text_is_explained(tmp_path: Path, key: str) -> None:
     write(tmp_path, GOOD)
     with (tmp_path / "project.yml").open("a") as file:
         file.write(f"{key}: 1\n")
@@ -234,18 +272,18 @@ def test_a_key_that_yaml_reads_as_a_value_is_explained(tmp_path: Path, key: str)
 
 
 @pytest.mark.parametrize("path", ["gate.margin", "serving.staging.timeout_s"])
-def test_infinity_is_out_of_range(tmp_path: Path, path: str) -> None:
+def test_infinity_is_refused(tmp_path: Path, path: str) -> None:
     write(tmp_path, changed((path, float("inf"))))
     assert f"{path} = inf: " in refused(tmp_path)
 
 
-def test_no_file_is_explained(tmp_path: Path) -> None:
+def test_a_missing_file_is_explained(tmp_path: Path) -> None:
     said = refused(tmp_path)
     assert f"There is no project.yml in {tmp_path} or above it." in said
     assert "mlops --project FOLDER" in said
 
 
-def test_a_good_file_is_read_from_any_folder_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_valid_file_is_found_from_any_subfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, GOOD)
     below = tmp_path / "src" / "toy"
     below.mkdir(parents=True)
@@ -260,22 +298,35 @@ def test_a_good_file_is_read_from_any_folder_below(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("repository", ["ORG/toy", "My Team/Our  risk.v2"])
-def test_names_on_azure_devops_may_hold_blanks(tmp_path: Path, repository: str) -> None:
+def test_names_on_azure_devops_may_contain_spaces(tmp_path: Path, repository: str) -> None:
     write(tmp_path, changed(("repository", repository)))
     assert load_project(tmp_path).repository == repository
 
 
-def test_kubernetes_has_instance_types_of_its_own(tmp_path: Path) -> None:
-    def instance_type(**settings: str) -> str:
-        write(tmp_path, changed(("serving.staging", {"port": 5080, **settings})))
-        return load_project(tmp_path).serving.staging.instance_type
+@pytest.mark.parametrize(
+    ("settings", "instance_type"),
+    [
+        ({"target": "managed"}, "Standard_DS3_v2"),
+        ({"target": "kubernetes"}, "defaultinstancetype"),
+        ({"target": "kubernetes", "instance_type": "large"}, "large"),
+    ],
+)
+def test_each_target_has_its_own_default_instance_type(
+    tmp_path: Path, settings: dict[str, str], instance_type: str
+) -> None:
+    write(tmp_path, changed(("serving.staging", {"port": 5080, **settings})))
+    assert load_project(tmp_path).endpoint("staging").model_dump()["instance_type"] == instance_type
 
-    assert instance_type() == instance_type(target="managed") == "Standard_DS3_v2"
-    assert instance_type(target="kubernetes") == "defaultinstancetype"
-    assert instance_type(target="kubernetes", instance_type="large") == "large"
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_endpoint_without_a_target_is_local(tmp_path: Path, environment: Environment) -> None:
+    write(tmp_path, GOOD)
+    endpoint = load_project(tmp_path).endpoint(environment)
+    assert isinstance(endpoint, LocalEndpoint)
+    assert endpoint.port == GOOD["serving"][environment]["port"]
 
 
-def test_the_environment_may_put_outputs_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlops_outputs_moves_the_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, GOOD)
     monkeypatch.delenv("MLOPS_OUTPUTS", raising=False)
     assert load_project(tmp_path).outputs == tmp_path / "outputs"
@@ -285,7 +336,7 @@ def test_the_environment_may_put_outputs_elsewhere(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("candidates", "tried"), [(2, 2), (6, 6), (12, 6)])
-def test_a_search_tries_no_more_than_there_are(tmp_path: Path, candidates: int, tried: int) -> None:
+def test_a_search_tries_no_more_candidates_than_exist(tmp_path: Path, candidates: int, tried: int) -> None:
     space = {"C": [0.1, 1, 10], "penalty": ["l1", "l2"]}
     write(tmp_path, changed(("model.search", {"space": space, "candidates": candidates})))
     search = load_project(tmp_path).model.search
@@ -293,7 +344,7 @@ def test_a_search_tries_no_more_than_there_are(tmp_path: Path, candidates: int, 
     assert search.combinations == tried
 
 
-def test_the_nearest_file_counts(tmp_path: Path) -> None:
+def test_the_nearest_file_is_read(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -302,7 +353,7 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("section", ["data", "split", "model", "gate", "serving", "azure"])
-def test_what_was_read_cannot_be_changed(tmp_path: Path, section: str) -> None:
+def test_settings_are_immutable(tmp_path: Path, section: str) -> None:
     write(tmp_path, GOOD)
     part = getattr(load_project(tmp_path), section)
     field = next(iter(type(part).model_fields))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ENVIRONMENTS = ("staging", "production")  # as in mlops.config, whose import would slow --help
+ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")  # as in mlops.config, whose import would slow --help
 
 
 class Verbs(click.Group):

@@ -1,4 +1,4 @@
-"""project.yml: read once, checked whole, handed on as plain typed values."""
+"""Read and check project.yml."""
 
 from __future__ import annotations
 
@@ -6,12 +6,26 @@ import difflib
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mlops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Environment = Literal["staging", "production"]
+ENVIRONMENTS: Final[tuple[Environment, ...]] = get_args(Environment)
 
 GateMetric = Literal["average_precision", "roc_auc", "log_loss", "brier"]
 Metric = Literal[
@@ -25,23 +39,20 @@ Metric = Literal[
     "precision",
     "recall",
 ]
-Environment = Literal["staging", "production"]
-ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
-
-# A field's former name, and its name now.
-RENAMED = {
+# Former names of fields, and their present ones.
+RENAMED: Final = {
     "floors": "thresholds",
     "slice_floors": "slice_thresholds",
     "checks": "smoke_requests",
 }
 LOWER_IS_BETTER: frozenset[str] = frozenset({"log_loss", "brier", "calibration_error"})
 
-Share = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 Thresholds = dict[Metric, float]
 
 
 class Section(BaseModel):
-    """A part of project.yml: immutable, and a misspelt field is an error."""
+    """A section of project.yml: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False
@@ -49,23 +60,23 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    path: Path = Field(description="a file or folder below the project, such as data/credit.csv")
+    path: Path = Field(description="a file or folder in the project, such as data/credit.csv")
     target: str = Field(min_length=1, description="the name of the column to predict")
     positive: str | int | None = Field(
-        None, description="the class to detect, as it stands in the data (put yes and no in quotes)"
+        None, description="the class to detect, as written in the data (quote yes and no)"
     )
 
 
 class Split(Section):
-    holdout: Share = Field(0.25, description="a share between 0 and 1, such as 0.25")
-    seed: int = Field(7, ge=0, le=2**32 - 1, description="a whole number of 0 or more")
-    group: str | None = Field(None, description="a column whose rows must stay on one side")
+    holdout: Fraction = Field(0.25, description="a fraction between 0 and 1, such as 0.25")
+    seed: int = Field(7, ge=0, le=2**32 - 1, description="an integer, 0 or more")
+    group: str | None = Field(None, description="a column whose equal values stay together")
     time: str | None = Field(None, description="a column to sort by; the newest rows are held out")
 
     @model_validator(mode="after")
-    def _one_rule(self) -> Split:
+    def _check_group_or_time(self) -> Split:
         if self.group and self.time:
-            raise ValueError("group and time are both set")
+            raise ValueError("group and time cannot both be set")
         return self
 
 
@@ -73,11 +84,11 @@ class Search(Section):
     space: dict[str, list[Any]] = Field(
         min_length=1, description="parameter: [values], such as C: [0.1, 1, 10]"
     )
-    candidates: int = Field(12, ge=2, description="how many combinations to try, 2 or more")
+    candidates: int = Field(12, ge=2, description="the number of combinations to try, 2 or more")
 
     @property
     def combinations(self) -> int:
-        """How many are tried: ``candidates``, or all if there are fewer."""
+        """Return how many combinations are tried: ``candidates``, or all if there are fewer."""
         return min(self.candidates, math.prod(len(values) for values in self.space.values()))
 
 
@@ -88,10 +99,10 @@ class Model(Section):
     params: dict[str, Any] = Field(default_factory=dict, description="the estimator's parameters")
     search: Search | None = Field(None, description="a section with space and candidates")
     serialization: Literal["skops", "cloudpickle"] = Field(
-        "skops", description="skops, or cloudpickle (loading one runs code from the file)"
+        "skops", description="skops, or cloudpickle (which runs code from the file when loaded)"
     )
     trusted_types: list[str] = Field(
-        default_factory=list, description="types of your own that loading the model may construct"
+        default_factory=list, description="your own types that the model may contain"
     )
 
 
@@ -99,90 +110,130 @@ class Gate(Section):
     metric: GateMetric = Field(
         "average_precision", description="average_precision, roc_auc, log_loss or brier"
     )
-    margin: float = Field(0.0, ge=0, description="the least gain over the champion, 0 or more")
+    margin: float = Field(0.0, ge=0, description="the minimum gain over the champion, 0 or more")
     confidence: float = Field(0.9, ge=0.5, lt=1, description="from 0.5 to below 1, such as 0.9")
     thresholds: Thresholds = Field(
         default_factory=dict, description="metric: limit, such as roc_auc: 0.75"
     )
     slices: list[str | dict[str, list[float]]] = Field(
-        default_factory=list, description="column names, or column: [edges] for numbers"
+        default_factory=list, description="column names, or column: [edges] for numeric columns"
     )
     slice_thresholds: Thresholds = Field(
         default_factory=dict, description="metric: limit for every slice"
     )
-    min_slice_rows: int = Field(50, ge=1, description="rows below which a slice is not judged")
+    min_slice_rows: int = Field(
+        50, ge=1, description="the minimum rows of a judged slice, 1 or more"
+    )
 
     @field_validator("slices")
     @classmethod
-    def _one_column_each(cls, slices: list[str | dict[str, list[float]]]) -> Any:
+    def _check_slices(cls, slices: list[str | dict[str, list[float]]]) -> Any:
         for item in slices:
             if isinstance(item, dict) and (len(item) != 1 or not all(item.values())):
                 raise ValueError(f"{item} should hold one column and at least one edge")
             for edges in item.values() if isinstance(item, dict) else ():
                 if edges != sorted(set(edges)):
-                    raise ValueError(f"the edges {edges} do not rise")
+                    raise ValueError(f"the edges {edges} are not increasing")
         return slices
 
 
 class Endpoint(Section):
-    target: Literal["local", "managed", "kubernetes", "container-instance"] = Field(
-        "local",
-        description="where `--on azureml` serves: managed, kubernetes or container-instance; "
-        "local serves on this machine alone",
-    )
+    """What every target needs; each target adds its own fields."""
+
     port: int = Field(ge=1024, le=65535, description="a free port from 1024 to 65535")
     steps: list[Annotated[int, Field(ge=1, le=100)]] = Field(
-        default=[100], min_length=1, description="rising percentages that end with 100"
+        default=[100], min_length=1, description="increasing percentages, ending with 100"
     )
     smoke_requests: int = Field(
-        10, ge=1, description="requests with known answers at each step, 1 or more"
+        10, ge=1, description="the number of requests with known answers at each step, 1 or more"
     )
-    max_latency_ms: float = Field(1000, gt=0, description="milliseconds, more than 0")
-    timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer")
-    start_timeout_s: float = Field(60, gt=0, description="seconds to wait for a server's start")
-    instance_type: str = Field(
-        "Standard_DS3_v2",
-        pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$",
-        description="a VM size, such as Standard_DS3_v2; on kubernetes an instance type",
+    max_latency_ms: float = Field(
+        1000, gt=0, description="the limit of the median latency in milliseconds, more than 0"
     )
-    instances: int = Field(1, ge=1, description="how many serve a version, 1 or more")
-    mirror: int = Field(
-        0, ge=0, le=50, description="percent of the traffic to copy to a new version first, 0 to 50"
+    timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer, more than 0")
+    start_timeout_s: float = Field(
+        60, gt=0, description="seconds to wait for a server to start, more than 0"
     )
-    cpu: float = Field(1, gt=0, description="processors of a container, such as 1 or 0.5")
-    memory_gb: float = Field(2, gt=0, description="memory of a container in GB, such as 2")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_of_instance(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("target") == "kubernetes":
-            return {"instance_type": "defaultinstancetype", **values}
-        return values
 
     @field_validator("steps")
     @classmethod
-    def _rising_to_all(cls, steps: list[int]) -> list[int]:
+    def _check_steps(cls, steps: list[int]) -> list[int]:
         if steps != sorted(set(steps)) or steps[-1] != 100:
-            raise ValueError("the steps do not rise to 100")
+            raise ValueError("the steps do not increase to 100")
         return steps
 
-    @model_validator(mode="after")
-    def _what_the_target_can(self) -> Endpoint:
-        if self.target == "container-instance" and self.steps != [100]:
-            raise ValueError("steps should be [100]: a container-instance shares no traffic")
-        if self.mirror and self.target != "managed":
-            raise ValueError(f"mirror should be 0: only managed mirrors traffic, not {self.target}")
-        return self
+
+Instances = Annotated[int, Field(ge=1, description="servers per version, 1 or more")]
+Cpu = Annotated[float, Field(gt=0, description="processors per container, such as 1 or 0.5")]
+MemoryGb = Annotated[float, Field(gt=0, description="memory per container in GB, such as 2")]
+INSTANCE_TYPE: Final = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+
+
+class LocalEndpoint(Endpoint):
+    target: Literal["local"] = "local"
+
+
+class ManagedEndpoint(Endpoint):
+    target: Literal["managed"] = "managed"
+    instance_type: str = Field(
+        "Standard_DS3_v2", pattern=INSTANCE_TYPE, description="a VM size, such as Standard_DS3_v2"
+    )
+    instances: Instances = 1
+    mirror: int = Field(
+        0, ge=0, le=50, description="percent of the traffic to copy to a new version first, 0 to 50"
+    )
+
+
+class KubernetesEndpoint(Endpoint):
+    target: Literal["kubernetes"] = "kubernetes"
+    instance_type: str = Field(
+        "defaultinstancetype", pattern=INSTANCE_TYPE, description="an instance type of the cluster"
+    )
+    instances: Instances = 1
+    cpu: Cpu = 1
+    memory_gb: MemoryGb = 2
+
+
+class ContainerInstanceEndpoint(Endpoint):
+    target: Literal["container-instance"] = "container-instance"
+    cpu: Cpu = 1
+    memory_gb: MemoryGb = 2
+
+    @field_validator("steps")
+    @classmethod
+    def _check_single_step(cls, steps: list[int]) -> list[int]:
+        if steps != [100]:
+            raise ValueError("container-instance cannot split traffic, so steps must be [100]")
+        return steps
+
+
+TARGETS: Final[dict[str, type[Endpoint]]] = {
+    "local": LocalEndpoint,
+    "managed": ManagedEndpoint,
+    "kubernetes": KubernetesEndpoint,
+    "container-instance": ContainerInstanceEndpoint,
+}
+
+
+def _default_to_local(settings: Any) -> Any:
+    return {"target": "local", **settings} if isinstance(settings, dict) else settings
+
+
+AnyEndpoint = Annotated[
+    LocalEndpoint | ManagedEndpoint | KubernetesEndpoint | ContainerInstanceEndpoint,
+    Field(discriminator="target"),
+    BeforeValidator(_default_to_local),
+]
 
 
 class Serving(Section):
-    staging: Endpoint = Field(description="a section with target and port")
-    production: Endpoint = Field(description="a section with target and port")
+    staging: AnyEndpoint = Field(description="a section with target and port")
+    production: AnyEndpoint = Field(description="a section with target and port")
 
     @model_validator(mode="after")
-    def _own_ports(self) -> Serving:
+    def _check_ports(self) -> Serving:
         if self.staging.port == self.production.port:
-            raise ValueError("staging and production share a port")
+            raise ValueError("staging and production have the same port")
         return self
 
 
@@ -192,15 +243,17 @@ class Compute(Section):
         pattern=r"^[A-Za-z][A-Za-z0-9_]*$",
         description="a VM size, such as Standard_DS3_v2",
     )
-    nodes: int = Field(2, ge=1, description="the most nodes at once, 1 or more; idle, none run")
+    nodes: int = Field(2, ge=1, description="maximum nodes; scales to zero")
     tier: Literal["dedicated", "low_priority"] = Field(
-        "dedicated", description="dedicated, or low_priority (cheaper, may be taken away)"
+        "dedicated", description="dedicated, or low_priority (cheaper, can be preempted)"
     )
-    idle_seconds: int = Field(900, ge=60, description="seconds until an idle node ends, 60 or more")
+    idle_seconds: int = Field(
+        900, ge=60, description="seconds until an idle node is removed, 60 or more"
+    )
 
 
 class Azure(Section):
-    region: str = Field(pattern=r"^[a-z0-9]+$", description="a region's name, such as westeurope")
+    region: str = Field(pattern=r"^[a-z0-9]+$", description="an Azure region, such as westeurope")
     prefix: str = Field(
         pattern=r"^[a-z][a-z0-9]*$", description="lower-case letters and digits, letter first"
     )
@@ -210,16 +263,18 @@ class Azure(Section):
 
 
 class Project(Section):
-    """project.yml, and the folder it lies in (``root``)."""
+    """The content of project.yml, and its folder (``root``)."""
 
     project: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="lower-case words and hyphens")
-    name: str = Field(min_length=1, description="the project's name, for people")
+    name: str = Field(min_length=1, description="the display name")
     description: str = Field(description="one sentence")
-    repository: str = Field(  # names on Azure DevOps may hold blanks
+    repository: str = Field(  # names on Azure DevOps may contain spaces
         pattern=r"^[^/\s]+( +[^/\s]+)*/[^/\s]+( +[^/\s]+)*$",
         description="owner/name, or project/repository on Azure DevOps",
     )
-    package: str = Field(pattern=r"^[a-z_][a-z0-9_]*$", description="the folder's name in src/")
+    package: str = Field(
+        pattern=r"^[a-z_][a-z0-9_]*$", description="the name of the folder in src/"
+    )
     data: Data
     split: Split = Field(default_factory=Split)
     model: Model
@@ -232,19 +287,15 @@ class Project(Section):
     def data_path(self) -> Path:
         return self.root / self.data.path
 
-    def endpoint(self, environment: Environment) -> Endpoint:
-        """Return the section ``serving.<environment>``."""
-        found: Endpoint = getattr(self.serving, environment)
-        return found
-
     @property
     def outputs(self) -> Path:
-        """The folder into which every verb writes what it found.
-
-        MLOPS_OUTPUTS puts it elsewhere: an Azure ML job hands it from step to step.
-        """
+        """Return the folder of the results: ``outputs``, or MLOPS_OUTPUTS in an Azure ML job."""
         given = os.environ.get("MLOPS_OUTPUTS")
         return Path(given).absolute() if given else self.root / "outputs"
+
+    def endpoint(self, environment: Environment) -> AnyEndpoint:
+        """Return the settings of an environment's endpoint."""
+        return self.serving.staging if environment == "staging" else self.serving.production
 
 
 def load_project(start: Path) -> Project:
@@ -253,21 +304,21 @@ def load_project(start: Path) -> Project:
     Raises
     ------
     ConfigError
-        No project.yml, no valid YAML, or fields that are missing, unknown or out of range:
-        all of them at once, each with its path, its value and what is expected.
+        There is no project.yml, it is not valid YAML, or fields are missing, unknown or
+        invalid: all of them are listed, each with its path, value and what is expected.
     """
     file = _find(start.resolve())
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid YAML: {error}", "Mend the line it names.") from None
+        raise ConfigError(f"{file} is not valid YAML: {error}", "Fix that line.") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{file} holds no fields.", "Restore it from git.")
+        raise ConfigError(f"{file} contains no fields.", "Restore it from git.")
     try:
         fields = {str(name): value for name, value in content.items()}
         return Project(**{**fields, "root": file.parent})
     except ValidationError as error:
-        lines = [_explain(dict(item)) for item in error.errors()]
+        lines = [_explain(item) for item in error.errors()]
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
         raise ConfigError(f"{file.name} has {count}:\n  " + "\n  ".join(lines)) from None
 
@@ -278,42 +329,61 @@ def _find(start: Path) -> Path:
             return folder / "project.yml"
     raise ConfigError(
         f"There is no project.yml in {start} or above it.",
-        "Go to the project's folder, or name it: mlops --project FOLDER ...",
+        "Change to the project's folder, or pass it: mlops --project FOLDER ...",
     )
 
 
-def _explain(error: dict[str, Any]) -> str:
-    """One line for one error: field's path = value: what is wrong. What is expected."""
-    path = ".".join(str(part) for part in error["loc"]) or "project.yml"
-    section, field = _field(error["loc"])
+def _explain(error: ErrorDetails) -> str:
+    """Return one line for an error: the field's path, its value, what is wrong and expected."""
+    path, section, expected = _locate(error["loc"])
+    value = "" if isinstance(error["input"], BaseModel | dict) else f" = {error['input']!r}"
+    if error["type"] == "extra_forbidden":
+        return _explain_unknown(path, section)
     if error["type"] == "missing":
-        message = f"{path} is missing."
-    elif error["type"] == "extra_forbidden":
-        new = RENAMED.get(str(error["loc"][-1]))
-        if new in section.model_fields:
-            return f"{path} is now called {new}. Rename it."
-        near = difflib.get_close_matches(str(error["loc"][-1]), section.model_fields, n=1)
-        known = ", ".join(section.model_fields)
-        hint = f"Did you mean {near[0]}?" if near else f"Known: {known}."
-        return f"{path} is not a field. {hint}"
+        problem = f"{path} is missing."
+    elif error["type"] == "union_tag_invalid":
+        names = " or ".join(", ".join(map(repr, TARGETS)).rsplit(", ", 1))
+        return f"{path}.target = {error['input']['target']!r}: Input should be {names}."
+    elif error["type"] in ("model_type", "model_attributes_type"):
+        problem = f"{path}{value}: Input should be a section of fields."
     else:
-        value = "" if isinstance(error["input"], BaseModel | dict) else f" = {error['input']!r}"
-        message = f"{path}{value}: {error['msg'].removeprefix('Value error, ')}."
-    return message + (f" Expected: {field}." if field else "")
+        problem = f"{path or 'project.yml'}{value}: {error['msg'].removeprefix('Value error, ')}."
+    return f"{problem} Expected: {expected}." if expected else problem
 
 
-def _field(loc: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
-    """The section that holds the field at ``loc``, and the field's description."""
+def _explain_unknown(path: str, section: type[BaseModel]) -> str:
+    name = path.rpartition(".")[2]
+    fields = section.model_fields
+    new = RENAMED.get(name)
+    if new in fields:
+        return f"{path} is now called {new}. Rename it."
+    owners = [target for target, kind in TARGETS.items() if name in kind.model_fields]
+    if owners and issubclass(section, Endpoint):
+        own = fields["target"].default
+        return f"{path} is not a field of the target {own}, only of {' and '.join(owners)}."
+    near = difflib.get_close_matches(name, fields, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(fields)}."
+    return f"{path} is not a field. {hint}"
+
+
+def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel], str]:
+    """Return a field's path without pydantic's union tags, its section, and its description."""
     section: type[BaseModel] = Project
     description = ""
-    for part in loc:
-        info = section.model_fields.get(str(part))
+    path: list[str] = []
+    parts = iter(map(str, loc))
+    for part in parts:
+        path.append(part)
+        info = section.model_fields.get(part)
         if info is None:
             break
         description = info.description or ""
+        if info.discriminator:
+            section = TARGETS.get(next(parts, ""), section)
+            continue
         kinds = (info.annotation, *get_args(info.annotation))
         inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
         if not inner:
             break
         section = inner[0]
-    return section, description
+    return ".".join([*path, *parts]), section, description

@@ -18,6 +18,7 @@ from mlops.model import tags
 from mlops.results import Decision, Evaluation, Registration, Training, Validation
 
 if TYPE_CHECKING:
+    from mlops.config import Environment
     from mlops.model.registry import Version
     from mlops.release.target import EndpointState
 
@@ -121,8 +122,8 @@ def show_reasons(decision: Decision) -> None:
 
 def show_status(
     versions: Sequence[Version],
-    states: Mapping[str, EndpointState],
-    addresses: Mapping[str, str],
+    states: Mapping[Environment, EndpointState],
+    addresses: Mapping[Environment, str],
 ) -> None:
     """Print the registered versions with their stage, and each environment's slots."""
     table = _table("version", "stage", "decision", "average precision")

@@ -1,1 +1,1 @@
-"""Azure Machine Learning: names, specifications and checks of what `azureml/` describes."""
+"""Azure Machine Learning: jobs, registries, endpoints, and the doctor that checks `azureml/`."""

@@ -1,4 +1,4 @@
-"""What jobs and endpoints stand on: made in a workspace where it is not there yet."""
+"""Create or update the environment, data and compute that jobs and endpoints need."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def provide_environment(project: Project, client: MLClient) -> None:
-    """The image of jobs and endpoints; it is built anew only when its files have changed."""
+    """Create the image of jobs and endpoints, unless it exists with the same files."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    with azure_errors("provide the environment of jobs and endpoints"):
+    with azure_errors("create the environment of jobs and endpoints"):
         wanted = specs.environment(project)
         try:
             client.environments.get(wanted.name, wanted.version)
@@ -29,7 +29,7 @@ def provide_environment(project: Project, client: MLClient) -> None:
 
 
 def provide_data(project: Project, client: MLClient, rows: Path | None = None) -> Data:
-    """The rows as a data asset; rows that are there already are not uploaded again."""
+    """Upload rows as a data asset, unless the same rows were uploaded before."""
     from azure.core.exceptions import ResourceNotFoundError
 
     rows = rows or project.data_path
@@ -43,27 +43,27 @@ def provide_data(project: Project, client: MLClient, rows: Path | None = None) -
 
 
 def provide_compute(project: Project, client: MLClient) -> None:
-    """The cluster of jobs, of as many nodes as project.yml wants.
+    """Create the compute cluster of jobs, or update its limits.
 
     Raises
     ------
     AzureError
-        It is there with machines of another kind, which Azure cannot change.
+        The cluster exists with other machines, which Azure cannot change.
     """
     from azure.core.exceptions import ResourceNotFoundError
 
-    with azure_errors("provide the compute cluster"):
+    with azure_errors("create or update the compute cluster"):
         wanted = specs.compute(project)
         try:
             present: Any = client.compute.get(wanted.name)
         except ResourceNotFoundError:
             _put(client, wanted)
             return
-        there, asked = (f"{c.size} {c.tier}".lower() for c in (present, wanted))
-        if there != asked:
+        found, expected = (f"{c.size} {c.tier}".lower() for c in (present, wanted))
+        if found != expected:
             raise AzureError(
-                f"The compute cluster {wanted.name} is {there}, project.yml wants {asked}.",
-                f"Delete it, and the same command makes it anew: az ml compute delete --name "
+                f"The compute cluster {wanted.name} is {found}, but project.yml says {expected}.",
+                f"Delete it, then run the same command again: az ml compute delete --name "
                 f"{wanted.name} --resource-group {client.resource_group_name} "
                 f"--workspace-name {client.workspace_name}",
             )

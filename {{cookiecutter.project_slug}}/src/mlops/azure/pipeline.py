@@ -1,4 +1,4 @@
-"""`mlops run` as a pipeline of jobs in staging's workspace."""
+"""Run `mlops run` as a pipeline of jobs in staging's workspace."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.ai.ml.entities import Job
 
-RESULTS: Final = "results"  # the pipeline's output: all that the verbs wrote
+RESULTS: Final = "results"  # the pipeline's output: all files that the verbs wrote
 FAILED: Final = "Failed"
-SAID: Final = re.compile(r"^(Error: .*|Fix: .*)", re.M)  # as the verbs say what went wrong
+MESSAGES: Final = re.compile(r"^(Error: .*|Fix: .*)", re.M)  # as the verbs print them
 
 
 def submit(project: Project, client: MLClient, rows: Path | None, replace: str) -> Job:
-    """Start the pipeline, with all that it needs made or brought up to date before.
+    """Submit the pipeline, after creating or updating what it needs.
 
     Parameters
     ----------
     rows : Path, optional
-        A file or folder to learn from; data.path of project.yml by default.
+        A file or folder to train on; data.path of project.yml by default.
     replace : str
-        Why the champion is not to be compared with; "" compares.
+        Why not to compare with the champion; "" to compare.
     """
     provide_environment(project, client)
     provide_compute(project, client)
@@ -44,7 +44,7 @@ def submit(project: Project, client: MLClient, rows: Path | None, replace: str) 
 
 
 def schedule(project: Project, client: MLClient) -> str:
-    """Turn retraining by the clock on, as azureml/schedule.yml says; returns its name."""
+    """Schedule retraining as azureml/schedule.yml says; return the schedule's name."""
     provide_environment(project, client)
     provide_compute(project, client)
     provide_data(project, client)
@@ -56,12 +56,12 @@ def schedule(project: Project, client: MLClient) -> str:
 
 
 def follow(client: MLClient, name: str) -> None:
-    """Show how a job goes until it has ended.
+    """Show a job's progress until it has ended.
 
     Raises
     ------
     AzureError
-        A step failed, or how it goes cannot be seen any more.
+        A step failed, or the job could not be followed.
     """
     from azure.core.exceptions import AzureError as SdkError
 
@@ -74,18 +74,19 @@ def follow(client: MLClient, name: str) -> None:
         job = client.jobs.get(name)
     if job.status == FAILED:
         raise AzureError(
-            f"The job {name} failed{_failed_step(client, name)}\nAll its logs: {job.studio_url}",
-            "Mend the cause, then run the same command again.",
+            f"The job {name} failed{_failed_step(client, name)}\nAll logs: {job.studio_url}",
+            "Fix the cause, then run the same command again.",
         )
     if broken is not None or job.status != "Completed":
         raise AzureError(
-            f"The job {name} is not seen to its end (it is {job.status}): {broken or ''}",
-            f"It may go on: `mlops run --on azureml --job {name}` follows it again.",
+            f"The job {name} could not be followed to its end; its last status is {job.status}. "
+            f"{broken or ''}".strip(),
+            f"It may still be running; follow it with `mlops run --on azureml --job {name}`.",
         )
 
 
 def fetch(project: Project, client: MLClient, name: str) -> None:
-    """Bring what the job found into outputs/, in the place of what was there."""
+    """Replace the results in outputs/ by those of a job."""
     with tempfile.TemporaryDirectory() as folder:
         with azure_errors(f"download the results of {name}"):
             client.jobs.download(name, download_path=folder, output_name=RESULTS)
@@ -101,7 +102,7 @@ def fetch(project: Project, client: MLClient, name: str) -> None:
 
 
 def _failed_step(client: MLClient, name: str) -> str:
-    """Which step failed, and what it said, as far as that can be found out."""
+    """Return which step failed and its error, as far as known."""
     with contextlib.suppress(AzureError), azure_errors("read the steps"):
         for step in client.jobs.list(parent_job_name=name):
             if step.status == FAILED:
@@ -109,6 +110,6 @@ def _failed_step(client: MLClient, name: str) -> str:
                     client.jobs.download(step.name, download_path=folder)
                     logs = sorted(Path(folder).rglob("*.txt"))
                     text = "\n".join(log.read_text("utf-8", errors="replace") for log in logs)
-                said = SAID.findall(text) or text.strip().splitlines()[-1:]
-                return f" in the step {step.display_name}: {' '.join(said)}"
+                messages = MESSAGES.findall(text) or text.strip().splitlines()[-1:]
+                return f" in the step {step.display_name}: {' '.join(messages)}"
     return "."

@@ -1,13 +1,13 @@
-"""The platform of Azure ML: a workspace for each environment, with its registry and endpoint."""
+"""The Azure ML platform: a workspace with a registry and an endpoint for each environment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry
-from mlops.config import Project
+from mlops.config import Environment, Project
 from mlops.errors import ConfigError
+from mlops.release.platform import Tell
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -15,36 +15,34 @@ if TYPE_CHECKING:
     from mlops.model.registry import Version
     from mlops.release.target import Target
 
-Tell = Callable[[str], None]
-
 
 class AzurePlatform:
-    """A workspace for each environment, with the endpoints that project.yml names."""
+    """The workspaces and endpoints that project.yml names."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._clients: dict[str, MLClient] = {}
+        self._clients: dict[Environment, MLClient] = {}
 
-    def client(self, environment: str) -> MLClient:
-        """The client of an environment's workspace."""
+    def client(self, environment: Environment) -> MLClient:
+        """Return the client of an environment's workspace."""
         from mlops.azure.workspace import connect
 
         if environment not in self._clients:
             self._clients[environment] = connect(self._project, environment)
         return self._clients[environment]
 
-    def registry(self, environment: str) -> WorkspaceRegistry:
+    def registry(self, environment: Environment) -> WorkspaceRegistry:
         staging = WorkspaceRegistry(self._project, self.client("staging"))
         if environment == "staging":
             return staging
         return ProductionRegistry(self._project, self.client(environment), staging)
 
-    def target(self, environment: str) -> Target:
-        kind = getattr(self._project.serving, environment).target
+    def target(self, environment: Environment) -> Target:
+        kind = self._project.endpoint(environment).target
         if kind == "local":
             raise ConfigError(
-                f"serving.{environment}.target is local: nothing of it is served on Azure.",
-                "Set it to managed, kubernetes or container-instance; or leave --on azureml out.",
+                f"serving.{environment}.target is local, which is not served on Azure.",
+                "Set it to managed, kubernetes or container-instance, or omit --on azureml.",
             )
         client = self.client(environment)
         if kind == "container-instance":
@@ -59,7 +57,7 @@ class AzurePlatform:
 
         return ManagedTarget(self._project, environment, client)
 
-    def promote(self, version: Version, environment: str, tell: Tell) -> Version:
+    def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
         from mlops.azure.promotion import promote
 
         staging = self.registry("staging")
@@ -68,9 +66,9 @@ class AzurePlatform:
             return version
         return promote(version, staging, self.registry(environment), tell)
 
-    def after_release(self, version: Version, environment: str, tell: Tell) -> None:
-        from mlops.azure.after_release import serve_batches, watch
+    def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
+        from mlops.azure.after_release import schedule_monitor, update_batch_endpoint
 
-        target = self.target(environment)
-        serve_batches(self._project, environment, self.client(environment), version, tell)
-        watch(self._project, environment, self.client(environment), target, tell)
+        client, target = self.client(environment), self.target(environment)
+        update_batch_endpoint(self._project, environment, client, version, tell)
+        schedule_monitor(self._project, environment, client, target, tell)

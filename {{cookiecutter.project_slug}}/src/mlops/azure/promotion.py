@@ -1,48 +1,45 @@
-"""Copies the version that staging has proved into production's workspace, unchanged."""
+"""Promote a version: copy it unchanged from staging's workspace to production's."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from mlops.azure.registry import WorkspaceRegistry, as_version
 from mlops.azure.workspace import azure_errors, wait_until_visible
 from mlops.errors import ReleaseError
+from mlops.model import tags
 from mlops.model.registry import Version
+from mlops.release.platform import Tell
 
 
 def promote(
-    version: Version,
-    staging: WorkspaceRegistry,
-    production: WorkspaceRegistry,
-    tell: Callable[[str], None],
+    version: Version, staging: WorkspaceRegistry, production: WorkspaceRegistry, tell: Tell
 ) -> Version:
-    """Copy a version from one registry to the other: same number, same files, same tags.
+    """Copy a version to production's registry with the same number, files and tags.
 
-    A version that is there already stays as it is, if it has the same digest.
+    A version that exists there with the same digest stays as it is.
 
     Raises
     ------
     ReleaseError
-        The files are not those that were registered, before the copy or after it, or another
-        model has that number.
+        The files changed after registration or during the copy, or the number belongs to
+        another model.
     """
     number = version.number
-    there = {known.number: known for known in production.versions()}.get(number)
-    if there is None:
+    copy = production.find(number)
+    if copy is None:
         tell(f"Copying version {number} to production's workspace.")
         with tempfile.TemporaryDirectory() as folder:
-            there = _copy(version, staging.download(version, Path(folder)), production)
+            copy = _copy(version, staging.download(version, Path(folder)), production)
         with tempfile.TemporaryDirectory() as folder:
-            production.download(there, Path(folder))
-    digest = "mlops.model_digest"
-    if there.tags.get(digest) != version.tags.get(digest):
+            production.download(copy, Path(folder))
+    if copy.tags.get(tags.MODEL_DIGEST) != version.tags.get(tags.MODEL_DIGEST):
         raise ReleaseError(
-            f"Production's workspace holds another {version.name} {number}.",
-            "Archive that one in production's workspace, and register a new version in staging.",
+            f"{version.name} {number} in production's workspace is another model.",
+            "Archive it there, and register a new version in staging.",
         )
-    return there
+    return copy
 
 
 def _copy(version: Version, files: Path, production: WorkspaceRegistry) -> Version:
@@ -55,7 +52,7 @@ def _copy(version: Version, files: Path, production: WorkspaceRegistry) -> Versi
         path=files,
         type="mlflow_model",
         tags=dict(version.tags),
-        description=f"Copied from staging, where run {version.run_id} made it.",
+        description=f"Copied from staging, where run {version.run_id} created it.",
     )
     with azure_errors(f"copy {name} {number} to production's workspace"):
         client.models.create_or_update(model)

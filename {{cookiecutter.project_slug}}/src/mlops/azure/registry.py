@@ -1,8 +1,8 @@
-"""The registries of the two workspaces, asked through Azure's own interface.
+"""The registries of the two workspaces, through Azure ML's SDK.
 
-Jobs register and compare through MLflow, whose plugin the platform logs in. From outside, the
-plugin would look for a login of its own, down to opening a browser; so here the workspace's
-client asks. Both see the same models, versions and tags.
+Jobs use MLflow, which the platform logs in. Elsewhere, MLflow's Azure plugin would log in by
+itself, even through a browser; so commands use the workspace's client. Both see the same models,
+versions and tags.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from mlops.azure.workspace import azure_errors
 from mlops.config import Project
-from mlops.model import tags
 from mlops.model.registry import Registry, Version
+from mlops.model.tags import REPLACED, STAGE
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class WorkspaceRegistry(Registry):
-    """The versions of one project's model in a workspace."""
+    """The versions of the project's model in a workspace."""
 
     def __init__(self, project: Project, client: MLClient) -> None:
         self.name = project.project
@@ -34,8 +34,20 @@ class WorkspaceRegistry(Registry):
                 key=lambda version: version.number,
             )
 
+    def find(self, number: int) -> Version | None:
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with azure_errors(f"read {self.name} {number}"):
+            try:
+                return as_version(self.client.models.get(self.name, str(number)))
+            except ResourceNotFoundError:
+                return None
+
+    def version(self, number: int) -> Version:
+        return self.find(number) or super().version(number)
+
     def _fetch(self, version: Version, folder: Path) -> Path:
-        with azure_errors(f"fetch {self.name} {version.number}"):
+        with azure_errors(f"download {self.name} {version.number}"):
             self.client.models.download(self.name, str(version.number), folder)
         return next(folder.rglob("MLmodel")).parent
 
@@ -47,9 +59,9 @@ class WorkspaceRegistry(Registry):
 
 
 class ProductionRegistry(WorkspaceRegistry):
-    """Production's registry: what it says of a version is told to staging's, too.
+    """Production's registry, which also copies its tags to staging's.
 
-    Staging's is the one in which the next challenger looks for the champion.
+    The next challenger looks for the champion in staging's.
     """
 
     def __init__(self, project: Project, client: MLClient, staging: WorkspaceRegistry) -> None:
@@ -58,15 +70,15 @@ class ProductionRegistry(WorkspaceRegistry):
 
     def retire_others(self, version: Version, withdraws: int | None = None) -> None:
         super().retire_others(version, withdraws)
-        told = {known.number: known for known in self._staging.versions()}
-        for here in self.versions():
-            there = told.get(here.number)
-            for key in (tags.STAGE, tags.REPLACED):
-                if there and key in here.tags and there.tags.get(key) != here.tags[key]:
-                    self._staging._tag(there, key, here.tags[key])
+        originals = {original.number: original for original in self._staging.versions()}
+        for copy in self.versions():
+            original = originals.get(copy.number)
+            for key in (STAGE, REPLACED):
+                if original and key in copy.tags and original.tags.get(key) != copy.tags[key]:
+                    self._staging._tag(original, key, copy.tags[key])
 
 
 def as_version(model: Model) -> Version:
-    """A workspace's model as the lifecycle knows it."""
+    """Return a workspace's model as a `Version`."""
     number = int(str(model.version))
     return Version(str(model.name), number, model.job_name or "", dict(model.tags or {}))

@@ -1,7 +1,7 @@
-"""What Azure ML is asked for: the files of azureml/, with the names and settings of project.yml.
+"""Load the files of azureml/ with the names and settings of project.yml.
 
-Each function loads one file with Azure ML's own loader and returns an entity that is ready for
-``MLClient``. The files alone can be used by a person: ``az ml ... -f``.
+Each function returns an entity that ``MLClient`` takes. The files also work without project.yml:
+``az ml ... -f``.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mlops.azure.names import names
-from mlops.config import Endpoint, Project
+from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Project
 from mlops.errors import ConfigError
+from mlops.model import tags
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import (
         AmlCompute,
         BatchEndpoint,
         Data,
-        Environment,
         JobSchedule,
         KubernetesCompute,
         ModelBatchDeployment,
@@ -30,17 +30,15 @@ if TYPE_CHECKING:
         PipelineJob,
         Schedule,
     )
+    from azure.ai.ml.entities import Environment as Image
 
-VERSION_TAG = "mlops.version"
-DIGEST_TAG = "mlops.model_digest"
-VERSION_LENGTH = 16
-# What the image of jobs and endpoints is made of.
-IMAGE_FILES = ("requirements.txt", "azureml/Dockerfile")
-COLLECTIONS = ("model_inputs", "model_outputs")
+VERSION_LENGTH: Final = 16
+IMAGE_FILES: Final = ("requirements.txt", "azureml/Dockerfile")
+COLLECTIONS: Final = ("model_inputs", "model_outputs")
 
 
-def environment(project: Project) -> Environment:
-    """The image of jobs and endpoints; its version tells what it is made of."""
+def environment(project: Project) -> Image:
+    """Return the image of jobs and endpoints; its version is a digest of its files."""
     from azure.ai.ml import load_environment
 
     version = environment_version(project)
@@ -51,7 +49,7 @@ def environment(project: Project) -> Environment:
 
 
 def environment_version(project: Project) -> str:
-    """The first digits of the digest of requirements.txt and the Dockerfile."""
+    """Return the first digits of the digest of requirements.txt and the Dockerfile."""
     total = hashlib.sha256()
     for name in IMAGE_FILES:
         total.update(_existing(project.root / name).read_bytes().replace(b"\r\n", b"\n"))
@@ -59,17 +57,17 @@ def environment_version(project: Project) -> str:
 
 
 def environment_reference(project: Project) -> str:
-    """How jobs and deployments name the environment."""
+    """Return the environment as jobs and deployments refer to it."""
     return f"azureml:{project.project}:{environment_version(project)}"
 
 
 def data(project: Project, digest: str, rows: Path | None = None) -> Data:
-    """The rows to learn from, as a data asset.
+    """Return the rows to train on, as a data asset.
 
     Parameters
     ----------
     digest : str
-        SHA-256 of the rows; its first digits are the version, so equal rows are uploaded once.
+        SHA-256 of the rows; its first digits are the version, so the same rows are uploaded once.
     rows : Path, optional
         A file or folder; data.path of project.yml by default.
     """
@@ -86,7 +84,7 @@ def data(project: Project, digest: str, rows: Path | None = None) -> Data:
 
 
 def compute(project: Project) -> AmlCompute:
-    """The cluster of jobs and batch scoring."""
+    """Return the cluster of jobs and batch scoring."""
     from azure.ai.ml import load_compute
     from azure.ai.ml.entities import AmlCompute
 
@@ -102,8 +100,10 @@ def compute(project: Project) -> AmlCompute:
     return loaded
 
 
-def kubernetes_compute(project: Project, environment: str, subscription: str) -> KubernetesCompute:
-    """The AKS cluster of an environment, as a compute of its workspace."""
+def kubernetes_compute(
+    project: Project, environment: Environment, subscription: str
+) -> KubernetesCompute:
+    """Return the AKS cluster of an environment, as a compute of its workspace."""
     from azure.ai.ml import load_compute
     from azure.ai.ml.entities import KubernetesCompute
 
@@ -119,20 +119,20 @@ def kubernetes_compute(project: Project, environment: str, subscription: str) ->
 
 
 def pipeline(project: Project, data: Data, replace: str = "") -> PipelineJob:
-    """The steps of `mlops run` on a data asset, with a search before if project.yml has one.
+    """Return the steps of `mlops run` on a data asset, preceded by model.search if it is set.
 
     Parameters
     ----------
     data : Data
-        The asset as `data` describes it.
+        The asset, from `data`.
     replace : str
-        Why the champion is not to be compared with; "" to compare.
+        Why not to compare with the champion; "" to compare.
     """
     return _pipeline(project, f"azureml:{data.name}:{data.version}", str(data.type), replace)
 
 
 def schedule(project: Project) -> JobSchedule:
-    """Retraining by the clock, on the newest version of the data asset."""
+    """Return the schedule that retrains on the newest version of the data asset."""
     from azure.ai.ml.entities import JobSchedule
     from azure.ai.ml.entities._load_functions import load_schedule
 
@@ -144,8 +144,8 @@ def schedule(project: Project) -> JobSchedule:
     return loaded
 
 
-def monitor(project: Project, environment: str, slot: str) -> Schedule:
-    """The schedule that watches what the deployment in ``slot`` is asked and answers."""
+def monitor(project: Project, environment: Environment, slot: str) -> Schedule:
+    """Return the schedule that monitors requests and responses of the deployment in ``slot``."""
     from azure.ai.ml.entities._load_functions import load_schedule
 
     own = names(project, environment)
@@ -157,27 +157,28 @@ def monitor(project: Project, environment: str, slot: str) -> Schedule:
     return load_schedule(_file(project, "monitoring.yml"), params_override=_each(settings))
 
 
-def monitored(project: Project) -> bool:
-    """Whether the project watches its endpoints, which have to collect for it."""
+def is_monitored(project: Project) -> bool:
+    """Return whether the project monitors its endpoints, which then collect data."""
     return (project.root / "azureml" / "monitoring.yml").is_file()
 
 
-def endpoint(project: Project, environment: str) -> OnlineEndpoint:
-    """The online endpoint of staging or production, as its target asks for."""
+def endpoint(project: Project, environment: Environment) -> OnlineEndpoint:
+    """Return the online endpoint of an environment."""
     from azure.ai.ml import load_online_endpoint
 
     own = names(project, environment)
-    file = f"{_online_target(project, environment)}/endpoint.yml"
+    target = _online_settings(project, environment).target
     settings: dict[str, Any] = {"name": own.endpoint, "tags": _project_tags(project)}
-    if file.startswith("kubernetes"):
+    if target == "kubernetes":
         settings["compute"] = f"azureml:{own.attached_cluster}"
-    return load_online_endpoint(_file(project, file), params_override=[settings])
+    file = _file(project, f"{target}/endpoint.yml")
+    return load_online_endpoint(file, params_override=[settings])
 
 
 def deployment(
-    project: Project, environment: str, slot: str, model: str, digest: str, version: int
+    project: Project, environment: Environment, slot: str, model: str, digest: str, version: int
 ) -> OnlineDeployment:
-    """One version behind the online endpoint.
+    """Return the deployment of a version in a slot of the online endpoint.
 
     Parameters
     ----------
@@ -190,8 +191,7 @@ def deployment(
     """
     from azure.ai.ml import load_online_deployment
 
-    target = _online_target(project, environment)
-    wanted = _serving(project, environment)
+    wanted = _online_settings(project, environment)
     settings: dict[str, Any] = {
         "name": slot,
         "endpoint_name": names(project, environment).endpoint,
@@ -200,18 +200,18 @@ def deployment(
         "instance_count": wanted.instances,
         "request_settings.request_timeout_ms": int(wanted.timeout_s * 1000),
     }
-    if target == "kubernetes":
+    if isinstance(wanted, KubernetesEndpoint):
         size = {"cpu": f"{wanted.cpu:g}", "memory": f"{wanted.memory_gb:g}Gi"}
         settings |= {"resources.requests": size, "resources.limits": size}
-    if monitored(project):
+    if is_monitored(project):
         enabled = {name: {"enabled": "true"} for name in COLLECTIONS}
         settings["data_collector"] = {"collections": enabled}
-    file = _file(project, f"{target}/deployment.yml")
+    file = _file(project, f"{wanted.target}/deployment.yml")
     return load_online_deployment(file, params_override=_each(settings))
 
 
-def batch_endpoint(project: Project, environment: str) -> BatchEndpoint:
-    """The endpoint that scores files of rows."""
+def batch_endpoint(project: Project, environment: Environment) -> BatchEndpoint:
+    """Return the endpoint that scores files of rows."""
     from azure.ai.ml import load_batch_endpoint
 
     settings = {
@@ -222,9 +222,9 @@ def batch_endpoint(project: Project, environment: str) -> BatchEndpoint:
 
 
 def batch_deployment(
-    project: Project, environment: str, model: str, digest: str, version: int
+    project: Project, environment: Environment, model: str, digest: str, version: int
 ) -> ModelBatchDeployment:
-    """One version behind the batch endpoint, on all nodes of the cluster.
+    """Return the deployment of a version behind the batch endpoint, on all nodes of the cluster.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _pipeline(project: Project, rows: str, kind: str, replace: str) -> PipelineJ
             "jobs.search.limits.max_concurrent_trials": min(count, project.azure.compute.nodes),
         }
     if replace:
-        settings["jobs.evaluate.inputs.replace"] = _quotable(replace)
+        settings["jobs.evaluate.inputs.replace"] = _check_quotable(replace)
     file = _file(project, "search-pipeline.yml" if search else "pipeline.yml")
     job = load_job(file, params_override=_each(settings))
     assert isinstance(job, PipelineJob)
@@ -278,25 +278,26 @@ def _version_settings(project: Project, model: str, digest: str, version: int) -
     return {
         "model": model,
         "environment": environment_reference(project),
-        "tags": {**_project_tags(project), VERSION_TAG: str(version), DIGEST_TAG: digest},
+        "tags": {
+            **_project_tags(project),
+            tags.VERSION: str(version),
+            tags.MODEL_DIGEST: digest,
+        },
     }
 
 
 def _project_tags(project: Project) -> dict[str, str]:
-    return {"mlops.project": project.project}
+    return {tags.PROJECT: project.project}
 
 
-def _serving(project: Project, environment: str) -> Endpoint:
-    found: Endpoint = getattr(project.serving, environment)
-    return found
-
-
-def _online_target(project: Project, environment: str) -> str:
-    target = _serving(project, environment).target
-    if target in ("managed", "kubernetes"):
-        return target
+def _online_settings(
+    project: Project, environment: Environment
+) -> ManagedEndpoint | KubernetesEndpoint:
+    settings = project.endpoint(environment)
+    if isinstance(settings, ManagedEndpoint | KubernetesEndpoint):
+        return settings
     raise ConfigError(
-        f"serving.{environment}.target is {target}, which is no online endpoint of Azure ML.",
+        f"serving.{environment}.target is {settings.target}, not an Azure ML online endpoint.",
         "Set it to managed or kubernetes.",
     )
 
@@ -306,16 +307,16 @@ def _kind(rows: Path) -> str:
 
 
 def _each(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Overrides one by one, which lets their names be paths."""
+    """Return one override per setting, which allows paths as names."""
     return [{name: value} for name, value in settings.items()]
 
 
-def _quotable(reason: str) -> str:
-    """The reason, if it can stand between double quotes in a step's command."""
+def _check_quotable(reason: str) -> str:
+    """Return the reason if a step's command can put it between double quotes."""
     if re.search(r'["$`\\\n]', reason):
         raise ConfigError(
-            "The reason holds a character that a command line would take for its own.",
-            'Say it without ", $, `, \\ and line breaks.',
+            "The reason contains a character with a meaning in a shell.",
+            'Write it without ", $, `, \\ and line breaks.',
         )
     return reason
 
@@ -328,7 +329,7 @@ def _existing(path: Path) -> Path:
     if not path.exists():
         raise ConfigError(
             f"{path} does not exist.",
-            "Restore it from git, or choose it when the project is rendered: serving, "
-            "batch_endpoint and monitoring select such files.",
+            "Restore it from git, or render the project with the option that includes it: serving, "
+            "batch_endpoint or monitoring.",
         )
     return path

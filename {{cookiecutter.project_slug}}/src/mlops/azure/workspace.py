@@ -1,4 +1,4 @@
-"""The way to a workspace, and what Azure's errors mean to whoever meets them."""
+"""Connect to a workspace, turn Azure's errors into `AzureError`, and wait for its operations."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import io
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mlops.azure.names import names
-from mlops.config import Project
+from mlops.config import Environment, Project
 from mlops.errors import AzureError, ConfigError
+from mlops.release.waiting import wait_until
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -23,69 +23,69 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 AGAIN: Final = "run the same command again"
-# What is looked for in "STATUS CODE: message", what to do about it; the first that is found counts.
+# Patterns of "STATUS CODE: message", and the fix; the first match counts.
 FIXES: Final = (
     (
         r"AuthorizationFailed|AuthorizationPermissionMismatch|^403\b",
-        "Give whoever runs this the role `AzureML Data Scientist` on the workspace's resource "
-        "group (for storage: `Storage Blob Data Contributor`). Terraform does so for the "
-        f"identities that it makes. Then {AGAIN}.",
+        "Grant the identity that runs this the role `AzureML Data Scientist` on the workspace's "
+        "resource group (for storage: `Storage Blob Data Contributor`). Terraform grants them to "
+        f"the identities that it creates. Then {AGAIN}.",
     ),
     (
         r"ClientAuthentication|^401\b",
-        f"Log in again: `az login`, or in CI the step that logs in with OIDC. Then {AGAIN}.",
+        f"Log in again: `az login`, or in CI the OIDC login step. Then {AGAIN}.",
     ),
     (
         r"[Qq]uota|SkuNotAvailable|OutOfCapacity",
-        "Ask for more quota (portal: Quotas), or for less in project.yml: instance_type, instances "
-        f"or azure.compute. Then {AGAIN}.",
+        "Request more quota (portal: Quotas), or use less in project.yml: instance_type, "
+        f"instances or azure.compute. Then {AGAIN}.",
     ),
     (
         r"(Subscription|ResourceGroup|Workspace)NotFound|/workspaces/[^/']+' under",
-        "Create it first, with Terraform or as docs/azure.md says; or correct "
+        "Create it with Terraform or as docs/azure.md says, or correct "
         f"AZURE_SUBSCRIPTION_ID, or azure.prefix in project.yml. Then {AGAIN}.",
     ),
     (
         r"ResourceNotReady|ImageBuildFailure",
-        f"Mend what the log tells of: it lies in the version, or in its image. Then {AGAIN}.",
+        f"Fix the error in the log, which is in the version or its image. Then {AGAIN}.",
     ),
     (
         r"^409\b",
-        f"Something else is changing it: wait until that is done, then {AGAIN}.",
+        f"Another operation is changing it: wait until it has ended, then {AGAIN}.",
     ),
     (
         r"^429\b",
-        f"Azure limits how often it may be asked: wait some minutes, then {AGAIN}.",
+        f"Azure limits the rate of requests: wait a few minutes, then {AGAIN}.",
     ),
     (
         r"^no answer",
-        f"Check the network, and proxies and firewalls on the way to Azure. Then {AGAIN}.",
+        f"Check the network, proxies and firewalls between here and Azure. Then {AGAIN}.",
     ),
 )
 
 
 def connect(
-    project: Project, environment: str, credential: TokenCredential | None = None
+    project: Project, environment: Environment, credential: TokenCredential | None = None
 ) -> MLClient:
-    """A client of the workspace of ``staging`` or ``production``, which has been seen to exist.
+    """Return a client of an environment's workspace, after checking that it exists.
 
     Parameters
     ----------
     credential : TokenCredential, optional
-        Who asks; by default whoever `DefaultAzureCredential` finds.
+        `DefaultAzureCredential` by default.
 
     Raises
     ------
     ConfigError
         AZURE_SUBSCRIPTION_ID is not set.
     AzureError
-        There is no such workspace, or no access to it.
+        The workspace does not exist or cannot be accessed.
     """
     subscription = os.environ.get("AZURE_SUBSCRIPTION_ID")
     if not subscription:
         raise ConfigError(
             "AZURE_SUBSCRIPTION_ID is not set.",
-            "Set it to the id of your subscription: `az account show --query id`.",
+            "Set it to your subscription's ID: `az account show --query id`.",
         )
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
@@ -99,7 +99,7 @@ def connect(
             called.workspace,
             show_progress=False,
             enable_telemetry=False,
-            retry_on_status_codes=[401],  # with a new token: one may expire on the way
+            retry_on_status_codes=[401],  # an expired token is renewed
         )
         client.workspaces.get(called.workspace)
     return client
@@ -107,7 +107,7 @@ def connect(
 
 @contextlib.contextmanager
 def azure_errors(what: str) -> Iterator[None]:
-    """Ask Azure something: quietly, and a failure becomes an `AzureError` with what to do.
+    """Silence the SDK, and turn its errors into an `AzureError` with a fix.
 
     Parameters
     ----------
@@ -117,15 +117,15 @@ def azure_errors(what: str) -> Iterator[None]:
     from azure.core.exceptions import AzureError as SdkError
 
     try:
-        with _hush():
+        with _silence():
             yield
     except SdkError as error:
-        raise explained(what, *_reason(error)) from error
+        raise make_error(what, *_reason(error)) from error
 
 
 @contextlib.contextmanager
-def _hush() -> Iterator[None]:
-    """Keep the SDK's dots, colours and notes to itself: what counts is raised, and said once."""
+def _silence() -> Iterator[None]:
+    """Hide the SDK's output; what matters is raised."""
     nowhere = io.StringIO()
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
@@ -136,17 +136,17 @@ def _hush() -> Iterator[None]:
         logging.disable(disabled)
 
 
-def explained(what: str, kind: str, reason: str) -> AzureError:
-    """The error for what could not be done.
+def make_error(what: str, kind: str, reason: str) -> AzureError:
+    """Return the error for a failed request, with the fix that fits its reason.
 
     Parameters
     ----------
     what : str
         Completes "Could not ...".
     kind : str
-        The HTTP status and Azure's code, where there are any.
+        The HTTP status and Azure's error code, if any.
     reason : str
-        In Azure's words.
+        Azure's message.
     """
     text = f"{kind}: {reason}"
     fixes = [fix for pattern, fix in FIXES if re.search(pattern, text)]
@@ -155,23 +155,20 @@ def explained(what: str, kind: str, reason: str) -> AzureError:
 
 
 def wait_until_visible(look: Callable[[], Result], seconds: float = 60) -> Result:
-    """What ``look`` returns, once Azure finds there what has just been made."""
+    """Return the result of ``look``, which may not find at once what was just created."""
     from azure.core.exceptions import ResourceNotFoundError
 
-    until = time.monotonic() + seconds
-    pause = 0.2
-    while True:
-        try:
+    def find() -> Result | None:
+        with contextlib.suppress(ResourceNotFoundError):
             return look()
-        except ResourceNotFoundError:
-            if time.monotonic() + pause > until:
-                raise
-        time.sleep(pause)
-        pause = min(2 * pause, 10)
+        return None
+
+    found = wait_until(lambda found: found is not None, find, seconds)
+    return look() if found is None else found
 
 
 def finish(poller: LROPoller[Any], look: Callable[[], object]) -> None:
-    """Wait until an operation has ended; its outcome may be found a little later than its end."""
+    """Wait until an operation has ended, and its result is visible."""
     from azure.core.exceptions import HttpResponseError
 
     try:
@@ -182,33 +179,27 @@ def finish(poller: LROPoller[Any], look: Callable[[], object]) -> None:
         wait_until_visible(look)
 
 
-def state(thing: Any) -> str:
-    """The provisioning state of an endpoint or a deployment, in small letters."""
-    return (thing.provisioning_state or "").lower()
+def state(resource: Any) -> str:
+    """Return the provisioning state of an endpoint or deployment in lower case."""
+    return (resource.provisioning_state or "").lower()
 
 
-def is_idle(thing: Any) -> bool:
-    """Whether nothing is being done to an endpoint or a deployment."""
-    return state(thing) not in {"creating", "updating", "deleting", "scaling"}
+def is_idle(resource: Any) -> bool:
+    """Return whether no operation on an endpoint or deployment is running."""
+    return state(resource) not in {"creating", "updating", "deleting", "scaling"}
 
 
 def wait_until_idle(look: Callable[[], Result], minutes: float = 30) -> Result:
-    """What ``look`` returns, once an operation on it has ended that somebody else began."""
-    until = time.monotonic() + 60 * minutes
-    pause = 0.5
-    while True:
-        thing = look()
-        if thing is None or is_idle(thing):
-            return thing
-        if time.monotonic() > until:
-            name = getattr(thing, "name", "it")
-            raise explained(f"wait for {name}", "409", f"it is {state(thing)}.")
-        time.sleep(pause)
-        pause = min(2 * pause, 10)
+    """Return the result of ``look`` once no other operation on it is running."""
+    found = wait_until(lambda found: found is None or is_idle(found), look, 60 * minutes)
+    if found is not None and not is_idle(found):
+        name = getattr(found, "name", "it")
+        raise make_error(f"wait for {name}", "409", f"it is still {state(found)}.")
+    return found
 
 
 def _reason(error: Exception) -> tuple[str, str]:
-    """An SDK error's status and code, and what it says on one line."""
+    """Return an SDK error's status and code, and its message on one line."""
     from azure.core.exceptions import (
         ClientAuthenticationError,
         HttpResponseError,
@@ -217,17 +208,17 @@ def _reason(error: Exception) -> tuple[str, str]:
         ServiceResponseError,
     )
 
-    kind, said = "", str(error).partition("\n")[0]
+    kind, message = "", str(error).partition("\n")[0]
     if isinstance(error, HttpResponseError):
         kind = str(error.status_code or "")
-        if error.error:  # the reason is often in the details alone
+        if error.error:  # the reason is often only in the details
             kind = f"{kind} {error.error.code}"
             parts = [error.error.message, *(part.message for part in error.error.details)]
-            said = " ".join(part for part in parts if part)
+            message = " ".join(part for part in parts if part)
     if isinstance(error, ClientAuthenticationError):
         kind = f"{kind} ClientAuthentication"
     elif isinstance(error, IncompleteReadError):
-        kind, said = "no answer", "The connection broke in the middle of the answer."
+        kind, message = "no answer", "The connection broke during the response."
     elif isinstance(error, ServiceRequestError | ServiceResponseError):
         kind = "no answer"
-    return kind, " ".join(said.split())[:500]
+    return kind, " ".join(message.split())[:500]

@@ -1,1 +1,1 @@
-"""Serving a registered version, and moving an endpoint's traffic to it."""
+"""Deploy a registered version and shift an endpoint's traffic to it."""

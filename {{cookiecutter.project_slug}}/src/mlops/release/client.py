@@ -1,46 +1,58 @@
-"""Sends rows to a scoring endpoint, wherever that is."""
+"""Send requests to a scoring server, and find the error in its log."""
 
 from __future__ import annotations
 
 import http.client
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from typing import Final
 
 from mlops.errors import ReleaseError
 from mlops.release.target import Answer
 
-AGAIN = "Run the same command again; if that fails, too, find out why the server is silent."
+RETRY: Final = "Run the same command again; if that fails too, check the server log."
+# An error as Python prints it, but not the server's own, which wraps the model's.
+ERROR: Final = re.compile(r"^(?!azureml_inference_server_http)[\w.]*(?:Error|Exception)\b.*", re.M)
 
 
 def send_rows(
-    url: str, body: bytes, patience: float, headers: Mapping[str, str] | None = None
+    url: str, body: bytes, timeout_s: float, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """POST a JSON body and return the answer, whatever its status.
-
-    Parameters
-    ----------
-    patience : float
-        Seconds to wait.
-    headers : mapping, optional
-        More than the content's type.
 
     Raises
     ------
     ReleaseError
-        There is no answer, or none in time.
+        There is no answer within ``timeout_s``.
     """
-    request = urllib.request.Request(  # noqa: S310 -- the endpoint itself gave the address
+    request = urllib.request.Request(  # noqa: S310 -- the address comes from the endpoint
         url, data=body, headers={"Content-Type": "application/json", **(headers or {})}
     )
     start = time.perf_counter()
     try:
-        with urllib.request.urlopen(request, timeout=patience) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
             return Answer(answer.status, answer.read(), time.perf_counter() - start)
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read(), time.perf_counter() - start)
     except TimeoutError:
-        raise ReleaseError(f"No answer within {patience:g} s.", AGAIN) from None
+        raise ReleaseError(f"No answer within {timeout_s:g} s.", RETRY) from None
     except (OSError, http.client.HTTPException) as error:
-        raise ReleaseError(f"No answer: {error}", AGAIN) from None
+        raise ReleaseError(f"No answer: {error}", RETRY) from None
+
+
+def is_up(url: str) -> bool:
+    """Return whether a server answers GET with status 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def last_error(log: str) -> str:
+    """Return the last error in a server's log, or its last line."""
+    lines = ERROR.findall(log) or log.strip().splitlines() or ["the log is empty"]
+    return str(lines[-1]).strip()

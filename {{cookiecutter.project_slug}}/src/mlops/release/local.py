@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import psutil
 
-from mlops.config import Endpoint
+from mlops.config import Environment, Project
 from mlops.errors import ReleaseError
 from mlops.outputs import write_json
-from mlops.release.client import send_rows
-from mlops.release.log import last_error
+from mlops.release.client import is_up, last_error, send_rows
+from mlops.release.pending import read_note, write_note
 from mlops.release.target import Answer, EndpointState, PendingRelease, Slot
+from mlops.release.waiting import wait_until
 
-STOP_SECONDS = 10
+STOP_SECONDS: Final = 10
+SOURCE: Final = Path(__file__).parents[2]
 
 
 class LocalTarget:
-    """An endpoint under ``folder``; its ``state.json`` is what the router follows.
+    """An endpoint in ``.mlops/<environment>``, whose ``state.json`` the router follows.
 
-    Processes are known by their working directory, which is their slot's folder: so even a
-    server whose starter was killed before it could note anything is found again.
+    A process belongs to the slot whose folder is its working directory, so a server is found
+    even if the process that started it was killed at once.
     """
 
-    mirrors: ClassVar[bool] = False
+    mirror: int = 0
     keeps_previous: ClassVar[bool] = True
 
-    def __init__(self, folder: Path, name: str, endpoint: Endpoint) -> None:
-        self._folder = folder
-        self._name = name
-        self._endpoint = endpoint
+    def __init__(self, project: Project, environment: Environment) -> None:
+        self._environment = environment
+        self._folder = project.root / ".mlops" / environment
+        self._model = project.project
+        self._settings = project.endpoint(environment)
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self._endpoint.port}/score"
+        return _url(self._settings.port, "score")
 
     def describe(self) -> EndpointState:
         state = self._state()
@@ -54,43 +53,27 @@ class LocalTarget:
             slot: Slot(kept["version"], kept["digest"], self._is_up(slot, kept["port"]))
             for slot, kept in state["slots"].items()
         }
-        pending = state["release"]
-        if pending:
-            owner = pending.pop("owner")
-            if _is_running(*owner) and owner[0] != os.getpid():
-                raise ReleaseError(
-                    f"Another release (process {owner[0]}) is under way.",
-                    "Wait until it has ended.",
-                )
-            pending = PendingRelease(**pending)
-        return EndpointState(slots, state["traffic"], pending)
+        return EndpointState(slots, state["traffic"], read_note(state["release"]))
 
     def record_pending(self, release: PendingRelease | None) -> None:
-        me = [os.getpid(), psutil.Process().create_time()]
-        self._change(release={**asdict(release), "owner": me} if release else None)
+        self._change(release=write_note(release) if release else None)
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
-        self._refuse_taken_port()  # before a server is started, which takes seconds
+        self._check_port()  # before starting a server, which takes seconds
         self.remove(slot)
         home = self._folder / slot
-        # The folders' names tell the scoring script which model it serves, as on Azure ML.
-        served = home / "azureml-models" / self._name / str(version)
+        # As on Azure ML, the folders' names tell the scoring script which model it serves.
+        served = home / "azureml-models" / self._model / str(version)
         shutil.copytree(model, served / "model")
         port = _free_port()
-        source = Path(__file__).parent
         environment = {
-            **os.environ,
             "AZUREML_MODEL_DIR": str(served),
-            "AML_APP_ROOT": str(source.parents[1]),
-            "SCORING_TIMEOUT_MS": str(int(self._endpoint.timeout_s * 1000)),
+            "AML_APP_ROOT": str(SOURCE),
+            "SCORING_TIMEOUT_MS": str(int(self._settings.timeout_s * 1000)),
         }
-        command = ["-m", "mlops.release.loopback_server", "--port", str(port)]
-        process = _start(
-            [*command, "--entry_script", str(source.parent / "serving" / "score.py")],
-            home,
-            environment,
-        )
-        self._wait_until_ready(process, port, home, f"Version {version}")
+        script = str(SOURCE / "mlops" / "serving" / "score.py")
+        command = ["mlops.release.loopback_server", "--port", str(port), "--entry_script", script]
+        self._start(f"Version {version}", home, port, command, environment)
         slots = self._state()["slots"]
         self._change(slots={**slots, slot: {"version": version, "digest": digest, "port": port}})
         self._ensure_router()
@@ -98,14 +81,14 @@ class LocalTarget:
     def set_traffic(
         self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
     ) -> None:
-        self._change(traffic={slot: share for slot, share in traffic.items() if share})
-        self._ensure_router()
+        nonzero = {slot: percent for slot, percent in traffic.items() if percent}
+        self._change(traffic=nonzero)
+        if nonzero:
+            self._ensure_router()
 
     def invoke(self, body: bytes, slot: str | None = None) -> Answer:
-        url = self.address
-        if slot:
-            url = f"http://127.0.0.1:{self._state()['slots'][slot]['port']}/score"
-        return send_rows(url, body, self._endpoint.timeout_s + 1)  # the server gives up first
+        url = _url(self._state()["slots"][slot]["port"], "score") if slot else self.address
+        return send_rows(url, body, self._settings.timeout_s + 1)  # the server times out first
 
     def remove(self, slot: str) -> None:
         _stop(self._folder / slot)
@@ -114,12 +97,12 @@ class LocalTarget:
         shutil.rmtree(self._folder / slot, ignore_errors=True)
 
     def stop(self) -> bool:
-        """Stop all servers and forget the endpoint; False if there was none."""
-        there = self._folder.exists()
+        """Stop all servers and delete the endpoint; return whether it existed."""
+        existed = self._folder.exists()
         for name in ("router", "blue", "green"):
             _stop(self._folder / name)
         shutil.rmtree(self._folder, ignore_errors=True)
-        return there
+        return existed
 
     def _state(self) -> dict[str, Any]:
         empty: dict[str, Any] = {"slots": {}, "traffic": {}, "release": None}
@@ -132,52 +115,53 @@ class LocalTarget:
         write_json(self._folder / "state.json", {**self._state(), **values})
 
     def _is_up(self, part: str, port: int) -> bool:
-        """Whether our own process answers; another program may hold the port by now."""
-        return any(_processes(self._folder / part)) and self._answers(port)
-
-    def _answers(self, port: int) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (OSError, http.client.HTTPException):
-            return False
+        """Return whether our own process answers; the port may now be another program's."""
+        return any(_processes(self._folder / part)) and is_up(_url(port))
 
     def _ensure_router(self) -> None:
-        port, home = self._endpoint.port, self._folder / "router"
+        port, home = self._settings.port, self._folder / "router"
         if self._is_up("router", port):
             return
         _stop(home)
-        self._refuse_taken_port()
-        command = ["-m", "mlops.release.router", str(self._folder / "state.json"), str(port)]
-        self._wait_until_ready(_start(command, home, dict(os.environ)), port, home, "The router")
+        self._check_port()
+        command = ["mlops.release.router", str(self._folder / "state.json"), str(port)]
+        self._start("The router", home, port, command, {})
 
-    def _refuse_taken_port(self) -> None:
-        port = self._endpoint.port
-        if not any(_processes(self._folder / "router")) and self._answers(port):
+    def _check_port(self) -> None:
+        port = self._settings.port
+        if not any(_processes(self._folder / "router")) and is_up(_url(port)):
             raise ReleaseError(
-                f"Port {port} is taken by another program.",
-                "Stop that (`mlops stop` in another project?), or change the port in project.yml.",
+                f"Port {port} is in use by another program.",
+                "Stop that program (`mlops stop` in another project?), or change "
+                f"serving.{self._environment}.port in project.yml.",
             )
 
-    def _wait_until_ready(
-        self, process: subprocess.Popen[bytes], port: int, home: Path, what: str
+    def _start(
+        self, what: str, home: Path, port: int, command: list[str], environment: dict[str, str]
     ) -> None:
-        until = time.monotonic() + self._endpoint.start_timeout_s
-        while time.monotonic() < until:
+        """Start a server in the folder ``home``, and wait until it answers."""
+        process = _spawn(command, home, environment)
+        seconds = self._settings.start_timeout_s
+
+        def look() -> str:
             if process.poll() is not None:
-                raise ReleaseError(f"{what} ended at its start: {_reason(home)}")
-            if self._answers(port):
-                return
-            time.sleep(0.1)
-        _stop(home)
-        raise ReleaseError(
-            f"{what} was not ready within {self._endpoint.start_timeout_s:g} s: {_reason(home)}",
-            "Raise serving.*.start_timeout_s in project.yml if it only needs longer.",
-        )
+                return "ended"
+            return "up" if is_up(_url(port)) else "starting"
+
+        state = wait_until(lambda state: state != "starting", look, seconds)
+        if state == "ended":
+            raise ReleaseError(f"{what} failed to start: {_reason(home)}")
+        if state == "starting":
+            _stop(home)
+            raise ReleaseError(
+                f"{what} was not ready within {seconds:g} s: {_reason(home)}",
+                f"If it only needs more time, raise serving.{self._environment}.start_timeout_s "
+                "in project.yml.",
+            )
 
 
-def _start(command: list[str], home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a Python process that outlives this one, logging to ``home``.log."""
+def _spawn(command: list[str], home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a Python module as a process that outlives this one and logs to ``home``.log."""
     home.mkdir(parents=True, exist_ok=True)
     detached: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
@@ -186,9 +170,9 @@ def _start(command: list[str], home: Path, environment: dict[str, str]) -> subpr
         }
     with _log(home).open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, *command],
+            [sys.executable, "-m", *command],
             cwd=home,
-            env=environment,
+            env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -197,35 +181,22 @@ def _start(command: list[str], home: Path, environment: dict[str, str]) -> subpr
 
 
 def _stop(home: Path) -> None:
-    """End all processes of a folder: politely, then by force."""
+    """End all processes of a folder, by force if they do not terminate."""
     processes = list(_processes(home))
-    for process in processes:
-        _ignore_gone(process.terminate)
-    _, left = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-    for process in left:
-        _ignore_gone(process.kill)
-    psutil.wait_procs(left, timeout=STOP_SECONDS)
-
-
-def _ignore_gone(action: Any) -> None:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        action()
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        _, processes = psutil.wait_procs(processes, timeout=STOP_SECONDS)
 
 
 def _processes(home: Path) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         cwd = ""
-        with contextlib.suppress(psutil.Error, OSError):  # it is another's, or ends at this moment
+        with contextlib.suppress(psutil.Error, OSError):  # another user's, or just ended
             cwd = process.cwd()
         if cwd and Path(cwd) == home and process.pid != os.getpid():
             yield process
-
-
-def _is_running(pid: int, created: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - created) < 1
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _free_port() -> int:
@@ -234,12 +205,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _url(port: int, path: str = "") -> str:
+    return f"http://127.0.0.1:{port}/{path}"
+
+
 def _log(home: Path) -> Path:
-    """The log lies beside the slot's folder, so that it outlives a slot that is removed."""
+    """Return the log's path: beside the slot's folder, so that it survives the slot."""
     return home.with_suffix(".log")
 
 
 def _reason(home: Path) -> str:
-    """Why a server ended: the last error in its log, and where to read on."""
+    """Return the last error in a server's log, and the log's path."""
     log = _log(home).read_text("utf-8", errors="replace")
     return f"{last_error(log)} (see {_log(home)})"

@@ -1,6 +1,6 @@
-"""Azure ML's inference server, reachable from this machine only.
+"""Run Azure ML's inference server for this machine only.
 
-``azmlinfsrv`` itself listens on every interface and has no option against it.
+``azmlinfsrv`` listens on all interfaces, and has no option to change that.
 """
 
 from azureml_inference_server_http import amlserver

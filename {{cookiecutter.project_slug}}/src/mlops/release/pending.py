@@ -1,4 +1,4 @@
-"""The note of a pending release, short enough for a tag on Azure (256 characters)."""
+"""Write and read the note of a pending release, which fits into an Azure tag (256 characters)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import json
 import os
 import socket
 import time
+from typing import Final
 
 import psutil
 
 from mlops.errors import ReleaseError
 from mlops.release.target import PendingRelease
 
-# A release gives a sign of life at every change that it makes; between two of them, it checks.
-SILENCE_SECONDS = 300
+# A running release rewrites its note at every change; between two changes it only checks.
+SILENCE_SECONDS: Final = 300
 
 
 def write_note(release: PendingRelease) -> str:
-    """The note, signed by this process and dated now."""
+    """Return the note of a release by this process."""
     process = psutil.Process()
     content = {
         "version": release.version,
@@ -30,32 +31,32 @@ def write_note(release: PendingRelease) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def read_note(text: str, changing: bool) -> PendingRelease:
-    """What a note tells of.
+def read_note(note: str | None, changing: bool = False) -> PendingRelease | None:
+    """Return the interrupted release that a note describes.
 
     Parameters
     ----------
     changing : bool
-        Whether something is being changed at the endpoint at this moment.
+        Whether an operation on the endpoint is running now.
 
     Raises
     ------
     ReleaseError
-        The release that wrote it is still under way, as far as can be known from here.
+        The release is, or may be, still running.
     """
-    content = json.loads(text)
+    if not note:
+        return None
+    content = json.loads(note)
     host, pid, created = content.pop("by")
     silent = time.time() - content.pop("at")
     if host == _host():
-        alive = pid != os.getpid() and _is_running(pid, created)
+        running, fix = pid != os.getpid() and _is_running(pid, created), ""
     else:
-        alive = changing or silent < SILENCE_SECONDS
-    if alive:
-        raise ReleaseError(
-            f"Another release (process {pid} on {host}) is under way.",
-            "Wait until it has ended. If it was killed, run the same command again in "
-            f"{SILENCE_SECONDS // 60} minutes.",
-        )
+        running = changing or silent < SILENCE_SECONDS
+        fix = f" If it was killed, run the same command again in {SILENCE_SECONDS // 60} minutes."
+    if running:
+        message = f"Another release (process {pid} on {host}) is running."
+        raise ReleaseError(message, f"Wait until it has ended.{fix}")
     return PendingRelease(**content)
 
 

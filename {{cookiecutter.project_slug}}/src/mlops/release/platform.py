@@ -1,11 +1,11 @@
-"""Where models are registered and served: on this machine, or on Azure."""
+"""Where models are registered and served: this machine, or Azure ML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from mlops.config import Project
+from mlops.config import Environment, Project
 
 if TYPE_CHECKING:
     from mlops.model.registry import Registry, Version
@@ -18,17 +18,17 @@ Tell = Callable[[str], None]
 class Platform(Protocol):
     """The registry and the endpoint of each environment."""
 
-    def registry(self, environment: str) -> Registry:
-        """Where the environment's versions are registered."""
+    def registry(self, environment: Environment) -> Registry:
+        """Return the environment's registry."""
 
-    def target(self, environment: str) -> Target:
-        """Where the environment's version is served."""
+    def target(self, environment: Environment) -> Target:
+        """Return the environment's endpoint."""
 
-    def promote(self, version: Version, environment: str, tell: Tell) -> Version:
-        """The version as the environment's registry has it, brought there if need be."""
+    def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
+        """Return the version from the environment's registry, copied there if missing."""
 
-    def after_release(self, version: Version, environment: str, tell: Tell) -> None:
-        """Do what else goes with a version that serves by now."""
+    def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
+        """Update what else depends on the released version."""
 
 
 class LocalPlatform:
@@ -37,20 +37,18 @@ class LocalPlatform:
     def __init__(self, project: Project) -> None:
         self._project = project
 
-    def registry(self, environment: str) -> Registry:
+    def registry(self, environment: Environment) -> Registry:
         from mlops.model.registry import Registry
 
         return Registry(self._project)
 
-    def target(self, environment: str) -> LocalTarget:
+    def target(self, environment: Environment) -> LocalTarget:
         from mlops.release.local import LocalTarget
 
-        folder = self._project.root / ".mlops" / environment
-        endpoint = getattr(self._project.serving, environment)
-        return LocalTarget(folder, self._project.project, endpoint)
+        return LocalTarget(self._project, environment)
 
-    def promote(self, version: Version, environment: str, tell: Tell) -> Version:
+    def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
         return self.registry(environment).version(version.number)
 
-    def after_release(self, version: Version, environment: str, tell: Tell) -> None:
-        """Nothing goes with it here."""
+    def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
+        """Do nothing: only the endpoint depends on the version."""

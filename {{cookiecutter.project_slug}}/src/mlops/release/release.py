@@ -1,37 +1,40 @@
 """The release: one algorithm for every target.
 
-The idle slot gets the new version, proves itself on rows with known answers, and takes over the
-traffic step by step. Whatever fails, the endpoint goes back to what it served before.
+The idle slot gets the new version, passes a smoke test, and takes over the traffic in steps. If
+anything fails, the endpoint is restored to what it served before.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from mlops.config import Endpoint
+from mlops.config import Endpoint, Environment
 from mlops.errors import MlopsError, ReleaseError
+from mlops.model import tags
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
-from mlops.release.smoke import Probe, check, make_probes
+from mlops.release.platform import Tell
+from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
 from mlops.release.target import EndpointState, PendingRelease, Target
-
-Tell = Callable[[str], None]
 
 
 class Release:
-    """Moves one environment's endpoint from version to version.
+    """Move one environment's endpoint from version to version.
 
     Parameters
     ----------
-    environment : str
-        staging or production.
     tell : callable
-        Is told each step, as a sentence.
+        Receives each step as a sentence.
     """
 
     def __init__(
-        self, environment: str, endpoint: Endpoint, target: Target, registry: Registry, tell: Tell
+        self,
+        environment: Environment,
+        endpoint: Endpoint,
+        target: Target,
+        registry: Registry,
+        tell: Tell,
     ) -> None:
         self._environment = environment
         self._endpoint = endpoint
@@ -40,12 +43,12 @@ class Release:
         self._tell = tell
 
     def deploy(self, version: Version) -> None:
-        """Bring ``version`` into service.
+        """Deploy ``version`` and give it all the traffic.
 
         Raises
         ------
         ReleaseError
-            It did not prove itself; the endpoint serves what it served before.
+            It failed its checks; the endpoint serves what it served before.
         """
         if self._environment == PRODUCTION and version.stage == REGISTERED:
             raise ReleaseError(
@@ -57,12 +60,12 @@ class Release:
         self._shift(version, self._endpoint.steps)
 
     def roll_back(self) -> Version:
-        """Go back to the version that was in production before, and withdraw the present one.
+        """Return to the version that was in production before, and withdraw the present one.
 
         Raises
         ------
         ReleaseError
-            There is none to go back to, or it did not prove itself.
+            There is no earlier version, or it failed its checks.
         """
         completed = self.recover()
         if completed and completed.withdraws:
@@ -70,132 +73,132 @@ class Release:
         present = self._registry.in_production()
         before = self._registry.before(present) if present else None
         if present is None or before is None:
-            raise ReleaseError("There is no earlier version to go back to.")
+            raise ReleaseError("There is no earlier version to roll back to.")
         self._shift(before, [100], withdraws=present.number)
         return before
 
     def recover(self) -> PendingRelease | None:
-        """Complete or undo a release whose process was killed; returns it if completed."""
+        """Complete or undo an interrupted release; return it if completed."""
         state = self._target.describe()
-        left = state.pending
-        if left is None:
+        release = state.pending
+        if release is None:
             return None
-        if state.traffic == {left.slot: 100} and self._proves_itself(left):
-            self._tell(f"Completing the interrupted release of version {left.version}.")
-            self._mark(left)
-            self._finish(left)
-            return left
-        self._tell(f"Undoing the interrupted release of version {left.version}.")
-        self._undo(left)
+        if state.traffic == {release.slot: 100} and self._passes_smoke_test(release):
+            self._tell(f"Completing the interrupted release of version {release.version}.")
+            self._complete(release)
+            return release
+        self._tell(f"Undoing the interrupted release of version {release.version}.")
+        self._undo(release)
         return None
 
     def _shift(self, version: Version, steps: Sequence[int], withdraws: int | None = None) -> None:
         state = self._target.describe()
+        before = dict(state.traffic)
         with tempfile.TemporaryDirectory() as folder:
             self._tell(f"Fetching version {version.number} and checking its digest.")
             model = self._registry.download(version, Path(folder))
-            probes = make_probes(model)
-            before = dict(state.traffic)
+            requests = make_smoke_requests(model)
             if state.live and state.serving and state.serving.version == version.number:
-                self._confirm(PendingRelease(version.number, state.live, before, withdraws), probes)
+                self._tell(f"Version {version.number} is already live: checking it.")
+                self._target.set_traffic(before)
+                self._check(version.number, requests)
+                self._complete(PendingRelease(version.number, state.live, before, withdraws))
                 return
             release = PendingRelease(version.number, state.idle, before, withdraws)
             self._target.record_pending(release)
             try:
-                self._bring_up(release, state, version, model, probes)
-                self._move_traffic(release, state, probes, steps if state.serving else [100])
+                self._deploy_to_slot(release, state, version, model)
+                self._tell(f"Smoke test: {self._endpoint.smoke_requests} rows with known answers.")
+                self._check(version.number, requests, release.slot)
+                self._move_traffic(release, state, requests, steps if state.serving else [100])
                 self._mark(release)
             except BaseException as error:
-                self._tell("It failed: going back.")
-                left = self._go_back(release)
+                self._tell("Failed: restoring what was served before.")
+                outcome = self._restore(release, state)
                 if isinstance(error, MlopsError):
-                    message = self._failure(version, state, error, left)
-                    raise ReleaseError(message, error.fix) from error
+                    what = f"Version {version.number} was not released to {self._environment}"
+                    raise ReleaseError(f"{what}: {error}\n{outcome}", error.fix) from error
                 raise
-            self._finish(release)
+            self._clean_up(release)
 
-    def _proves_itself(self, release: PendingRelease) -> bool:
+    def _passes_smoke_test(self, release: PendingRelease) -> bool:
+        version = self._registry.version(release.version)
         with tempfile.TemporaryDirectory() as folder:
-            version = self._registry.version(release.version)
             try:
-                probes = make_probes(self._registry.download(version, Path(folder)))
-                self._check(release.version, probes, release.slot)
+                requests = make_smoke_requests(self._registry.download(version, Path(folder)))
+                self._check(release.version, requests, release.slot)
             except ReleaseError:
                 return False
         return True
 
-    def _confirm(self, release: PendingRelease, probes: list[Probe]) -> None:
-        self._tell(f"Version {release.version} is live already: checking it.")
-        self._target.set_traffic(release.before)
-        self._check(release.version, probes, slot=None)
-        self._mark(release)
-        self._finish(release)
-
-    def _bring_up(
-        self,
-        release: PendingRelease,
-        state: EndpointState,
-        version: Version,
-        model: Path,
-        probes: list[Probe],
+    def _deploy_to_slot(
+        self, release: PendingRelease, state: EndpointState, version: Version, model: Path
     ) -> None:
-        kept = state.slots.get(release.slot)
-        if not (kept and kept.healthy and kept.version == version.number):
-            self._tell(f"Deploying version {version.number} to the {release.slot} slot.")
-            digest = version.tags["mlops.model_digest"]
-            self._target.deploy(release.slot, version.number, digest, model)
-        self._tell(f"Smoke test: {self._endpoint.smoke_requests} rows with known answers.")
-        self._check(version.number, probes, release.slot)
+        present = state.slots.get(release.slot)
+        if present and present.healthy and present.version == version.number:
+            return
+        self._tell(f"Deploying version {version.number} to the {release.slot} slot.")
+        digest = version.tags[tags.MODEL_DIGEST]
+        self._target.deploy(release.slot, version.number, digest, model)
 
     def _move_traffic(
         self,
         release: PendingRelease,
         state: EndpointState,
-        probes: list[Probe],
+        requests: Sequence[SmokeRequest],
         steps: Sequence[int],
     ) -> None:
-        if self._endpoint.mirror and self._target.mirrors and state.serving:
-            self._mirror_traffic(release, state, probes)
+        if self._target.mirror and state.serving:
+            self._target.set_traffic(state.traffic, mirror={release.slot: self._target.mirror})
+            self._check(release.version, requests, mixed=True)
+            self._check(release.version, requests, release.slot)
+            self._tell(f"{self._target.mirror} % of the traffic mirrored: all answers correct.")
         for percent in steps:
             rest = {state.live: 100 - percent} if state.live and percent < 100 else {}
             self._target.set_traffic({**rest, release.slot: percent})
-            own = self._check(release.version, probes, slot=None, alone=percent == 100)
-            self._check(release.version, probes, release.slot)
+            own = self._check(release.version, requests, mixed=percent < 100)
+            self._check(release.version, requests, release.slot)
             count = self._endpoint.smoke_requests
-            self._tell(f"{percent} % of the traffic: {own} of {count} answers its own, all right.")
+            self._tell(f"{percent} % of the traffic: all correct, {own} of {count} its own.")
 
     def _check(
-        self, version: int, probes: list[Probe], slot: str | None, alone: bool = True
+        self,
+        version: int,
+        requests: Sequence[SmokeRequest],
+        slot: str | None = None,
+        mixed: bool = False,
     ) -> int:
-        """Send rows to a slot, or as clients do; returns how many ``version`` answered.
+        """Send requests to a slot, or as clients do; return how many ``version`` answered.
 
-        It is an error if another version answers although this one should do so ``alone``.
+        Answers from another version are an error unless the traffic is ``mixed``.
         """
         count, limit = self._endpoint.smoke_requests, self._endpoint.max_latency_ms
-        own = check(lambda body: self._target.invoke(body, slot), probes, version, count, limit)
-        if alone and own < count:
-            raise ReleaseError(f"{count - own} of {count} answers come from another version.")
+        own, latency = send_smoke_requests(
+            lambda body: self._target.invoke(body, slot), requests, version, count
+        )
+        if latency > limit:
+            raise ReleaseError(
+                f"Median latency {latency:.0f} ms exceeds the limit of {limit:g} ms "
+                f"(serving.{self._environment}.max_latency_ms)."
+            )
+        if own < count and not mixed:
+            raise ReleaseError(f"{count - own} of {count} answers came from another version.")
         return own
 
-    def _mirror_traffic(
-        self, release: PendingRelease, state: EndpointState, probes: list[Probe]
-    ) -> None:
-        percent = self._endpoint.mirror
-        self._target.set_traffic(state.traffic, mirror={release.slot: percent})
-        self._check(release.version, probes, slot=None, alone=False)
-        self._check(release.version, probes, release.slot)
-        self._tell(f"{percent} % of the traffic copied to it: all right.")
+    def _complete(self, release: PendingRelease) -> None:
+        self._mark(release)
+        self._clean_up(release)
 
     def _mark(self, release: PendingRelease) -> None:
-        """Tag the version with what it now serves, which it has shown to do rightly."""
+        """Tag the version with its new stage, after its checks passed."""
         version = self._registry.version(release.version)
         if self._environment == PRODUCTION:
             self._registry.mark_production(version, release.withdraws)
         else:
             self._registry.mark_staging(version)
 
-    def _finish(self, release: PendingRelease) -> None:
-        """Clear up after a version that serves by now: whatever fails here, it stays."""
+    def _clean_up(self, release: PendingRelease) -> None:
+        """Retire and remove other versions; whatever fails here, the new one keeps serving."""
         try:
             if self._environment == PRODUCTION:
                 version = self._registry.version(release.version)
@@ -205,36 +208,34 @@ class Release:
             self._target.record_pending(None)
         except MlopsError as error:
             raise ReleaseError(
-                f"Version {release.version} is in {self._environment}, but not all is cleared up: "
+                f"Version {release.version} is in {self._environment}, but cleanup is incomplete: "
                 f"{error}",
-                error.fix or "Run the same command again: it completes what is left.",
+                error.fix or "Run the same command again to complete it.",
             ) from error
 
     def _remove_others(self, release: PendingRelease) -> None:
-        for slot, kept in self._target.describe().slots.items():
+        for slot, content in self._target.describe().slots.items():
             if slot != release.slot:
-                self._tell(f"Removing version {kept.version} from the {slot} slot.")
+                self._tell(f"Removing version {content.version} from the {slot} slot.")
                 self._target.remove(slot)
 
-    def _go_back(self, release: PendingRelease) -> str:
-        """Undo a release that failed; says why if that fails, too, and the note of it stays."""
+    def _restore(self, release: PendingRelease, state: EndpointState) -> str:
+        """Undo a release that failed; return what the endpoint serves now.
+
+        If undoing fails too, the note stays, and the next command tries again.
+        """
+        name = self._environment.capitalize()
+        served = f"version {state.serving.version}" if state.serving else "no version"
         try:
             self._undo(release)
         except MlopsError as error:
-            return str(error)
-        return ""
+            return (
+                f"Restoring {self._environment} failed too: {error}\n"
+                f"{name} served {served} before; the next command restores it first."
+            )
+        return f"{name} still serves {served}."
 
     def _undo(self, release: PendingRelease) -> None:
         self._target.set_traffic(release.before)
         self._target.remove(release.slot)
         self._target.record_pending(None)
-
-    def _failure(self, version: Version, state: EndpointState, error: MlopsError, left: str) -> str:
-        live = f"version {state.serving.version}" if state.serving else "nothing, as before"
-        after = f"{self._environment.capitalize()} serves {live}."
-        if left:
-            after = (
-                f"Going back failed, too: {left}\n{self._environment.capitalize()} served {live}, "
-                "and the next command goes back to it first."
-            )
-        return f"Version {version.number} was not released to {self._environment}: {error}\n{after}"

@@ -1,4 +1,4 @@
-"""Shares requests out between the local slots by their weights, as an Azure endpoint does.
+"""Split requests between the local slots by weight, as an Azure endpoint does.
 
 ``python -m mlops.release.router STATE_FILE PORT``, started by the local target.
 """
@@ -11,13 +11,13 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-ANSWER_SECONDS = 600
+ANSWER_SECONDS: Final = 600
 
 
 class Weights:
-    """The slots' ports and weights, read again whenever the state file changes."""
+    """The slots' ports and weights, reread when the state file changes."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -28,7 +28,7 @@ class Weights:
         self._credit: dict[str, float] = {}
 
     def next_slot(self) -> tuple[str, int] | None:
-        """The slot and port for the next request, by smooth weighted round-robin."""
+        """Return slot and port for the next request, by smooth weighted round-robin."""
         with self._lock:
             self._refresh()
             if not self._traffic:
@@ -52,10 +52,10 @@ class Weights:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Forwards a request to a slot, and its answer to the client."""
+    """Forward requests to a slot, and its answers to the client."""
 
     protocol_version = "HTTP/1.1"
-    # Head and body in one packet at once: apart, the second waits 40 ms for the first's receipt.
+    # Send head and body together: the body would wait 40 ms for the head's acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
     weights: Weights
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve until the process is ended."""
+    """Serve until terminated."""
     Handler.weights = Weights(Path(sys.argv[1]))
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
 

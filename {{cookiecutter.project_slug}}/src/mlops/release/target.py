@@ -1,4 +1,4 @@
-"""What a release needs of the place it releases to."""
+"""What a release needs from the endpoint that it releases to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLOTS: Final = ("blue", "green")
 
 @dataclass(frozen=True)
 class Slot:
-    """One of an endpoint's two places for a version: blue or green."""
+    """A version in one of an endpoint's two slots, blue and green."""
 
     version: int
     digest: str
@@ -21,14 +21,14 @@ class Slot:
 
 @dataclass(frozen=True)
 class PendingRelease:
-    """A release that began and has not ended.
+    """A release that has started and not ended.
 
     Attributes
     ----------
     version, slot :
-        What is being released, and where to.
+        The version being released, and its slot.
     before : mapping of slot to percent
-        The traffic when it began, to be restored if it fails.
+        The traffic at the start, restored if the release fails.
     withdraws : int or None
         The version that a rollback takes out of production.
     """
@@ -41,7 +41,7 @@ class PendingRelease:
 
 @dataclass(frozen=True)
 class EndpointState:
-    """An endpoint as it is now; ``traffic`` is in percent and sums to 100, or is empty."""
+    """The state of an endpoint; ``traffic`` is in percent and sums to 100, or is empty."""
 
     slots: Mapping[str, Slot] = field(default_factory=dict)
     traffic: Mapping[str, int] = field(default_factory=dict)
@@ -49,24 +49,24 @@ class EndpointState:
 
     @property
     def live(self) -> str | None:
-        """The slot with the most traffic."""
+        """Return the slot with the most traffic."""
         return max(self.traffic, key=lambda slot: self.traffic[slot]) if self.traffic else None
 
     @property
     def serving(self) -> Slot | None:
-        """What the live slot holds, if it is in good health."""
+        """Return the content of the live slot if it is healthy."""
         slot = self.slots.get(self.live) if self.live else None
         return slot if slot and slot.healthy else None
 
     @property
     def idle(self) -> str:
-        """The slot to deploy to."""
+        """Return the slot to deploy to."""
         return "green" if self.live == "blue" else "blue"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An endpoint's answer: HTTP status, body, and the seconds it took."""
+    """An endpoint's answer: HTTP status, body and latency in seconds."""
 
     status: int
     body: bytes
@@ -76,29 +76,28 @@ class Answer:
 class Target(Protocol):
     """An endpoint with two slots and weighted traffic.
 
-    Every method raises a `MlopsError` if it cannot do its work, and can be repeated.
+    Every method can be repeated, and raises a `MlopsError` if it fails.
 
     Attributes
     ----------
-    mirrors : bool
-        Whether it can copy clients' requests to a slot that they get no answer from.
+    mirror : int
+        Percent of the traffic to copy to a new version first; 0 if the target cannot.
     keeps_previous : bool
-        Whether the version before stays in its slot at 0 %, which costs nothing here, or is
-        removed once its successor has proved itself.
+        Whether the previous version stays in its slot without traffic, or is removed.
     """
 
-    mirrors: ClassVar[bool]
+    mirror: int
     keeps_previous: ClassVar[bool]
 
     @property
     def address(self) -> str:
-        """Where clients send their rows."""
+        """Return the URL to which clients send rows."""
 
     def describe(self) -> EndpointState:
-        """What is there; an error if another process is releasing to it at this moment."""
+        """Return the state; raise an error if another process is releasing to the endpoint."""
 
     def record_pending(self, release: PendingRelease | None) -> None:
-        """Note, so that it survives this process, that a release is under way, or over."""
+        """Record at the endpoint that a release is pending, or has ended."""
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
         """Serve the model folder ``model`` in a slot without traffic; return once it is ready."""
@@ -106,14 +105,14 @@ class Target(Protocol):
     def set_traffic(
         self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
     ) -> None:
-        """Share the clients' requests out between the slots, in percent.
+        """Split clients' requests between the slots, in percent.
 
-        ``mirror`` names a slot without traffic, and the percent of the requests to copy to it;
-        only a target that `mirrors` is given one.
+        ``mirror`` is a slot without traffic and the percent of the requests to copy to it; only
+        targets with a `mirror` receive it.
         """
 
     def invoke(self, body: bytes, slot: str | None = None) -> Answer:
-        """Send a request to one slot, or as a client would."""
+        """Send a request to one slot, or as a client does."""
 
     def remove(self, slot: str) -> None:
         """Stop serving a slot that has no traffic."""

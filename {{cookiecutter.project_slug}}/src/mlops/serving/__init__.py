@@ -1,1 +1,1 @@
-"""What runs inside a server: the scoring scripts, and the data collector."""
+"""Code that runs inside a server: the scoring scripts and the data collector."""

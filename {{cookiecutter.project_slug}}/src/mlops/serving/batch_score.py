@@ -1,12 +1,12 @@
-"""The scoring script of the batch endpoint: every row of a file becomes a line of JSON.
+"""The scoring script of the batch endpoint: each row of a file becomes a line of JSON.
 
-Azure ML calls `init` once in each process, and `run` for each mini-batch of CSV or Parquet files::
+Azure ML calls `init` once per process and `run` for each mini-batch of CSV or Parquet files::
 
     {"file": "june.csv", "row": 1, "label": "good", "probabilities": {"bad": 0.2, "good": 0.8}}
     {"file": "june.csv", "row": 2, "problems": [{"column": "age", "problem": "..."}]}
 
-Rows count from 1. A row with problems is not scored; columns that are no inputs of the model are
-left alone, so that files may hold keys of their own.
+Rows count from 1. Rows with problems are not scored. Columns that are not inputs of the model are
+ignored, so files may contain keys.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,14 @@ from mlops.errors import DataError
 from mlops.serving.score import KINDS, NUMBERS, Scorer
 
 CHUNK = 50_000
-BOOLEANS = {True: True, False: False, "true": True, "false": False, "True": True, "False": False}
+BOOLEANS: Final = {
+    True: True,
+    False: False,
+    "true": True,
+    "false": False,
+    "True": True,
+    "False": False,
+}
 
 _scorer: Scorer
 
@@ -36,12 +43,12 @@ def init() -> None:
 
 
 def run(mini_batch: list[str]) -> list[str]:
-    """The lines of some files.
+    """Return the lines for some files.
 
     Raises
     ------
     DataError
-        A file lacks a column that the model needs, or is neither CSV nor Parquet.
+        A file lacks an input of the model, or is neither CSV nor Parquet.
     """
     return [line for file in mini_batch for line in _score_file(Path(file))]
 
@@ -55,7 +62,7 @@ def _score_file(file: Path) -> Iterator[str]:
 
 
 def _read(file: Path) -> Iterator[pd.DataFrame]:
-    """The inputs of the model, in parts that fit into memory."""
+    """Yield the model's inputs in chunks that fit into memory."""
     columns = list(_scorer.columns)
     texts = {name: str for name, (kind, _) in _scorer.columns.items() if kind == "string"}
     try:
@@ -65,8 +72,8 @@ def _read(file: Path) -> Iterator[pd.DataFrame]:
             for batch in ParquetFile(file).iter_batches(batch_size=CHUNK):
                 yield batch.to_pandas()[columns]
         elif ".csv" in file.suffixes:
-            for part in pd.read_csv(file, dtype=texts, chunksize=CHUNK):
-                yield part[columns]
+            for chunk in pd.read_csv(file, dtype=texts, chunksize=CHUNK):
+                yield chunk[columns]
         else:
             raise DataError(f"{file.name} is neither CSV nor Parquet.")
     except KeyError as error:
@@ -74,26 +81,26 @@ def _read(file: Path) -> Iterator[pd.DataFrame]:
 
 
 def _score(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Prediction or problems of each row."""
+    """Return the prediction or the problems of each row."""
     answers: list[dict[str, Any]] = [{} for _ in range(len(rows))]
     typed = {}
     for name, (kind, required) in _scorer.columns.items():
         values = rows[name].reset_index(drop=True)
-        typed[name] = _typed(kind, values)
-        unread = typed[name].isna()
-        for number in np.flatnonzero(unread & (values.notna() | required)).tolist():
-            text = _problem(kind, values[number])
-            answers[number].setdefault("problems", []).append({"column": name, "problem": text})
-    good = [place for place, answer in enumerate(answers) if not answer]
-    if good:
-        predictions = _scorer.predict(pd.DataFrame(typed).iloc[good].reset_index(drop=True))
-        for place, prediction in zip(good, predictions, strict=True):
-            answers[place] = prediction
+        typed[name] = _convert(kind, values)
+        invalid = typed[name].isna() & (values.notna() | required)
+        for number in np.flatnonzero(invalid).tolist():
+            problem = {"column": name, "problem": _describe_problem(kind, values[number])}
+            answers[number].setdefault("problems", []).append(problem)
+    valid = [number for number, answer in enumerate(answers) if not answer]
+    if valid:
+        predictions = _scorer.predict(pd.DataFrame(typed).iloc[valid].reset_index(drop=True))
+        for number, prediction in zip(valid, predictions, strict=True):
+            answers[number] = prediction
     return answers
 
 
-def _typed(kind: str, values: pd.Series) -> pd.Series:
-    """A column of the dtype that training saw; what cannot be read as such is missing."""
+def _convert(kind: str, values: pd.Series) -> pd.Series:
+    """Return a column with the dtype of training; invalid values become missing."""
     if kind in NUMBERS:
         numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
         return numbers.where(np.isfinite(numbers))
@@ -105,8 +112,8 @@ def _typed(kind: str, values: pd.Series) -> pd.Series:
     return values.astype(object).where(values.map(lambda value: isinstance(value, str)))
 
 
-def _problem(kind: str, value: Any) -> str:
+def _describe_problem(kind: str, value: Any) -> str:
     if pd.isna(value):
-        return "is missing, which the model never saw"
-    wanted, _ = KINDS.get(kind, ("text", str))
-    return f"should be {wanted}, is {str(value)[:40]!r}"
+        return "is missing, but the training data had no missing values"
+    expected, _ = KINDS.get(kind, KINDS["string"])
+    return f"should be {expected}, is {str(value)[:40]!r}"

@@ -1,6 +1,6 @@
-"""Hands what an endpoint is asked and what it answers to Azure ML's data collector.
+"""Send an endpoint's requests and responses to Azure ML's data collector.
 
-azureml/monitoring.yml compares what is collected.
+azureml/monitoring.yml monitors what is collected.
 """
 
 from __future__ import annotations
@@ -8,34 +8,34 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Watch = Callable[["pd.DataFrame", Sequence[Mapping[str, Any]]], None]
+Collect = Callable[["pd.DataFrame", Sequence[Mapping[str, Any]]], None]
 
-# One of them is set by Azure ML where the deployment has a data_collector.
-SWITCHES = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
+# Azure ML sets one of them in a deployment with a data_collector.
+SWITCHES: Final = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
 
 
-def watcher() -> Watch:
-    """What to call with the rows and the predictions of each request; it never fails one."""
+def make_collector() -> Collect:
+    """Return a function that collects a request's rows and predictions, and never fails it."""
     if not any(switch in os.environ for switch in SWITCHES):
         return lambda rows, predictions: None
     import pandas as pd
     from azureml.ai.monitoring import Collector
 
-    inputs = Collector(name="model_inputs", on_error=_tell)
-    outputs = Collector(name="model_outputs", on_error=_tell)
+    inputs = Collector(name="model_inputs", on_error=_warn)
+    outputs = Collector(name="model_outputs", on_error=_warn)
 
-    def watch(rows: pd.DataFrame, predictions: Sequence[Mapping[str, Any]]) -> None:
+    def collect(rows: pd.DataFrame, predictions: Sequence[Mapping[str, Any]]) -> None:
         answers = [{"label": p["label"], **p["probabilities"]} for p in predictions]
         request = inputs.collect(rows)
         outputs.collect(pd.DataFrame(answers), request)
 
-    return watch
+    return collect
 
 
-def _tell(error: Exception) -> None:
+def _warn(error: Exception) -> None:
     logging.getLogger(__name__).warning("Not collected: %s", error)

@@ -1,12 +1,12 @@
-"""The scoring script of every target: the local server, Azure ML endpoints, containers.
+"""The scoring script of every target: local servers, Azure ML endpoints and containers.
 
-Azure ML's inference server calls `init` once and `run` for each request to ``/score``::
+Azure ML's inference server calls `init` once, and `run` for each request to ``/score``::
 
     {"input_data": [{"age": 30, "home": "rent", ...}, ...]}
     {"input_data": {"columns": ["age", "home", ...], "data": [[30, "rent", ...], ...]}}
 
-It answers 200 with a label and probabilities for each row, or 4xx saying what is wrong with
-which row and column.
+The answer is 200 with a label and probabilities for each row, or 4xx with the row, column and
+description of each problem.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-# A few rows are scored faster by one thread than by many; it has to be said before the import.
+# One thread scores a few rows fastest; it must be set before the import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -28,16 +28,16 @@ from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from mlops.model.labels import predicted_classes
-from mlops.serving.data_collector import watcher
+from mlops.serving.data_collector import make_collector
 
 if TYPE_CHECKING:
     from flask import Request
 
-MAX_BODY = 16 * 2**20
-MAX_PROBLEMS = 20
-# MLflow's type names: how to call them, and what JSON holds for them.
-NUMBERS = ("integer", "long", "float", "double")
-KINDS: dict[str, tuple[str, Any]] = {
+MAX_BODY: Final = 16 * 2**20
+MAX_PROBLEMS: Final = 20
+# MLflow's type names, their descriptions, and their types in JSON.
+NUMBERS: Final = ("integer", "long", "float", "double")
+KINDS: Final[dict[str, tuple[str, Any]]] = {
     **dict.fromkeys(NUMBERS, ("a number", (int, float))),
     "boolean": ("true or false", (bool,)),
     "datetime": ("a date and time such as 2026-01-31T12:00:00", (str,)),
@@ -48,7 +48,7 @@ _scorer: Scorer
 
 
 class BadRequest(Exception):
-    """The request can't be scored; ``problems`` says why, ``status`` is its HTTP status."""
+    """A request that cannot be scored, with its problems and the HTTP status of the answer."""
 
     def __init__(self, message: str, problems: Sequence[Mapping[str, Any]] = (), status: int = 400):
         super().__init__(message)
@@ -57,20 +57,20 @@ class BadRequest(Exception):
 
 
 class Scorer:
-    """A registered model, and the signature that its input has to follow.
+    """A registered model that checks requests against its signature.
 
     Parameters
     ----------
     folder : Path
-        ``AZUREML_MODEL_DIR``: it ends with the model's name and version, and holds an MLflow
-        model somewhere below.
+        ``AZUREML_MODEL_DIR``: ends with the model's name and version, and contains an MLflow
+        model in itself or a subfolder.
 
     Attributes
     ----------
     name, version : str
-        The registered model's.
+        The registered model's name and version.
     columns : dict
-        Column name: MLflow's name of its type, and whether a value is required.
+        For each column: MLflow's type name, and whether a value is required.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ class Scorer:
         self._names = [str(label) for label in self._model.classes_]
         self._labels = self._model.classes_.tolist()
         self.columns = {c.name: (c.type.name, c.required) for c in signature.inputs.inputs}
-        self._watch = watcher()
+        self._collect = make_collector()
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """Score a request's body.
@@ -95,21 +95,21 @@ class Scorer:
         Raises
         ------
         BadRequest
-            The body is not JSON of the expected form, or its rows break the signature.
+            The body does not have the expected format, or its rows violate the signature.
         """
         rows = self.parse(body)
         predictions = self.predict(rows)
-        self._watch(rows, predictions)
+        self._collect(rows, predictions)
         return {"model": {"name": self.name, "version": self.version}, "predictions": predictions}
 
     def predict(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
-        """Label and probabilities of each row, for rows that follow the signature."""
+        """Return label and probabilities of rows that follow the signature."""
         try:
             probabilities = self._model.predict_proba(rows)
         except ValueError as error:
             raise BadRequest(f"The model cannot score these rows: {str(error)[:200]}") from error
         if not np.isfinite(probabilities).all():
-            raise BadRequest("The model cannot score these rows: their numbers are too large.")
+            raise BadRequest("The model cannot score these rows: some numbers are too large.")
         chosen = predicted_classes(self._model, probabilities)
         return [
             {
@@ -120,9 +120,9 @@ class Scorer:
         ]
 
     def parse(self, body: bytes) -> pd.DataFrame:
-        """The rows of a request, of shape (n_rows, n_features), typed by the signature."""
+        """Return a request's rows, of shape (n_rows, n_features), with the signature's types."""
         records = _records(_json(body))
-        found = (p for number, row in enumerate(records) for p in self._problems(number, row))
+        found = (p for number, row in enumerate(records) for p in self._find_problems(number, row))
         problems = list(islice(found, MAX_PROBLEMS + 1))
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -133,28 +133,23 @@ class Scorer:
             {name: _column(kind, name, records) for name, (kind, _) in self.columns.items()}
         )
 
-    def _problems(self, number: int, row: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What keeps one row from being scored."""
-        found: list[dict[str, Any]] = []
+    def _find_problems(self, number: int, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what prevents a row from being scored."""
         for name in row.keys() - self.columns.keys():
-            found.append(
-                {"row": number, "column": name[:80], "problem": "is not an input of the model"}
-            )
+            yield {"row": number, "column": name[:80], "problem": "is not an input of the model"}
         for name, (kind, required) in self.columns.items():
-            value = row.get(name)
             if name not in row:
-                text = "is not given"
-            elif value is None:
-                text = "is null, which the model never saw" if required else ""
+                text = "is missing from the row"
+            elif row[name] is None:
+                text = "is null, but the training data had no missing values" if required else ""
             else:
-                text = _mismatch(kind, value)
+                text = _mismatch(kind, row[name])
             if text:
-                found.append({"row": number, "column": name, "problem": text})
-        return found
+                yield {"row": number, "column": name, "problem": text}
 
 
 def init() -> None:
-    """Load the model; called once, before the first request."""
+    """Load the model."""
     global _scorer
     _scorer = Scorer(Path(os.environ["AZUREML_MODEL_DIR"]))
 
@@ -163,17 +158,20 @@ def init() -> None:
 def run(request: Request) -> AMLResponse:
     """Answer one request."""
     try:
-        if request.method != "POST":
-            raise BadRequest("Send the rows with POST.", status=405)
-        if (request.content_length or 0) > MAX_BODY:
-            raise BadRequest(f"The body is larger than {MAX_BODY:,} bytes.", status=413)
-        body = request.stream.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            raise BadRequest(f"The body is larger than {MAX_BODY:,} bytes.", status=413)
-        return AMLResponse(_scorer.answer(body), 200, json_str=True)
+        return AMLResponse(_scorer.answer(_read_body(request)), 200, json_str=True)
     except BadRequest as error:
         content = {"error": {"message": str(error), "problems": error.problems}}
         return AMLResponse(content, error.status, json_str=True)
+
+
+def _read_body(request: Request) -> bytes:
+    if request.method != "POST":
+        raise BadRequest("Send rows with POST.", status=405)
+    too_large = (request.content_length or 0) > MAX_BODY
+    body: bytes = b"" if too_large else request.stream.read(MAX_BODY + 1)
+    if too_large or len(body) > MAX_BODY:
+        raise BadRequest(f"The body is larger than {MAX_BODY:,} bytes.", status=413)
+    return body
 
 
 def _json(body: bytes) -> Any:
@@ -187,43 +185,43 @@ def _json(body: bytes) -> Any:
 
 
 def _records(content: Any) -> list[dict[str, Any]]:
-    """The rows as dicts, from either form of the request."""
+    """Return the rows as dicts, from either format of the request."""
     data = content.get("input_data") if isinstance(content, dict) else None
     if isinstance(data, dict) and {"columns", "data"} <= data.keys():
-        data = _joined(data["columns"], data["data"])
+        data = _join(data["columns"], data["data"])
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise BadRequest(
             'The body should be {"input_data": [{column: value, ...}, ...]} or '
             '{"input_data": {"columns": [...], "data": [[...], ...]}}.'
         )
     if not data:
-        raise BadRequest("input_data holds no rows.")
+        raise BadRequest("input_data contains no rows.")
     return data
 
 
-def _joined(columns: Any, rows: Any) -> list[dict[str, Any]]:
-    """Rows as dicts, from a list of names and a list of lists."""
+def _join(columns: Any, rows: Any) -> list[dict[str, Any]]:
+    """Return rows as dicts, from a list of names and a list of lists."""
     names = [name for name in columns if isinstance(name, str)] if isinstance(columns, list) else []
     if not names or len(set(names)) != len(columns):
-        raise BadRequest("input_data.columns should hold each column's name once.")
+        raise BadRequest("input_data.columns should contain each column name once.")
     if not isinstance(rows, list):
         raise BadRequest("input_data.data should be a list of rows.")
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
-            raise BadRequest(f"Row {number} of input_data.data should hold {len(names)} values.")
+            raise BadRequest(f"Row {number} of input_data.data should contain {len(names)} values.")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _mismatch(kind: str, value: Any) -> str:
-    """Why ``value`` is not of a signature's type; "" if it is."""
-    wanted, kinds = KINDS.get(kind, ("text", (str,)))
-    shown = f"should be {wanted}, is {json.dumps(value)[:40]}"
+    """Return why ``value`` does not have a signature's type; "" if it does."""
+    expected, kinds = KINDS.get(kind, KINDS["string"])
+    problem = f"should be {expected}, is {json.dumps(value)[:40]}"
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind != "boolean"):
-        return shown
+        return problem
     if kind in NUMBERS:
         return "" if _is_finite(value) else "is out of range"
     if kind == "datetime":
-        return shown if pd.isna(pd.to_datetime(value, errors="coerce")) else ""
+        return problem if pd.isna(pd.to_datetime(value, errors="coerce")) else ""
     return ""
 
 
@@ -235,7 +233,7 @@ def _is_finite(value: float) -> bool:
 
 
 def _column(kind: str, name: str, records: list[dict[str, Any]]) -> Any:
-    """One column as an array of the dtype that training saw; null becomes NaN."""
+    """Return a column as an array with the dtype of training; null becomes NaN."""
     values = [np.nan if row[name] is None else row[name] for row in records]
     if kind == "datetime":
         return pd.to_datetime(values, format="mixed", utc=True).tz_localize(None)

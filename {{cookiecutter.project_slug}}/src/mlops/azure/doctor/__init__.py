@@ -13,7 +13,7 @@ from mlops.azure.doctor import assets, jobs, schedules
 from mlops.azure.doctor.documents import Document, Finding, Site, read_document
 from mlops.azure.doctor.sizes import size_problem
 from mlops.azure.doctor.strict import validate_strictly
-from mlops.config import Project
+from mlops.config import ENVIRONMENTS, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 
 __all__ = ["Finding", "check_project", "check_rules", "read_site"]
@@ -101,9 +101,9 @@ def _check_settings(project: Project) -> Iterator[Finding]:
     file, _ = read_document(project.root.resolve() / "project.yml", project.root.resolve())
     if problem := size_problem(project.azure.compute.size):
         yield file.wrong(("azure", "compute", "size"), *problem)
-    for name in ("staging", "production"):
-        wanted = getattr(project.serving, name)
-        if wanted.target == "managed" and (problem := size_problem(wanted.instance_type)):
+    for name in ENVIRONMENTS:
+        wanted = project.endpoint(name)
+        if isinstance(wanted, ManagedEndpoint) and (problem := size_problem(wanted.instance_type)):
             yield file.wrong(("serving", name, "instance_type"), *problem)
         for needed in TARGETS.get(wanted.target, ()):
             if not Path(project.root, "azureml", needed).is_file():

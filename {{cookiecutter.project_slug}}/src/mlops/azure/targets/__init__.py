@@ -1,1 +1,1 @@
-"""The endpoints on Azure that a release can target."""
+"""The targets on Azure: managed online endpoints, AKS, and Container Instances."""

@@ -1,8 +1,8 @@
-"""The target on AKS: an Azure ML online endpoint whose containers run in a cluster of one's own."""
+"""The target on AKS: an Azure ML online endpoint whose containers run in your own cluster."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from mlops.azure import specs
 from mlops.azure.names import names
@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 
 
 class KubernetesTarget(ManagedTarget):
-    """As on managed machines, but for the cluster, which has to be attached to the workspace.
+    """A managed endpoint's counterpart in a cluster, which is attached to the workspace.
 
-    Clients show a token of the endpoint's own; Microsoft Entra is not offered there.
+    Clients authenticate with the endpoint's own token; Microsoft Entra is not supported.
     """
 
-    mirrors: ClassVar[bool] = False
-
-    def _planned(self) -> OnlineEndpoint:
+    def _plan(self) -> OnlineEndpoint:
         self._attach()
-        return super()._planned()
+        return super()._plan()
 
     def _attach(self) -> None:
         from azure.core.exceptions import ResourceNotFoundError

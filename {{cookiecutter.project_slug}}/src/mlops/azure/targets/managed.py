@@ -1,4 +1,4 @@
-"""The target on Azure ML: an online endpoint whose deployments blue and green are the slots."""
+"""The target on Azure ML: a managed online endpoint with the deployments blue and green."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mlops.azure.workspace import (
     wait_until_idle,
     wait_until_visible,
 )
-from mlops.config import Endpoint, Project
+from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import AzureError
-from mlops.release.client import send_rows
-from mlops.release.log import last_error
+from mlops.model import tags
+from mlops.release.client import last_error, send_rows
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
 
@@ -29,22 +29,21 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
     from azure.ai.ml.entities import OnlineDeployment, OnlineEndpoint
 
-NOTE: Final = "mlops.release"
 LOG_LINES: Final = 200
 
 
 class ManagedTarget:
-    """The managed online endpoint of an environment; the note of a release is a tag of it."""
+    """An environment's online endpoint; the note of a pending release is one of its tags."""
 
-    mirrors: ClassVar[bool] = True
     keeps_previous: ClassVar[bool] = False
 
-    def __init__(self, project: Project, environment: str, client: MLClient) -> None:
+    def __init__(self, project: Project, environment: Environment, client: MLClient) -> None:
         self._project = project
         self._environment = environment
         self._client = client
         self._name = names(project, environment).endpoint
-        self._settings: Endpoint = getattr(project.serving, environment)
+        self._settings = settings = project.endpoint(environment)
+        self.mirror = settings.mirror if isinstance(settings, ManagedEndpoint) else 0
         self._address = ""
         self._token = ""
 
@@ -62,26 +61,27 @@ class ManagedTarget:
         deployments = self._deployments()
         slots = {
             name: Slot(
-                int(deployment.tags.get(specs.VERSION_TAG, 0)),
-                deployment.tags.get(specs.DIGEST_TAG, ""),
+                int(deployment.tags.get(tags.VERSION, 0)),
+                deployment.tags.get(tags.MODEL_DIGEST, ""),
                 state(deployment) == "succeeded",
             )
             for name, deployment in deployments.items()
-            if name in SLOTS  # any other is somebody's own
+            if name in SLOTS  # others are not ours
         }
         changing = not all(map(is_idle, [endpoint, *deployments.values()]))
-        note = (endpoint.tags or {}).get(NOTE)
-        pending = read_note(note, changing) if note else None
-        return EndpointState(slots, _shares(endpoint.traffic), pending)
+        pending = read_note((endpoint.tags or {}).get(tags.PENDING_RELEASE), changing)
+        return EndpointState(slots, _nonzero(endpoint.traffic), pending)
 
     def record_pending(self, release: PendingRelease | None) -> None:
         endpoint = wait_until_idle(self._find)
         if endpoint is None:
             if release is None:
                 return
-            endpoint = self._planned()
-        tags = {key: value for key, value in (endpoint.tags or {}).items() if key != NOTE}
-        endpoint.tags = {**tags, NOTE: write_note(release)} if release else tags
+            endpoint = self._plan()
+        endpoint.tags = dict(endpoint.tags or {})
+        endpoint.tags.pop(tags.PENDING_RELEASE, None)
+        if release:
+            endpoint.tags[tags.PENDING_RELEASE] = write_note(release)
         self._put(endpoint)
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
@@ -97,7 +97,7 @@ class ManagedTarget:
                 poller = operations.begin_create_or_update(deployment)
                 finish(poller, lambda: operations.get(slot, self._name))
         except AzureError as error:
-            raise AzureError(f"{error}{self._last_words(slot)}", error.fix) from error
+            raise AzureError(f"{error}{self._read_log(slot)}", error.fix) from error
 
     def set_traffic(
         self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
@@ -105,14 +105,14 @@ class ManagedTarget:
         endpoint = wait_until_idle(self._find)
         if endpoint is None:
             return
-        wanted = _shares(traffic), _shares(mirror)
-        if wanted != (_shares(endpoint.traffic), _shares(endpoint.mirror_traffic)):
+        wanted = _nonzero(traffic), _nonzero(mirror)
+        if wanted != (_nonzero(endpoint.traffic), _nonzero(endpoint.mirror_traffic)):
             endpoint.traffic, endpoint.mirror_traffic = wanted
             self._put(endpoint)
 
     def invoke(self, body: bytes, slot: str | None = None) -> Answer:
         answer = self._send(body, slot)
-        if answer.status == 401:  # a token lasts an hour, a release may take longer
+        if answer.status == 401:  # tokens expire after an hour
             self._token = ""
             answer = self._send(body, slot)
         return answer
@@ -123,8 +123,8 @@ class ManagedTarget:
         with azure_errors(f"remove the {slot} slot of {self._name}"):
             self._client.online_deployments.begin_delete(slot, self._name).result()
 
-    def _planned(self) -> OnlineEndpoint:
-        """The endpoint that is to be made."""
+    def _plan(self) -> OnlineEndpoint:
+        """Return the endpoint to create."""
         with azure_errors(f"describe the endpoint {self._name}"):
             return specs.endpoint(self._project, self._environment)
 
@@ -160,27 +160,27 @@ class ManagedTarget:
         headers = {"Authorization": f"Bearer {self._token}"}
         if slot:
             headers["azureml-model-deployment"] = slot
-        patience = self._settings.timeout_s + 5  # the endpoint gives up first, and says so
-        return send_rows(self.address, body, patience, headers)
+        timeout_s = self._settings.timeout_s + 5  # the endpoint times out first, with a reason
+        return send_rows(self.address, body, timeout_s, headers)
 
     def _new_token(self) -> str:
         with azure_errors(f"get a token for {self._name}"):
-            shown = self._client.online_endpoints.get_keys(self._name)
-        token = getattr(shown, "access_token", None)
+            credentials = self._client.online_endpoints.get_keys(self._name)
+        token = getattr(credentials, "access_token", None)
         if token is None:
             raise AzureError(
-                f"The endpoint {self._name} was made with keys, which are secrets to keep.",
-                "Delete it, and the same command makes it anew, with tokens.",
+                f"The endpoint {self._name} uses key authentication instead of tokens.",
+                "Delete it, then run the same command again.",
             )
         return str(token)
 
-    def _last_words(self, slot: str) -> str:
-        """Why the container of a slot failed, by its log."""
+    def _read_log(self, slot: str) -> str:
+        """Return the last error in the log of a slot's container, as a sentence."""
         with contextlib.suppress(AzureError), azure_errors("read the log"):
             log = self._client.online_deployments.get_logs(slot, self._name, LOG_LINES)
             return f" The container's log says: {last_error(log)}"
         return ""
 
 
-def _shares(traffic: Mapping[str, int] | None) -> dict[str, int]:
-    return {slot: int(share) for slot, share in (traffic or {}).items() if share}
+def _nonzero(traffic: Mapping[str, int] | None) -> dict[str, int]:
+    return {slot: int(percent) for slot, percent in (traffic or {}).items() if percent}
