@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections import Counter
@@ -11,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from doubles.client import Double, running_double
@@ -125,6 +128,35 @@ def test_only_a_token_for_the_right_audience_opens_a_door(sdk: Session, token: s
     status, body, headers = sdk(f"score(ml._base_url + model.id, {token}, body=None)")
     assert (status, body["error"]["code"]) == (401, code)
     assert headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+# Clients call these before they have a token.
+OPEN = {"/metadata/endpoints", "/discovery/workspaces/{workspace}"}
+
+
+def test_every_route_refuses_a_request_without_a_token(sdk: Session, azure: Double) -> None:
+    sdk("endpoint('guarded').result()")
+    answers = {(method, pattern): status_without_token(azure, method, pattern) for method, pattern, _ in azure.routes()}
+    tokens = {(method, pattern) for method, pattern, guarded in azure.routes() if guarded}
+    signatures = {(method, pattern) for method, pattern in answers if pattern.startswith("/storage/")}
+    assert len(tokens) > 60
+    assert {answers[route] for route in tokens} == {(401, "Bearer")}
+    assert {answers[route][0] for route in signatures} == {403}
+    others = {pattern for _, pattern in answers.keys() - tokens - signatures}
+    assert {pattern for pattern in others if not pattern.startswith("/_double/")} == OPEN
+
+
+def status_without_token(azure: Double, method: str, pattern: str) -> tuple[int, str]:
+    """Call a route without a token; return the status and the scheme of the challenge."""
+    if pattern.startswith("/_double/"):
+        return 0, ""
+    path = re.sub(r"\{(\w+)[.]*\}", lambda found: "guarded" if found[1] == "endpoint" else "some", pattern)
+    request = Request(azure.url + path, b"{}" if method in ("PUT", "POST", "PATCH") else None, method=method)
+    try:
+        with urlopen(request, context=ssl.create_default_context(cafile=azure.ca)) as answer:
+            return answer.status, ""
+    except HTTPError as error:
+        return error.code, error.headers.get("WWW-Authenticate", "").partition(" ")[0]
 
 
 def test_blue_and_green_share_the_requests_by_their_weights(sdk: Session, azure: Double) -> None:
