@@ -1,6 +1,6 @@
-"""Our own rules for what Terraform would build: what azurerm's schema cannot tell, and what must never happen here.
+"""The project's rules for applied resources, beyond azurerm's schema.
 
-Each rule takes what was applied and yields what is wrong, as sentences that name the resource.
+Each rule takes the applied resources and yields its violations, as sentences that name the resource.
 """
 
 import re
@@ -14,16 +14,16 @@ from pre_gen_project import AZURE_NAMES
 Resources = Sequence[Resource]
 TAGS = {"project", "environment", "managed-by"}
 TOO_WIDE = {"Owner", "User Access Administrator"}
-# Only infra/bootstrap/'s identity of Terraform gets these, in the environment's own group, the second with a condition.
+# Only Terraform's identity gets these, from infra/bootstrap/, in the environment's group; the second has a condition.
 OF_TERRAFORM = {"Contributor", "Role Based Access Control Administrator"}
 SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+/?|/|/providers/Microsoft\.Management/.*")
 GROUP = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+")
-# What a resource lies in, where its name must be its own.
+# The parents within which a name must be unique.
 PARENTS = (
     *("resource_group_name", "virtual_network_name", "scope", "target_resource_id", "storage_account_id"),
     *("workspace_id", "kubernetes_cluster_id", "user_assigned_identity_id", "private_dns_zone_id"),
 )
-# type -> argument -> the values that keep keys and passwords out.
+# type -> argument -> the value that excludes keys and passwords.
 NO_KEYS: dict[str, dict[str, Any]] = {
     "azurerm_storage_account": {
         "shared_access_key_enabled": False,
@@ -46,7 +46,7 @@ NO_KEYS: dict[str, dict[str, Any]] = {
     "azurerm_linux_virtual_machine": {"disable_password_authentication": True, "admin_password": None},
     "azurerm_log_analytics_workspace": {"local_authentication_enabled": False},
 }
-# type -> argument -> the values that keep the internet out.
+# type -> argument -> the value that excludes the internet.
 PRIVATE: dict[str, dict[str, Any]] = {
     "azurerm_storage_account": {"public_network_access": "Disabled", "network_rules.default_action": "Deny"},
     "azurerm_key_vault": {"public_network_access_enabled": False, "network_acls.default_action": "Deny"},
@@ -55,7 +55,7 @@ PRIVATE: dict[str, dict[str, Any]] = {
     "azurerm_machine_learning_compute_cluster": {"node_public_ip_enabled": False},
     "azurerm_kubernetes_cluster": {"private_cluster_enabled": True},
 }
-# Values that Azure takes, from azurerm's documentation: the schema knows their type only.
+# Allowed values, from azurerm's documentation: the schema has only their types.
 VALUES: dict[str, dict[str, set[Any]]] = {
     "azurerm_storage_account": {
         "account_tier": {"Standard", "Premium"},
@@ -92,7 +92,7 @@ VALUES: dict[str, dict[str, set[Any]]] = {
 }
 
 
-# type -> its name in AZURE_NAMES, which knows what Azure allows.
+# type -> its name in AZURE_NAMES, the table of Azure's name rules.
 NAMED = {
     "azurerm_application_insights": "Application Insights",
     "azurerm_consumption_budget_resource_group": "budget",
@@ -116,7 +116,7 @@ NAMED = {
 
 
 def value_of(resource: Resource, path: str) -> Any:
-    """Return an argument, or one of the first of its blocks: `network_rules.default_action`."""
+    """Return an argument, also of the first of nested blocks: `network_rules.default_action`."""
     found: Any = resource.values
     for step in path.split("."):
         found = found[0] if isinstance(found, list) and found else found
@@ -152,7 +152,7 @@ def closed(resources: Resources) -> Iterator[str]:
 
 
 def reachable(resources: Resources) -> Iterator[str]:
-    """Rule for private networks: what is closed must be reached from within."""
+    """Rule for private networks: every closed resource needs a private endpoint."""
     types = ("azurerm_storage_account", "azurerm_key_vault", "azurerm_machine_learning_workspace")
     reached = {value_of(one, "private_service_connection.private_connection_resource_id") for one in resources}
     for resource in resources:
@@ -171,11 +171,11 @@ def allowed_values(resources: Resources) -> Iterator[str]:
     for resource in resources:
         for path, allowed in VALUES.get(resource.type, {}).items():
             if (found := value_of(resource, path)) is not None and found not in allowed:
-                yield f"{resource.address} has {path} = {found!r}, which Azure does not know"
+                yield f"{resource.address} has {path} = {found!r}, which Azure does not allow"
 
 
 def narrow_roles(resources: Resources) -> Iterator[str]:
-    """No identity may do more than its verbs need: nothing to everything, nothing in the whole subscription."""
+    """Rule for roles: none that is too wide, and none over a whole subscription."""
     for resource in resources:
         if resource.type != "azurerm_role_assignment":
             continue
@@ -193,7 +193,7 @@ def narrow_roles(resources: Resources) -> Iterator[str]:
 
 
 def no_conflicts(resources: Resources) -> Iterator[str]:
-    """Azure has each of these once: a role of an identity on a resource, a name in its group, a subnet's addresses."""
+    """Rule for uniqueness: an identity's role on a resource, a name in its group, a subnet's addresses."""
     seen: dict[tuple[Any, ...], str] = {}
     for resource in resources:
         values = resource.values
@@ -206,7 +206,7 @@ def no_conflicts(resources: Resources) -> Iterator[str]:
             keys.append((resource.type, *(values.get(parent) for parent in PARENTS), values["name"].lower()))
         for key in keys:
             if (other := seen.setdefault(key, resource.address)) != resource.address:
-                yield f"{resource.address} is in the way of {other}: both have {key[-1]}"
+                yield f"{resource.address} conflicts with {other}: both have {key[-1]}"
 
 
 def locked_in_production(resources: Resources) -> Iterator[str]:
@@ -229,7 +229,7 @@ ALWAYS: tuple[Callable[[Resources], Iterator[str]], ...] = (
 
 
 def problems(zone: LandingZone, *, private: bool) -> list[str]:
-    """Return all that is wrong with what was applied."""
+    """Return every violation in an applied zone."""
     rules = [*ALWAYS, *[closed] * private]
     if zone.root == "infra":
         rules += [*[reachable] * private, *[locked_in_production] * (zone.environment == "production")]

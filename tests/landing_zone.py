@@ -1,4 +1,4 @@
-"""A project's infra/ in a folder of its own, where the real Terraform builds it with the double in azurerm's place."""
+"""A copy of a project's infra/, for the real Terraform with the double as its azurerm provider."""
 
 import json
 import shutil
@@ -13,12 +13,12 @@ from rendering import VARIANTS
 from variants.findings import Answers
 
 ENVIRONMENTS = ("staging", "production")
-# The options that choose among the files of infra/, or change project.yml, which it reads.
+# The options that choose files of infra/, or change project.yml, which it reads.
 OPTIONS = ("network", "serving", "ci_cd")
 LANDING_ZONES = list({tuple(variant[option] for option in OPTIONS): variant for variant in VARIANTS}.values())
-# In the place of the accounts that keep the state.
+# Replaces the storage accounts that hold the state.
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
-# What has no default, or does more when it is given.
+# Variables that have no default, or add resources when set.
 EVERYTHING = {
     "alert_email": "team@example.com",
     "monthly_budget": "500",
@@ -39,23 +39,25 @@ def name_of(variant: Answers) -> str:
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource that Terraform has made: its address, its type and all that it holds."""
+    """A resource that Terraform has created: address, type and values."""
 
     address: str
     type: str
     values: dict[str, Any]
 
 
-class Failed(Exception):  # noqa: N818 - what Terraform says, not an error of these tests
+class Failed(Exception):  # noqa: N818 - an expected outcome of a command
     """Terraform ended a command with an error."""
 
 
 @dataclass(frozen=True)
 class LandingZone:
-    """A root of Terraform, ready for its commands, for one environment.
+    """A Terraform root module of one environment.
 
-    Attributes:
-        project: The folder with project.yml; the root is infra/ or infra/bootstrap/ below it.
+    Attributes
+    ----------
+    project :
+        The folder with project.yml; the root is infra/ or infra/bootstrap/ below it.
     """
 
     terraform: Terraform
@@ -70,8 +72,10 @@ class LandingZone:
     def run(self, command: str, *exits: int, **variables: str) -> CompletedProcess[str]:
         """Run a command.
 
-        Raises:
-            Failed: It ended otherwise than with 0, or one of `exits`; with all that it said.
+        Raises
+        ------
+        Failed
+            The exit code is neither 0 nor one of `exits`; holds the output.
         """
         done = self.terraform(self.folder, *command.split(), "-no-color", environment=self.environment, **variables)
         if done.returncode not in (0, *exits):
@@ -82,12 +86,12 @@ class LandingZone:
         self.run("apply -input=false -auto-approve", **variables)
 
     def changes(self, **variables: str) -> str:
-        """Return what one more plan would change; nothing if it is empty."""
+        """Return what another plan would change, or an empty string."""
         done = self.run("plan -input=false -detailed-exitcode", 2, **variables)
         return done.stdout if done.returncode == 2 else ""
 
     def resources(self) -> list[Resource]:
-        """Return what has been made."""
+        """Return the created resources."""
         state = json.loads(self.run("show -json").stdout)
         return list(_resources(state["values"]["root_module"]))
 
@@ -105,7 +109,7 @@ def _resources(module: dict[str, Any]) -> Iterator[Resource]:
 
 
 def copy_infra(project: Path, to: Path) -> Path:
-    """Copy what Terraform reads of a project, with its state kept beside it."""
+    """Copy a project's files that Terraform reads, with a local state."""
     shutil.copytree(project / "infra", to / "infra")
     shutil.copy(project / "project.yml", to)
     (to / "infra" / "backend_override.tf").write_text(LOCAL_STATE, encoding="utf-8")
@@ -120,6 +124,6 @@ def landing_zone(terraform: Terraform, project: Path, root: str, environment: st
 
 
 def variables_of(folder: Path) -> dict[str, str]:
-    """Return a value for each variable of a root that takes more than its default."""
+    """Return a value for each of a root's variables in EVERYTHING."""
     texts = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.tf"))
     return {name: value for name, value in EVERYTHING.items() if f'variable "{name}"' in texts}

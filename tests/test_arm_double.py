@@ -1,9 +1,11 @@
-"""The loopback Azure answers the real clients as Azure does, on good days and on bad ones."""
+"""Test that the loopback Azure answers the real clients as Azure does, with and without faults."""
 
 import json
 import os
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections import Counter
@@ -11,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from doubles.client import Double, running_double
@@ -74,7 +77,7 @@ image = ml.environments.create_or_update(Environment(name="image", version="1", 
 
 @pytest.fixture(scope="module")
 def azure(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Double]:
-    """A double with two workspaces, a container registry and a Kubernetes cluster."""
+    """Run a double with two workspaces, a container registry and a Kubernetes cluster."""
     folder = tmp_path_factory.mktemp("azure") / "double"
     resources = [
         "rg-one/Microsoft.ContainerRegistry/registries/crone",
@@ -86,7 +89,7 @@ def azure(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def sdk(azure: Double, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """The real clients, led to the double; a model and an image are registered."""
+    """Point the real clients to the double, and register a model and an image."""
     folder = tmp_path_factory.mktemp("client")
     (folder / "code").mkdir()
     (folder / "code" / "score.py").write_text(SCRIPT, encoding="utf-8")
@@ -100,12 +103,12 @@ def sdk(azure: Double, project_python: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(autouse=True)
 def no_faults(azure: Double) -> Iterator[None]:
-    """Faults that a test did not use up are not left to the next."""
+    """Remove the faults that a test did not use up."""
     yield
     azure.clear_faults()
 
 
-def test_a_workspace_is_found_where_it_is_and_nowhere_else(sdk: Session) -> None:
+def test_a_workspace_is_found_in_its_group_only(sdk: Session) -> None:
     assert sdk("ml.workspaces.get().location") == "westeurope"
     with pytest.raises(RemoteError, match=r"ResourceNotFound.*workspaces/other' under resource group 'rg-one'"):
         sdk("client('rg-one', 'other').workspaces.get()")
@@ -121,13 +124,42 @@ def test_a_workspace_is_found_where_it_is_and_nowhere_else(sdk: Session) -> None
         ("entra('https://vault.azure.net')", "InvalidAuthenticationTokenAudience"),
     ],
 )
-def test_only_a_token_for_the_right_audience_opens_a_door(sdk: Session, token: str, code: str) -> None:
+def test_only_a_token_for_the_right_audience_is_accepted(sdk: Session, token: str, code: str) -> None:
     status, body, headers = sdk(f"score(ml._base_url + model.id, {token}, body=None)")
     assert (status, body["error"]["code"]) == (401, code)
     assert headers["WWW-Authenticate"].startswith("Bearer ")
 
 
-def test_blue_and_green_share_the_requests_by_their_weights(sdk: Session, azure: Double) -> None:
+# Clients call these before they have a token.
+OPEN = {"/metadata/endpoints", "/discovery/workspaces/{workspace}"}
+
+
+def test_every_route_refuses_a_request_without_a_token(sdk: Session, azure: Double) -> None:
+    sdk("endpoint('guarded').result()")
+    answers = {(method, pattern): status_without_token(azure, method, pattern) for method, pattern, _ in azure.routes()}
+    tokens = {(method, pattern) for method, pattern, guarded in azure.routes() if guarded}
+    signatures = {(method, pattern) for method, pattern in answers if pattern.startswith("/storage/")}
+    assert len(tokens) > 60
+    assert {answers[route] for route in tokens} == {(401, "Bearer")}
+    assert {answers[route][0] for route in signatures} == {403}
+    others = {pattern for _, pattern in answers.keys() - tokens - signatures}
+    assert {pattern for pattern in others if not pattern.startswith("/_double/")} == OPEN
+
+
+def status_without_token(azure: Double, method: str, pattern: str) -> tuple[int, str]:
+    """Call a route without a token; return the status and the scheme of the challenge."""
+    if pattern.startswith("/_double/"):
+        return 0, ""
+    path = re.sub(r"\{(\w+)[.]*\}", lambda found: "guarded" if found[1] == "endpoint" else "some", pattern)
+    request = Request(azure.url + path, b"{}" if method in ("PUT", "POST", "PATCH") else None, method=method)
+    try:
+        with urlopen(request, context=ssl.create_default_context(cafile=azure.ca)) as answer:
+            return answer.status, ""
+    except HTTPError as error:
+        return error.code, error.headers.get("WWW-Authenticate", "").partition(" ")[0]
+
+
+def test_blue_and_green_share_requests_by_weight(sdk: Session, azure: Double) -> None:
     sdk("made = endpoint('shared', tags={'kept': 'yes'}).result()")
     sdk("[deployment('shared', slot, who=slot).result() for slot in ('blue', 'green')]")
     sdk("made.traffic = {'blue': 90, 'green': 10}; made = ml.online_endpoints.begin_create_or_update(made).result()")
@@ -147,7 +179,7 @@ def test_blue_and_green_share_the_requests_by_their_weights(sdk: Session, azure:
     assert [path for path in changes if path.startswith("shared")] == wanted
 
 
-def test_a_deployment_with_traffic_stays_and_one_without_goes(sdk: Session) -> None:
+def test_only_a_deployment_without_traffic_can_be_deleted(sdk: Session) -> None:
     sdk("made = endpoint('leaving').result(); deployment('leaving', 'blue').result()")
     sdk("made.traffic = {'blue': 100}; ml.online_endpoints.begin_create_or_update(made).result()")
     with pytest.raises(RemoteError, match="live traffic"):
@@ -165,7 +197,7 @@ def test_a_deployment_with_traffic_stays_and_one_without_goes(sdk: Session) -> N
         sdk("ml.online_endpoints.get('leaving')")
 
 
-def test_mirrored_requests_reach_a_deployment_that_nobody_hears(sdk: Session, azure: Double) -> None:
+def test_mirrored_requests_are_not_answered(sdk: Session, azure: Double) -> None:
     sdk("made = endpoint('mirrored').result()")
     sdk("[deployment('mirrored', slot, who=slot).result() for slot in ('blue', 'green')]")
     sdk("made.traffic, made.mirror_traffic = {'blue': 100}, {'green': 50}")
@@ -175,7 +207,7 @@ def test_mirrored_requests_reach_a_deployment_that_nobody_hears(sdk: Session, az
     assert sum(call["method"] == "MIRROR" and "mirrored" in call["path"] for call in azure.calls()) == 5
 
 
-def test_kubernetes_endpoints_take_their_own_token_alone(sdk: Session) -> None:
+def test_kubernetes_endpoints_accept_only_their_own_token(sdk: Session) -> None:
     sdk("cluster = '/subscriptions/' + ml.subscription_id + '/resourceGroups/rg-one/providers/'")
     sdk("cluster += 'Microsoft.ContainerService/managedClusters/aks-'")
     attach = "ml.compute.begin_create_or_update(KubernetesCompute(name='aks', resource_id=cluster + '{}')).result()"
@@ -202,7 +234,7 @@ def test_kubernetes_endpoints_take_their_own_token_alone(sdk: Session) -> None:
 
 @pytest.fixture(scope="module")
 def registry(sdk: Session) -> Session:
-    """MLflow, led to the second workspace; a run there is registered as version 1."""
+    """Point MLflow to the second workspace, and register a run there as version 1."""
     sdk("""
         os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
         import mlflow
@@ -247,7 +279,7 @@ def test_a_model_is_the_same_for_mlflow_and_for_resource_manager(registry: Sessi
         ("registry.get_model_version('made-there', '8')", "RESOURCE_DOES_NOT_EXIST"),
     ],
 )
-def test_what_azure_lacks_of_mlflow_fails_here_too(registry: Session, call: str, reason: str) -> None:
+def test_mlflow_calls_that_azure_lacks_fail(registry: Session, call: str, reason: str) -> None:
     with pytest.raises(RemoteError, match=reason):
         registry(call)
 
@@ -304,13 +336,13 @@ open(f"{out}/said.txt", "w").write(" ".join([*words, open(rows).read(), run.info
 
 @pytest.fixture(scope="module")
 def cluster(sdk: Session) -> None:
-    """What jobs run on."""
+    """Create the cluster for jobs."""
     sdk("ml.compute.begin_create_or_update(AmlCompute(name='cpu-cluster', size='Standard_DS3_v2')).result()")
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
-    """The files of a pipeline of two steps."""
+    """Write the files of a pipeline of two steps."""
     (tmp_path / "step").mkdir()
     files = {"job.yml": PIPELINE, "first.yml": FIRST, "second.yml": SECOND, "step/step.py": STEP, "rows.csv": "1,2"}
     for name, text in files.items():
@@ -319,7 +351,7 @@ def pipeline(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_pipeline_really_runs(sdk: Session, pipeline: Path) -> None:
+def test_a_pipeline_runs(sdk: Session, pipeline: Path) -> None:
     sdk("job = ml.jobs.create_or_update(load_job(file)); ml.jobs.stream(job.name)", file=str(pipeline))
     assert sdk("ml.jobs.get(job.name).status") == "Completed"
     steps = sdk("[[step.display_name, step.status, step.name] for step in ml.jobs.list(parent_job_name=job.name)]")
@@ -385,7 +417,7 @@ def test_a_batch_endpoint_scores_every_file(sdk: Session, tmp_path: Path) -> Non
 
 
 def az(azure: Double, *arguments: str, folder: Path | None = None) -> Any:
-    """Run az as a project does; its JSON, its text, or an error with what it says."""
+    """Run az like a project; return its JSON or text, or raise an error with its message."""
     done = subprocess.run(
         ["az", *arguments],
         env={**os.environ, **azure.environment},
@@ -439,10 +471,10 @@ def test_an_image_is_built_and_its_command_runs(azure: Double, tmp_path: Path) -
         az(azure, "container", "show", *GROUP)
 
 
-# What goes wrong is planted; what the real clients make of it is tested.
+# Faults are planted; the reaction of the real clients is tested.
 
 
-def test_what_was_made_is_found_a_little_later(sdk: Session, azure: Double) -> None:
+def test_a_new_resource_is_found_a_little_later(sdk: Session, azure: Double) -> None:
     azure.plant("not-found", "GET .*/onlineEndpoints/late$", after="PUT .*/onlineEndpoints/late$", count=2)
     with pytest.raises(RemoteError, match="ResourceNotFound"):
         sdk("ml.online_endpoints.get('late')")
@@ -454,11 +486,11 @@ def test_what_was_made_is_found_a_little_later(sdk: Session, azure: Double) -> N
     assert sdk("ml.online_endpoints.get('late').provisioning_state") == "Succeeded"
 
 
-def test_a_throttled_client_asks_again(sdk: Session, azure: Double) -> None:
+def test_a_throttled_client_tries_again(sdk: Session, azure: Double) -> None:
     azure.plant("throttled", "GET .*/workspaces/mlw-one$", count=2)
     assert sdk("ml.workspaces.get().name") == "mlw-one"
-    asked = [call["status"] for call in azure.calls() if call["path"].endswith("/workspaces/mlw-one")]
-    assert asked[-3:] == [429, 429, 200]
+    statuses = [call["status"] for call in azure.calls() if call["path"].endswith("/workspaces/mlw-one")]
+    assert statuses[-3:] == [429, 429, 200]
 
 
 def test_an_endpoint_has_one_change_at_a_time(sdk: Session, azure: Double) -> None:
@@ -474,7 +506,7 @@ def test_an_endpoint_has_one_change_at_a_time(sdk: Session, azure: Double) -> No
     sdk("endpoint('busy').result()")
 
 
-def test_a_deployment_over_quota_says_so_in_the_details(sdk: Session, azure: Double) -> None:
+def test_the_details_of_the_error_name_an_exceeded_quota(sdk: Session, azure: Double) -> None:
     sdk("endpoint('large').result()")
     azure.plant("quota", "PUT .*/large/deployments/blue$")
     with pytest.raises(RemoteError) as caught:
@@ -489,7 +521,7 @@ def test_a_deployment_over_quota_says_so_in_the_details(sdk: Session, azure: Dou
 
 
 @pytest.mark.parametrize("planted", [True, False])
-def test_a_deployment_that_fails_is_deleted_before_the_next_try(sdk: Session, azure: Double, planted: bool) -> None:
+def test_a_failed_deployment_must_be_deleted_before_the_next_try(sdk: Session, azure: Double, planted: bool) -> None:
     name = f"failing-{planted}".lower()
     sdk("endpoint(name).result()", name=name)
     if planted:
@@ -504,32 +536,32 @@ def test_a_deployment_that_fails_is_deleted_before_the_next_try(sdk: Session, az
     assert sdk("deployment(name, 'blue').result().provisioning_state") == "Succeeded"
 
 
-def test_a_token_expires_midway(sdk: Session, azure: Double) -> None:
+def test_a_token_can_expire(sdk: Session, azure: Double) -> None:
     sdk("ml.online_endpoints.list()")
     azure.plant("expired-token", "GET .*/onlineEndpoints$")
     with pytest.raises(RemoteError, match=r"ExpiredAuthenticationToken.*is earlier than current UTC time") as caught:
         sdk("list(ml.online_endpoints.list())")
     assert caught.value.kind == "ClientAuthenticationError"
     sdk("list(ml.online_endpoints.list())")
-    sdk("ml = client('rg-one', 'mlw-one')")  # each part of a client keeps a token of its own
+    sdk("ml = client('rg-one', 'mlw-one')")  # each part of a client caches a token
 
 
-def test_whoever_is_logged_out_gets_no_token(sdk: Session, azure: Double) -> None:
+def test_a_logged_out_user_gets_no_token(sdk: Session, azure: Double) -> None:
     azure.plant("logged-out", "AZ account get-access-token")
     with pytest.raises(RemoteError, match="Please run 'az login'"):
         sdk("DefaultAzureCredential().get_token('https://ml.azure.com/.default')")
 
 
 @pytest.mark.parametrize("carried_out", [True, False])
-def test_a_connection_that_drops_is_tried_again(sdk: Session, azure: Double, carried_out: bool) -> None:
+def test_a_dropped_call_is_tried_again(sdk: Session, azure: Double, carried_out: bool) -> None:
     name = f"dropped-{carried_out}".lower()
     azure.plant("drop", f"PUT .*/environments/{name}/", carried_out=carried_out)
     sdk("ml.environments.create_or_update(Environment(name=name, version='1', image='python:3.11'))", name=name)
-    asked = [call["status"] for call in azure.calls() if f"/environments/{name}/" in call["path"]]
-    assert asked[:2] == ["dropped", 200 if carried_out else 201]
+    statuses = [call["status"] for call in azure.calls() if f"/environments/{name}/" in call["path"]]
+    assert statuses[:2] == ["dropped", 200 if carried_out else 201]
 
 
-def test_a_dropped_connection_is_an_error_where_trying_again_is_not_safe(sdk: Session, azure: Double) -> None:
+def test_a_dropped_call_that_is_not_safe_to_repeat_fails(sdk: Session, azure: Double) -> None:
     azure.plant("drop", "POST .*/getLogs$", carried_out=False)
     with pytest.raises(RemoteError) as caught:
         sdk("ml.online_deployments.get_logs('blue', 'shared', 10)")
@@ -544,7 +576,7 @@ def test_a_dropped_connection_is_an_error_where_trying_again_is_not_safe(sdk: Se
         ("not-found", "ResourceNotFound"),
     ],
 )
-def test_a_refusal_reaches_the_caller_in_azures_words(sdk: Session, azure: Double, kind: str, reason: str) -> None:
+def test_a_refusal_keeps_azures_text(sdk: Session, azure: Double, kind: str, reason: str) -> None:
     azure.plant(kind, "GET .*/environments/image/versions/1$")
     with pytest.raises(RemoteError, match=reason):
         sdk("ml.environments.get('image', '1')")
@@ -552,7 +584,7 @@ def test_a_refusal_reaches_the_caller_in_azures_words(sdk: Session, azure: Doubl
 
 
 @pytest.mark.parametrize("kind", ["server-error", "unavailable", "delay"])
-def test_a_hiccup_passes_unseen(sdk: Session, azure: Double, kind: str) -> None:
+def test_clients_hide_a_short_failure(sdk: Session, azure: Double, kind: str) -> None:
     azure.plant(kind, "GET .*/environments/image/versions/1$", seconds=0.1)
     assert sdk("ml.environments.get('image', '1').version") == "1"
     assert azure.faults_left() == []
@@ -570,7 +602,7 @@ def test_a_hiccup_passes_unseen(sdk: Session, azure: Double, kind: str) -> None:
         ("drop", "Connection aborted"),
     ],
 )
-def test_a_command_of_az_can_fail_too(azure: Double, kind: str, reason: str) -> None:
+def test_an_az_command_can_fail(azure: Double, kind: str, reason: str) -> None:
     azure.plant(kind, "AZ container list", skip=1)
     assert az(azure, "container", "list", *GROUP) == []
     with pytest.raises(RuntimeError, match=reason):
@@ -585,7 +617,7 @@ def test_a_command_of_az_can_fail_too(azure: Double, kind: str, reason: str) -> 
     ],
     ids=["a program", "a scoring server"],
 )
-def test_nothing_runs_on_when_the_double_is_killed(command: list[str], project_python: Path, tmp_path: Path) -> None:
+def test_no_process_survives_the_double(command: list[str], project_python: Path, tmp_path: Path) -> None:
     registry = "rg-one/Microsoft.ContainerRegistry/registries/crone"
     with running_double(project_python, tmp_path / "double", ["rg-one/mlw-one"], [registry]) as double:
         (tmp_path / "score.py").write_text(SCRIPT, encoding="utf-8")
@@ -600,7 +632,7 @@ def test_nothing_runs_on_when_the_double_is_killed(command: list[str], project_p
 
 
 def is_open(address: tuple[str, int]) -> bool:
-    """Whether something listens there."""
+    """Return whether a server listens on an address."""
     try:
         socket.create_connection(address).close()
     except OSError:
@@ -609,9 +641,9 @@ def is_open(address: tuple[str, int]) -> bool:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait; the limit is only there so that a failing test ends."""
+    """Wait for a condition; the limit only ends a failing test."""
     for _ in range(600):
         if true():
             return
         time.sleep(0.1)
-    raise AssertionError("it did not happen within a minute")
+    raise AssertionError("the condition was not met within a minute")

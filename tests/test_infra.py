@@ -1,4 +1,4 @@
-"""The rendered infra/ under the real Terraform, for every landing zone that the options can choose, without Azure."""
+"""Test the rendered infra/ with the real Terraform, for every landing zone that the options can choose."""
 
 import re
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ from variants.matrix import pairwise
 
 REST = pytest.mark.exhaustive
 ROOTS = ("infra", "infra/bootstrap")
-# What can't be made again: it must survive `terraform destroy`.
+# Irreplaceable resources: they must survive `terraform destroy`.
 PROTECTED = {
     "infra": {
         "azurerm_storage_account.this",
@@ -45,7 +45,7 @@ PROTECTED = {
 }
 
 
-# Every root that can be rendered, for each environment; serving changes nothing in infra/bootstrap/.
+# Every root for each environment; the serving option does not change infra/bootstrap/.
 ZONES = [
     (variant, root, environment)
     for variant in LANDING_ZONES
@@ -55,12 +55,12 @@ ZONES = [
 ]
 
 
-# Of the landing zones, those that hold every pair of choices.
+# The landing zones that cover every pair of choices.
 COVERING = pairwise(LANDING_ZONES)
 
 
 def each(zones: Iterable[tuple[Answers, str, str]]) -> list[Any]:
-    """Make them parameters; `make test` takes those of a few landing zones, `make test-all` the rest as well."""
+    """Return zones as parameters; `make test` runs those of a few landing zones, `make test-all` all of them."""
     return [
         pytest.param(zone, id=f"{zone[1]}-{zone[2]}-{name_of(zone[0])}", marks=() if zone[0] in COVERING else REST)
         for zone in zones
@@ -71,7 +71,7 @@ def each(zones: Iterable[tuple[Answers, str, str]]) -> list[Any]:
 def zone(
     request: pytest.FixtureRequest, render: Render, terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
 ) -> LandingZone:
-    """A root that has been applied for the first time, with the defaults."""
+    """Apply a root for the first time, with the defaults."""
     variant, root, environment = request.param
     project = copy_infra(render(variant), tmp_path_factory.mktemp(variant["network"]) / "project")
     made = landing_zone(terraform, project, root, environment)
@@ -80,7 +80,7 @@ def zone(
 
 
 def test_no_other_option_changes_the_landing_zone() -> None:
-    """So a few variants stand for all: what Terraform reads is rendered from these options alone."""
+    """Terraform's input is rendered from these options alone, so a few variants are enough."""
     choosing = {option for option, kept in KEPT_BY.items() if any("infra" in str(paths) for paths in kept.values())}
     written = (ROOT / "{{cookiecutter.project_slug}}" / "project.yml").read_text(encoding="utf-8")
     asked = set(re.findall(r"cookiecutter\.(\w+)", written))
@@ -89,7 +89,7 @@ def test_no_other_option_changes_the_landing_zone() -> None:
 
 
 @pytest.mark.parametrize("case", each(case for case in ZONES if case[2] == "staging"))
-def test_terraform_has_nothing_to_say_and_its_tests_pass(
+def test_validate_and_terraforms_own_tests_pass(
     case: tuple[Answers, str, str], render: Render, terraform: Terraform, tmp_path: Path
 ) -> None:
     variant, root, environment = case
@@ -98,7 +98,7 @@ def test_terraform_has_nothing_to_say_and_its_tests_pass(
     assert re.search(r"Success! [1-9]\d* passed, 0 failed\.", zone.run("test").stdout)
 
 
-def test_what_was_applied_is_right_and_stays(zone: LandingZone) -> None:
+def test_an_applied_zone_is_correct_and_stable(zone: LandingZone) -> None:
     assert zone.changes() == ""
     assert problems(zone, private="private" in zone.project.parent.name) == []
     with pytest.raises(Failed, match="Instance cannot be destroyed"):
@@ -107,10 +107,8 @@ def test_what_was_applied_is_right_and_stays(zone: LandingZone) -> None:
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_all_that_cannot_be_made_again_is_protected(
-    root: str, render: Render, terraform: Terraform, tmp_path: Path
-) -> None:
-    """Each by itself, since the first that refuses ends a plan."""
+def test_irreplaceable_resources_are_protected(root: str, render: Render, terraform: Terraform, tmp_path: Path) -> None:
+    """Replace one at a time: a plan ends at the first refusal."""
     zone = landing_zone(terraform, copy_infra(render(LANDING_ZONES[0]), tmp_path / "project"), root, "production")
     zone.apply()
     for address in PROTECTED[root]:
@@ -121,10 +119,10 @@ def test_all_that_cannot_be_made_again_is_protected(
 @pytest.mark.parametrize(
     "case", each(case for case in ZONES if case[0]["serving"] == "aci-aks" and case[2] != "staging")
 )
-def test_every_setting_can_be_given(
+def test_every_variable_can_be_set(
     case: tuple[Answers, str, str], render: Render, terraform: Terraform, tmp_path: Path
 ) -> None:
-    """Over what an apply with the defaults made; the plan after it is empty, too."""
+    """Apply every variable over the defaults; the next plan is empty."""
     variant, _, _ = case
     zone = landing_zone(terraform, copy_infra(render(variant), tmp_path / "project"), "infra", "production")
     given = variables_of(zone.folder)

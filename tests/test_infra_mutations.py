@@ -1,7 +1,7 @@
-"""Faults planted in a project's infra/: each is caught, and this table tells by whom.
+"""Plant faults in a project's infra/ and check that each is caught.
 
-Terraform catches what azurerm's schema, the variables and the project's own tests tell; checkov what is generally
-unsafe; and `infra_rules.py` what was built otherwise than it must be.
+Terraform catches violations of azurerm's schema, the variables' rules and the project's own tests; checkov catches
+generally unsafe settings, and `infra_rules.py` violations of this project's rules.
 """
 
 import json
@@ -23,12 +23,16 @@ ANSWERS = {"network": "private", "serving": "aci-aks", "ci_cd": "github-actions"
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change in one file of infra/, and what is said of it.
+    """A change in one file of infra/, and the error it must cause.
 
-    Attributes:
-        old: What is replaced, once: a regular expression over the file.
-        by: validate, plan, rules (infra_rules.py), checkov, or a file of the project's own tests, for `terraform test`.
-        says: A regular expression for what it says; for checkov the rule.
+    Attributes
+    ----------
+    old :
+        A regular expression for the text to replace once.
+    by :
+        What catches it: validate, plan, rules (infra_rules.py), checkov, or a test file for `terraform test`.
+    error :
+        A regular expression for the error; for checkov the rule.
     """
 
     name: str
@@ -36,11 +40,11 @@ class Mutation:
     old: str
     new: str
     by: str
-    says: str
+    error: str
 
 
 MUTATIONS = (
-    # Arguments that azurerm 5 has removed, and blocks that it does not have.
+    # Arguments that azurerm 5 removed, and unknown blocks.
     Mutation(
         "parent-id",
         "github.tf",
@@ -75,7 +79,7 @@ MUTATIONS = (
     ),
     Mutation("undeclared", "storage.tf", r"local\.public_access \?", "local.public ?", "validate", "undeclared local"),
     Mutation("text", "workspace.tf", r"min_node_count +=.*", 'min_node_count = "none"', "validate", "a number is req"),
-    # Settings that must not be.
+    # Forbidden settings.
     Mutation("bad-default", "variables.tf", r"default +=.*300", "default = 0", "plan", "monthly_budget is 1 or more"),
     Mutation(
         "public-switch",
@@ -148,7 +152,7 @@ MUTATIONS = (
         r"(?m)^    ci-data = (.*)$",
         r"    ci-data = \1\n    ci-twice = \1",
         "rules",
-        "is in the way of",
+        "conflicts with",
     ),
     Mutation(
         "unconstrained",
@@ -174,7 +178,7 @@ MUTATIONS = (
         "rules",
         r"key_vault\.this: kv-the-vault-\S+ has 49 characters, Azure allows 3 to 24",
     ),
-    Mutation("replication", "storage.tf", r'"ZRS"', '"ZSR"', "rules", "'ZSR', which Azure does not know"),
+    Mutation("replication", "storage.tf", r'"ZRS"', '"ZSR"', "rules", "'ZSR', which Azure does not allow"),
     Mutation("no-lock", "protection.tf", r"    registry +=.*\n", "", "rules", "registry.this has no lock"),
 )
 
@@ -182,7 +186,7 @@ MUTATIONS = (
 def mutated(mutation: Mutation, project: Path) -> None:
     path = project / "infra" / mutation.file
     changed, found = re.subn(mutation.old, mutation.new, path.read_text(encoding="utf-8"), count=1)
-    assert found, f"{mutation.file} holds nothing like {mutation.old}"
+    assert found, f"{mutation.file} does not match {mutation.old}"
     path.write_text(changed, encoding="utf-8")
 
 
@@ -191,8 +195,8 @@ def project(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_infra(render(ANSWERS), tmp_path_factory.mktemp("right") / "project")
 
 
-def said(mutation: Mutation, zone: LandingZone) -> str:
-    """Return what is said by whom the mutation names, after `validate` had nothing to say."""
+def error_of(mutation: Mutation, zone: LandingZone) -> str:
+    """Return the error from the tool that the mutation names; any other than `validate` needs a valid zone."""
     issues = zone.terraform.diagnostics(zone.folder)
     if mutation.by == "validate":
         return " ".join(f"{issue['summary']}: {issue['detail']}" for issue in issues)
@@ -217,14 +221,14 @@ def test_a_mutation_is_caught(mutation: Mutation, project: Path, terraform: Terr
     zone = LandingZone(terraform, tmp_path / "project", root, "production")
     if mutation.by != "validate":
         zone.run("init -input=false")
-    else:  # some faults are found by init already, which ends with them
+    else:  # init already fails on some faults
         terraform.init(zone.folder)
-    assert re.search(mutation.says, said(mutation, zone))
+    assert re.search(mutation.error, error_of(mutation, zone))
 
 
 @pytest.fixture(scope="module")
 def failed_checks(project: Path, tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
-    """What checkov finds in the project and in each mutation of it, by one run: (name, rule)."""
+    """Run checkov once over the project and each mutation; return the failures as (name, rule)."""
     tree = tmp_path_factory.mktemp("checkov")
     shutil.copytree(project, tree / "right")
     for mutation in BY_CHECKOV:
@@ -241,5 +245,5 @@ def failed_checks(project: Path, tmp_path_factory: pytest.TempPathFactory) -> se
 
 @pytest.mark.parametrize("mutation", BY_CHECKOV, ids=lambda mutation: mutation.name)
 def test_checkov_catches_a_mutation(mutation: Mutation, failed_checks: set[tuple[str, str]]) -> None:
-    assert (mutation.name, mutation.says) in failed_checks
-    assert ("right", mutation.says) not in failed_checks
+    assert (mutation.name, mutation.error) in failed_checks
+    assert ("right", mutation.error) not in failed_checks

@@ -1,4 +1,4 @@
-"""The page on infrastructure tells of every role that Terraform assigns, and of no other."""
+"""Test that docs/infrastructure.md lists exactly the roles that Terraform assigns."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from rendering import ROOT
 
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 PAGE = PROJECT / "docs" / "infrastructure.md"
-# What the maps in *.tf call the principal, and what the page does.
+# A principal's name in *.tf, and on the page.
 IDENTITIES = {
     "jobs": "jobs",
     "ci": "CI",
@@ -17,7 +17,7 @@ IDENTITIES = {
     "operators": "operators",
     "workspace": "workspace",
 }
-# The maps of a single identity, by their name.
+# The role maps of a single identity.
 OF_ONE = {
     "workspace_roles": "workspace",
     "network_roles": "workspace",
@@ -29,7 +29,7 @@ OF_ONE = {
 
 
 def assigned() -> Iterator[tuple[str, str]]:
-    """Yield the identity and the role of every entry in a map of roles."""
+    """Yield the identity and role of every entry in a role map."""
     for file in sorted((PROJECT / "infra").rglob("*.tf")):
         table = ""
         for line in file.read_text(encoding="utf-8").splitlines():
@@ -44,8 +44,8 @@ def assigned() -> Iterator[tuple[str, str]]:
                 yield IDENTITIES[owner], role[1]
 
 
-def told() -> Iterator[tuple[str, str]]:
-    """Yield the identity and the role of every row of the page's table of roles."""
+def documented() -> Iterator[tuple[str, str]]:
+    """Yield the identity and role of every row in the page's table."""
     table = PAGE.read_text(encoding="utf-8").partition("## Who may do what")[2].partition("\n## ")[0]
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -54,13 +54,13 @@ def told() -> Iterator[tuple[str, str]]:
             yield identity, cells[1].removesuffix(", constrained")
 
 
-def test_the_page_tells_every_role_that_is_assigned() -> None:
-    missing, invented = set(assigned()) - set(told()), set(told()) - set(assigned())
+def test_the_page_lists_every_assigned_role() -> None:
+    missing, invented = set(assigned()) - set(documented()), set(documented()) - set(assigned())
     assert not missing, "add these to the table of docs/infrastructure.md"
-    assert not invented, "Terraform assigns no such roles"
+    assert not invented, "Terraform does not assign these roles"
 
 
-def test_the_roles_that_may_be_assigned_are_those_that_are() -> None:
+def test_only_assigned_roles_may_be_assigned() -> None:
     roles = (PROJECT / "infra" / "shared" / "roles.tf").read_text(encoding="utf-8")
     by_infra = {role for identity, role in assigned() if identity not in ("Terraform", "operators")}
     assert set(re.findall(r'"([^"]+)"\s+= "[0-9a-f-]{36}"', roles)) == by_infra

@@ -1,7 +1,7 @@
-"""The fidelity of the Terraform double, type by type: what azurerm would refuse is refused, in Terraform's own words.
+"""Check the Terraform double type by type: Terraform must refuse what it would refuse with azurerm.
 
-`fixtures/minimal.tf` was written by hand from azurerm's documentation, so it also tells whether the schema was read
-right: with any one of its lines less, a resource must be refused.
+`fixtures/minimal.tf` was written by hand from azurerm's documentation, so it also tests how the schema was read: each
+resource must be refused without any one of its lines.
 """
 
 import re
@@ -17,7 +17,7 @@ MINIMAL = (ROOT / "tests" / "fixtures" / "minimal.tf").read_text(encoding="utf-8
 # type -> its minimal configuration.
 RESOURCES = {found[1]: found[0] for found in re.finditer(r'^resource "(\w+)" "one" \{\n.*?^\}\n', MINIMAL, re.M | re.S)}
 
-# What azurerm exports and nobody can set, and arguments of other types than text, with a value of the wrong type.
+# Read-only attributes, and arguments that are not strings, with a value of the wrong type.
 READ_ONLY = {
     "azurerm_application_insights": "connection_string",
     "azurerm_container_registry": "login_server",
@@ -54,7 +54,7 @@ WRONG_TYPES = {
     "azurerm_subnet": 'address_prefixes = "10.0.0.0/24"',
     "azurerm_virtual_network": 'address_space = "10.0.0.0/16"',
 }
-# What azurerm 5 took away, or what only other types have.
+# Arguments that azurerm 5 removed, or that only other types have.
 GONE = {
     "azurerm_federated_identity_credential": ('parent_id = "/subscriptions/s/id-one"', 'resource_group_name = "rg"'),
     "azurerm_key_vault": ("enable_rbac_authorization = true",),
@@ -67,7 +67,7 @@ GONE = {
 
 
 def lines_of(resource: str) -> list[str]:
-    """Return the arguments of a resource, each as it stands in its text; a block is one."""
+    """Return the text of a resource's arguments; a block counts as one."""
     return re.findall(r"^  (?:\w+ *=.*\n|\w+ \{\n(?:   .*\n)*  \}\n)", resource, re.M)
 
 
@@ -76,11 +76,11 @@ def with_line(line: str) -> Callable[[str], str]:
 
 
 def wrong_configurations() -> dict[str, tuple[str, str]]:
-    """Return by a name of their own the wrong configurations, each with what Terraform is to say of it."""
+    """Return the wrong configurations by name, each with a pattern for Terraform's error."""
     wrong = {}
 
-    def add(kind: str, what: str, change: Callable[[str], str], says: str) -> None:
-        wrong[f"{kind}-{what}"] = (change(RESOURCES[kind]), says)
+    def add(kind: str, what: str, change: Callable[[str], str], error: str) -> None:
+        wrong[f"{kind}-{what}"] = (change(RESOURCES[kind]), error)
 
     for kind, resource in RESOURCES.items():
         for line in lines_of(resource):
@@ -109,8 +109,8 @@ WRONG = wrong_configurations()
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What Terraform says of every configuration, each in a file of its own, by the file's name."""
+def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return Terraform's errors for every configuration, by the name of its file."""
     folder = tmp_path_factory.mktemp("wrong")
     right = {f"{kind}-right": text for kind, text in RESOURCES.items()}
     for number, (name, text) in enumerate((right | {name: text for name, (text, _) in WRONG.items()}).items()):
@@ -125,7 +125,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return found
 
 
-def test_every_type_in_infra_is_here() -> None:
+def test_every_type_in_infra_is_covered() -> None:
     assert {name for name in types_in([INFRA]) if f'resource "{name}"' in _all_of(INFRA)} == set(RESOURCES)
 
 
@@ -134,19 +134,21 @@ def _all_of(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", RESOURCES)
-def test_the_least_right_configuration_passes(kind: str, said: dict[str, list[str]]) -> None:
-    assert said.get(f"{kind}-right", []) == []
+def test_a_minimal_configuration_passes(kind: str, errors: dict[str, list[str]]) -> None:
+    assert errors.get(f"{kind}-right", []) == []
 
 
 @pytest.mark.parametrize("kind", RESOURCES)
-def test_wrong_configurations_are_refused(kind: str, said: dict[str, list[str]]) -> None:
-    of_kind = {name: says for name, (_, says) in WRONG.items() if name.split("-")[0] == kind}
+def test_wrong_configurations_are_refused(kind: str, errors: dict[str, list[str]]) -> None:
+    of_kind = {name: error for name, (_, error) in WRONG.items() if name.split("-")[0] == kind}
     assert len(of_kind) >= len(lines_of(RESOURCES[kind])) + 6
     passed = {
-        name: said.get(name) for name, says in of_kind.items() if not re.search(says, " ".join(said.get(name, [])))
+        name: errors.get(name)
+        for name, error in of_kind.items()
+        if not re.search(error, " ".join(errors.get(name, [])))
     }
     assert passed == {}
 
 
-def test_a_type_that_azurerm_does_not_have_is_refused(said: dict[str, list[str]]) -> None:
-    assert "does not support data source" in said["data"][0]
+def test_a_type_that_azurerm_does_not_have_is_refused(errors: dict[str, list[str]]) -> None:
+    assert "does not support data source" in errors["data"][0]

@@ -1,7 +1,7 @@
-"""Runs `mlops` commands in the environment of a rendered project, without its slow imports each time.
+"""Runs `mlops` commands in a rendered project's environment, without importing the large packages each time.
 
-`warm_mlops.py` reads lines of JSON, each the arguments of one command, and answers each with its exit code and what it
-said. Every command is a process of its own, as on a terminal, but forked from one that has imported the large packages.
+`warm_mlops.py` reads lines of JSON, each the arguments of one command, and answers with its exit code and output. Every
+command runs in a separate process, forked from one that has already imported the large packages.
 """
 
 import importlib
@@ -20,8 +20,8 @@ from doubles.forked import end_after
 
 
 @dataclass(frozen=True)
-class Said:
-    """How a command ended, and all that it said, standard error included."""
+class Result:
+    """A command's exit code and output, standard error included."""
 
     code: int
     text: str
@@ -38,26 +38,26 @@ class Mlops:
         self.root = root
         self._process = process
 
-    def __call__(self, *arguments: str, code: int = 0) -> Said:
-        """Run a command; an exit code other than expected shows all that it said."""
-        said = self.attempt(*arguments)
-        assert said.code == code, f"mlops {' '.join(arguments)} exited with {said.code}:\n{said.text}"
-        return said
+    def __call__(self, *arguments: str, code: int = 0) -> Result:
+        """Run a command and check its exit code; a wrong one shows the output."""
+        result = self.attempt(*arguments)
+        assert result.code == code, f"mlops {' '.join(arguments)} exited with {result.code}:\n{result.text}"
+        return result
 
-    def attempt(self, *arguments: str) -> Said:
-        """Run a command, however it ends."""
+    def attempt(self, *arguments: str) -> Result:
+        """Run a command with any exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(arguments) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the process that starts the commands has ended"
-        return Said(**json.loads(line))
+        return Result(**json.loads(line))
 
 
 @contextmanager
 def warm_mlops(python: Path, root: Path, environment: Mapping[str, str]) -> Iterator[Mlops]:
-    """Keep a project's command line ready as long as the block lasts.
+    """Keep a project's command line ready until the block ends.
 
     Parameters
     ----------
@@ -66,12 +66,12 @@ def warm_mlops(python: Path, root: Path, environment: Mapping[str, str]) -> Iter
     root :
         The project's folder.
     environment :
-        Variables to lay over this process's own.
+        Variables to add to this process's environment.
     """
-    own = {**os.environ, **environment, "PYTHONPATH": str(root / "src")}
+    variables = {**os.environ, **environment, "PYTHONPATH": str(root / "src")}
     command = [str(python), str(Path(__file__).resolve())]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=own, cwd=root, encoding="utf-8"
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, cwd=root, encoding="utf-8"
     ) as process:
         try:
             yield Mlops(root, process)
@@ -85,23 +85,23 @@ def main() -> None:
     for name in ("azure.ai.ml", "azure.identity", "mlflow.sklearn", "pandas", "sklearn.ensemble", "skops.io"):
         importlib.import_module(name)
     for line in sys.stdin:
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             child = os.fork()
             if child == 0:
-                _run(json.loads(line), said)
+                _run(json.loads(line), output)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            said.seek(0)
-            answers.write(json.dumps({"code": code, "text": said.read()}) + "\n")
+            output.seek(0)
+            answers.write(json.dumps({"code": code, "text": output.read()}) + "\n")
             answers.flush()
 
 
-def _run(arguments: list[str], said: TextIO) -> NoReturn:
-    """Be the command: this process ends with it."""
+def _run(arguments: list[str], output: TextIO) -> NoReturn:
+    """Run the command in this process, then exit."""
 
     def command() -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
         importlib.import_module("mlops.cli").main(arguments)
 
     end_after(command)

@@ -1,1 +1,1 @@
-"""Loopback doubles of what the rendered projects talk to."""
+"""Loopback doubles of the services that rendered projects use."""

@@ -1,7 +1,7 @@
 """A loopback Azure: `python tests/doubles/arm.py --folder DIR`; see README.md beside this file.
 
 Prints one line of JSON with its address and the environment variables that a client needs, and serves until it is
-ended. It needs an environment with the requirements of a rendered project.
+stopped. Needs an environment with a rendered project's requirements.
 """
 
 import sys

@@ -1,12 +1,11 @@
-"""The files of runs, and files uploaded for the model registry, as azureml-mlflow reads and writes them."""
+"""Run artifacts, and files uploaded for the model registry, in azureml-mlflow's API."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from doubles.cloud import DATASTORES, Cloud, account
 from doubles.store import ML
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import Answer, AzureError, Names, Request, Route
 
 SCOPE = f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{ML}/workspaces/{{workspace}}"
 RUN = f"/history/v1.0{SCOPE}/experiments/{{experiment}}/runs/{{run}}/artifacts"
@@ -14,7 +13,7 @@ UPLOAD = f"/artifact/v2.0{SCOPE}/artifacts/{{origin}}/{{container}}"
 
 
 class Artifacts:
-    """Files by their origin (a run, or an upload), container and path."""
+    """Files by origin (a run or an upload), container and path."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -30,36 +29,35 @@ class Artifacts:
             )
         ]
 
-    def _place(self, names: Mapping[str, str]) -> tuple[str, str, str, str]:
-        """The origin and container of a request, and the datastore and folder where they are."""
+    def _location(self, names: Names) -> tuple[str, str, str, str]:
+        """Return a request's origin and container, and their datastore and folder."""
         if "run" in names:
             container = f"dcid.{names['run']}"
             return "ExperimentRun", container, "workspaceartifactstore", f"ExperimentRun/{container}"
         origin, container = names["origin"], names["container"]
         return origin, container, "workspaceblobstore", f"{origin}/{container}"
 
-    def _home(self, request: Request, names: Mapping[str, str]) -> Path:
-        self._cloud.authorize(request)
-        _, _, store, folder = self._place(names)
+    def _home(self, names: Names) -> Path:
+        _, _, store, folder = self._location(names)
         return self._cloud.datastore(self._cloud.workspace(names), store) / folder
 
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        home = self._home(request, names)
+    def _list(self, _: Request, names: Names) -> Answer:
+        home = self._home(names)
         paths = [file.relative_to(home).as_posix() for file in sorted(home.rglob("*")) if file.is_file()]
         return Answer(200, {"value": [self._artifact(names, path) for path in paths]})
 
-    def _find(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _find(self, request: Request, names: Names) -> Answer:
         path = request.query.get("path", "")
-        if not (self._home(request, names) / path).is_file():
+        if not (self._home(names) / path).is_file():
             raise AzureError(404, "UserError", f"Could not find artifact with path {path}.")
         return Answer(200, self._information(names, path))
 
-    def _create(self, request: Request, names: Mapping[str, str]) -> Answer:
-        """Promise places for files; a file that is there already is an error, as on Azure."""
-        home = self._home(request, names)
+    def _create(self, request: Request, names: Names) -> Answer:
+        """Return upload addresses for new files; an existing file is an error, as on Azure."""
+        home = self._home(names)
         paths = [given["path"] for given in request.json()["paths"]]
-        there = [path for path in paths if (home / path).is_file()]
-        origin, container, _, _ = self._place(names)
+        existing = [path for path in paths if (home / path).is_file()]
+        origin, container, _, _ = self._location(names)
         conflicts = {
             path: {
                 "error": {
@@ -67,20 +65,20 @@ class Artifacts:
                     "message": f"Resource Conflict: ArtifactId {origin}/{container}/{path} already exists.",
                 }
             }
-            for path in there
+            for path in existing
         }
-        new = [path for path in paths if path not in there]
+        new = [path for path in paths if path not in existing]
         information = {path: self._information(names, path) for path in new}
         artifacts = {path: self._artifact(names, path) for path in new}
         return Answer(200, {"artifacts": artifacts, "artifactContentInformation": information, "errors": conflicts})
 
-    def _artifact(self, names: Mapping[str, str], path: str) -> dict[str, str]:
-        origin, container, _, _ = self._place(names)
+    def _artifact(self, names: Names, path: str) -> dict[str, str]:
+        origin, container, _, _ = self._location(names)
         identity = f"{origin}/{container}/{quote(path)}"
         return {"artifactId": identity, "origin": origin, "container": container, "path": path}
 
-    def _information(self, names: Mapping[str, str], path: str) -> dict[str, str]:
-        origin, container, store, folder = self._place(names)
+    def _information(self, names: Names, path: str) -> dict[str, str]:
+        origin, container, store, folder = self._location(names)
         holder = account(self._cloud.workspace(names))
         address = self._cloud.storage.signed_url(holder, DATASTORES[store], f"{folder}/{path}")
         return {"contentUri": address, "origin": origin, "container": container, "path": path}

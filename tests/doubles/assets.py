@@ -1,24 +1,23 @@
 """Versioned assets: code, data, environments, components and models."""
 
 import uuid
-from collections.abc import Mapping
 
 from doubles import errors
 from doubles.cloud import WORKSPACE, Cloud, account
 from doubles.mlflow_front import MlflowFront
 from doubles.store import Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import Answer, AzureError, Names, Request, Route
 
 ADDRESSES = {"codes": "codeUri", "data": "dataUri", "models": "modelUri"}
 
 
 class Assets:
-    """Assets of one kind; each version is kept as it was first made, but for its description and tags."""
+    """Assets of one kind; only the description and tags of a version can change."""
 
     def __init__(self, cloud: Cloud, kind: str, registry: MlflowFront | None = None) -> None:
         self._cloud = cloud
         self._kind = kind
-        self._registry = registry  # which keeps the versions, if it is given
+        self._registry = registry  # stores the versions, if given
 
     def routes(self) -> list[Route]:
         asset = f"{WORKSPACE}/{self._kind}/{{name}}"
@@ -34,11 +33,11 @@ class Assets:
         ]
 
     def versions(self, workspace: str, name: str) -> list[Resource]:
-        """An asset's versions, oldest first."""
+        """Return an asset's versions, oldest first."""
         return self._cloud.store.children(f"{workspace}/{self._kind}/{name}/versions")
 
     def save(self, workspace: str, name: str, version: str, resource: Resource) -> Resource:
-        """Keep a version."""
+        """Store a version."""
         path = f"{workspace}/{self._kind}/{name}/versions/{version}"
         before = self._cloud.store.get(path)
         field = ADDRESSES.get(self._kind)
@@ -57,18 +56,14 @@ class Assets:
         whole = {**properties, **resource["properties"], "provisioningState": "Succeeded"}
         return self._cloud.store.put(path, {"properties": whole})
 
-    def _start(self, request: Request, names: Mapping[str, str]) -> str:
-        self._cloud.authorize(request)
-        return self._cloud.workspace(names)
-
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        workspace = self._start(request, names)
+    def _list(self, _: Request, names: Names) -> Answer:
+        workspace = self._cloud.workspace(names)
         prefix = f"{workspace}/{self._kind}/"
         found = dict.fromkeys(name for name in self._cloud.store.names(prefix))
         return Answer(200, {"value": [self._describe(workspace, name) for name in found]})
 
-    def _container(self, request: Request, names: Mapping[str, str]) -> Answer:
-        return Answer(200, self._describe(self._start(request, names), names["name"]))
+    def _container(self, _: Request, names: Names) -> Answer:
+        return Answer(200, self._describe(self._cloud.workspace(names), names["name"]))
 
     def _describe(self, workspace: str, name: str) -> Resource:
         path = f"{workspace}/{self._kind}/{name}"
@@ -94,10 +89,10 @@ class Assets:
             **kept,
         }
 
-    def _versions(self, request: Request, names: Mapping[str, str]) -> Answer:
-        workspace = self._start(request, names)
+    def _versions(self, request: Request, names: Names) -> Answer:
+        workspace = self._cloud.workspace(names)
         found = self.versions(workspace, names["name"])
-        if wanted := request.query.get("hash"):  # of whatever name
+        if wanted := request.query.get("hash"):  # under any name
             everything = self._cloud.store.names(f"{workspace}/{self._kind}/")
             found = [version for name in everything for version in self.versions(workspace, name)]
             found = [v for v in found if v["properties"]["properties"].get("hash_sha256") == wanted]
@@ -105,26 +100,23 @@ class Assets:
             found.reverse()
         return Answer(200, {"value": found[: int(request.query.get("$top") or len(found))]})
 
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
-        resource = self._cloud.store.get(request.path)
-        if resource is None:
-            raise errors.not_found(request.path)
-        return Answer(200, resource)
+    def _get(self, request: Request, names: Names) -> Answer:
+        self._cloud.workspace(names)
+        return Answer(200, self._cloud.store.existing(request.path))
 
-    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
-        workspace = self._start(request, names)
+    def _put(self, request: Request, names: Names) -> Answer:
+        workspace = self._cloud.workspace(names)
         new = self._cloud.store.get(request.path) is None
         kept = self.save(workspace, names["name"], names["version"], request.json())
         return Answer(201 if new else 200, kept)
 
-    def _delete(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
+    def _delete(self, request: Request, names: Names) -> Answer:
+        self._cloud.workspace(names)
         return Answer(200 if self._cloud.store.remove(request.path) else 204)
 
-    def _upload(self, request: Request, names: Mapping[str, str]) -> Answer:
-        """A place of its own for the files of a version that is about to be made."""
-        holder, container = account(self._start(request, names)), str(uuid.uuid4())
+    def _upload(self, _: Request, names: Names) -> Answer:
+        """Return a new container for the files of a version about to be created."""
+        holder, container = account(self._cloud.workspace(names)), str(uuid.uuid4())
         address = self._cloud.storage.signed_url(holder, container)
         reference = {
             "blobUri": self._cloud.storage.url(holder, container),

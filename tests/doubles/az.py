@@ -1,4 +1,4 @@
-"""The `az` command line as far as the projects use it: a program on the PATH that asks the double."""
+"""The `az` commands that the projects use: a program on the PATH that forwards its arguments to the double."""
 
 import json
 import stat
@@ -13,10 +13,10 @@ from typing import Any
 from doubles.cloud import Cloud
 from doubles.errors import SUBSCRIPTION
 from doubles.identity import TENANT
-from doubles.web import Answer, AzureError, DroppedError, Request, Route
+from doubles.web import OPEN, Answer, AzureError, DroppedError, Names, Request, Route
 
 SHIM = '''#!{python}
-"""Stands in for the Azure CLI: hands its arguments to the double at {url}."""
+"""Stand in for the Azure CLI: forward the arguments to the double at {url}."""
 import json, os, ssl, sys, urllib.request
 body = json.dumps({{"arguments": sys.argv[1:], "cwd": os.getcwd()}}).encode()
 request = urllib.request.Request("{url}/_double/az", body, {{"Content-Type": "application/json"}})
@@ -31,7 +31,7 @@ sys.exit(result["code"])
 
 @dataclass(frozen=True)
 class Command:
-    """A command's words before its options, its options, and where it was called."""
+    """A command: its words, its options, and its working directory."""
 
     words: tuple[str, ...]
     options: Mapping[str, list[str]]
@@ -39,7 +39,7 @@ class Command:
     cwd: Path
 
     def option(self, *names: str, default: str | None = None) -> str:
-        """The value of an option by any of its names."""
+        """Return the value of an option by any of its names."""
         for name in names:
             if self.options.get(name):
                 return self.options[name][0]
@@ -48,12 +48,12 @@ class Command:
         return default
 
     def pairs(self, name: str) -> dict[str, str]:
-        """The values of an option such as --tags a=1 b=2."""
+        """Return the values of an option such as --tags a=1 b=2."""
         return dict(value.split("=", 1) for value in self.options.get(name, []) if "=" in value)
 
 
 class CliError(Exception):
-    """The command line's own error: exit code and text."""
+    """An error of the command line itself: exit code and text."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ Runner = Callable[[Command], Any]
 
 
 class AzureCli:
-    """Commands by their words; their results are printed as JSON."""
+    """The commands, by their words; results are printed as JSON."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -75,10 +75,10 @@ class AzureCli:
         }
 
     def routes(self) -> list[Route]:
-        return [Route("POST", "/_double/az", self._answer)]
+        return [Route("POST", "/_double/az", self._answer, OPEN)]
 
     def install(self, folder: Path) -> Path:
-        """Write the program az into a folder, which is to be put on the PATH."""
+        """Write the program az into a folder for the PATH."""
         folder.mkdir(parents=True, exist_ok=True)
         program = folder / "az"
         text = SHIM.format(python=sys.executable, url=self._cloud.url, trusted=self._cloud.trusted)
@@ -86,7 +86,7 @@ class AzureCli:
         program.chmod(program.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
         return program
 
-    def _answer(self, request: Request, _: Mapping[str, str]) -> Answer:
+    def _answer(self, request: Request, _: Names) -> Answer:
         content = request.json()
         arguments = content["arguments"]
         call = self._cloud.site.record("AZ", " ".join(arguments), {"arguments": arguments})
@@ -97,24 +97,24 @@ class AzureCli:
     def _run(self, arguments: list[str], cwd: Path) -> dict[str, Any]:
         try:
             command = self._parse(arguments, cwd)
-            asked = Request("AZ", " ".join(arguments), {}, Message(), b"", "")
-            self._wait_or_fail(asked.call)
+            request = Request("AZ", " ".join(arguments), {}, Message(), b"", "")
+            self._wait_or_fail(request.call)
             output = self._cloud.faults.answer(
-                asked, lambda: Answer(200, self.commands[" ".join(command.words)](command))
+                request, lambda: Answer(200, self.commands[" ".join(command.words)](command))
             )
         except CliError as failure:
             return {"code": failure.code, "stdout": "", "stderr": f"ERROR: {failure}\n"}
         except AzureError as refusal:
             code, text = refusal.error["code"], refusal.error["message"]
-            told = f"({code}) {text}\nCode: {code}\nMessage: {text}" if code else text
-            return {"code": 1, "stdout": "", "stderr": f"ERROR: {told}\n"}
+            message = f"({code}) {text}\nCode: {code}\nMessage: {text}" if code else text
+            return {"code": 1, "stdout": "", "stderr": f"ERROR: {message}\n"}
         except DroppedError:
             text = "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))"
             return {"code": 1, "stdout": "", "stderr": f"ERROR: {text}\n"}
         return {"code": 0, "stdout": self._printed(command, output.content), "stderr": ""}
 
     def _wait_or_fail(self, call: str) -> None:
-        """What is planted for long-running operations: az waits for them."""
+        """Apply the faults of long-running operations, which az waits for."""
         while fault := self._cloud.faults.take(call, operation=True):
             if fault.kind == "provisioning-fails":
                 raise AzureError(400, "DeploymentFailed", fault.options.get("message", "The deployment failed."))

@@ -1,31 +1,28 @@
-"""Batch endpoints: an invocation is a job that really scores the files, in one process."""
+"""Batch endpoints: an invocation is a job that scores the files, in one process."""
 
 import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 
-from doubles import errors
-from doubles.cloud import LOCATION, WORKSPACE, Cloud, datastore_uri, merged
-from doubles.identity import ML_AUDIENCE
+from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, datastore_uri, owner
 from doubles.jobs import Jobs
 from doubles.servers import unpack
 from doubles.steps import Run
 from doubles.store import Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route
 
 ENDPOINT = WORKSPACE + "/batchEndpoints/{endpoint}"
 DEPLOYMENT = ENDPOINT + "/deployments/{deployment}"
 DRIVER = Path(__file__).with_name("batch_driver.py")
 
 
-class Batch:
+class Batch(Resources):
     """Batch endpoints, their deployments, and their jobs."""
 
     def __init__(self, cloud: Cloud, jobs: Jobs) -> None:
-        self._cloud = cloud
+        super().__init__(cloud)
         self._jobs = jobs
         self._endpoints: dict[str, str] = {}
 
@@ -39,41 +36,14 @@ class Batch:
             Route("PUT PATCH", DEPLOYMENT, self._put_deployment),
             Route("DELETE", ENDPOINT, self._delete),
             Route("DELETE", DEPLOYMENT, self._delete),
-            Route("POST", "/batch/{endpoint}/jobs", self._invoke),
+            Route("POST", "/batch/{endpoint}/jobs", self._invoke, (ML_AUDIENCE,)),
         ]
 
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        return Answer(200, {"value": self._cloud.store.children(request.path)})
-
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        return Answer(200, self._existing(request.path))
-
-    def _existing(self, path: str) -> Resource:
-        found = self._cloud.store.get(path)
-        if found is None:
-            raise errors.not_found(path)
-        return found
-
-    def _start(self, request: Request, names: Mapping[str, str]) -> Resource:
-        """Check what every change has to pass; returns what the resource is to be."""
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        endpoint = request.path.partition("/deployments/")[0]
-        if self._cloud.operations.busy(endpoint):
-            raise errors.conflict(endpoint)
-        if request.method == "PATCH":
-            return merged(self._existing(request.path), request.json())
-        return dict(request.json()) if request.body else {}
-
-    def _put_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
-        resource = self._start(request, names)
+    def _put_endpoint(self, request: Request, names: Names) -> Answer:
+        resource = self._wanted(request, names)
         default = ((resource["properties"].get("defaults")) or {}).get("deploymentName")
         if default:
-            self._existing(f"{request.path}/deployments/{default}")
+            self._cloud.store.existing(f"{request.path}/deployments/{default}")
         address = f"{self._cloud.url}/batch/{names['endpoint']}/jobs"
         self._endpoints[names["endpoint"].lower()] = request.path
         whole = {
@@ -84,10 +54,10 @@ class Batch:
         }
         return self._cloud.operations.put(request, whole, lambda: None)
 
-    def _put_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
-        resource = self._start(request, names)
-        endpoint = request.path.partition("/deployments/")[0]
-        self._existing(endpoint)
+    def _put_deployment(self, request: Request, names: Names) -> Answer:
+        resource = self._wanted(request, names)
+        endpoint = owner(request.path)
+        self._cloud.store.existing(endpoint)
         properties = resource["properties"]
         for path in (
             (properties.get("model") or {}).get("assetId"),
@@ -95,7 +65,7 @@ class Batch:
             properties["compute"],
         ):
             if path:
-                self._existing(path)
+                self._cloud.store.existing(path)
         defaults = {
             "environmentVariables": {},
             "properties": {},
@@ -113,20 +83,19 @@ class Batch:
         }
         return self._cloud.operations.put(request, whole, lambda: None, endpoint)
 
-    def _delete(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
-        return self._cloud.operations.delete(request, lambda: None, request.path.partition("/deployments/")[0])
+    def _delete(self, request: Request, names: Names) -> Answer:
+        self._check_idle(request, names)
+        return self._cloud.operations.delete(request, lambda: None, owner(request.path))
 
-    def _invoke(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _invoke(self, request: Request, names: Names) -> Answer:
         """Start a job over the given files."""
-        self._cloud.identity.check(request.headers.get("Authorization"), [ML_AUDIENCE])
         path = self._endpoints.get(names["endpoint"].lower(), "")
-        endpoint = self._existing(path)
+        endpoint = self._cloud.store.existing(path)
         default = (endpoint["properties"].get("defaults") or {}).get("deploymentName")
         slot = request.headers.get("azureml-model-deployment") or default
         if not slot:
             raise AzureError(404, "NotFound", "The endpoint has no default deployment.")
-        deployment = self._existing(f"{path}/deployments/{slot}")
+        deployment = self._cloud.store.existing(f"{path}/deployments/{slot}")
         given = request.json()["properties"]
         inputs = given.get("InputData") or given.get("inputData") or {}
         source = next((value.get("Uri") or value.get("uri") for value in inputs.values()), None)
@@ -162,7 +131,7 @@ class Batch:
         try:
             code = self._score(step, deployment["properties"], source)
             error = "" if code == 0 else f"Execution failed. User process exited with status code {code}."
-        except Exception:  # noqa: BLE001 -- it is told where a person looks for it
+        except Exception:  # noqa: BLE001 -- any error fails the job, and is shown there
             error = traceback.format_exc()
         for run in (step, job):
             self._jobs.end(run, "Failed" if error else "Completed", error)

@@ -1,7 +1,6 @@
-"""What Azure ML's batch scoring does on a node: `batch_driver.py SCRIPT INPUT OUTPUT FILES_AT_ONCE`.
+"""Runs a batch scoring script like an Azure ML node: `batch_driver.py SCRIPT INPUT OUTPUT FILES_AT_ONCE`.
 
-Calls the scoring script's init() once, and run() with the paths of each mini-batch of files; each of its results
-becomes a line of the output file.
+Calls init() once, then run() with the paths of each mini-batch; each result becomes a line of the output file.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Starts a double for a test, and talks to its control endpoint. Needs nothing but the standard library."""
+"""Starts a double for a test, and calls its control endpoint. Needs only the standard library."""
 
 import json
 import os
@@ -21,13 +21,13 @@ class Double:
     Attributes
     ----------
     url, ca :
-        Its address, and the file of the authority that its certificate is signed by.
+        Its address, and the certificate file of the authority that signed its certificate.
     environment :
-        The variables that lead clients to it instead of to Azure; lay them over your own.
+        The variables that point clients to it instead of Azure; add them to your own.
     folder :
-        Where all that it holds can be looked at.
+        Its data, for people to read.
     pid :
-        Its process.
+        Its process id.
     """
 
     url: str
@@ -37,20 +37,24 @@ class Double:
     pid: int
 
     def plant(self, kind: str, match: str, **settings: Any) -> None:
-        """Make calls fail that `match` (a regex over METHOD and path); the README lists the kinds and settings."""
+        """Make matching calls fail; the README lists the kinds and settings."""
         self._ask("POST", "faults", {"kind": kind, "match": match, **settings})
 
     def clear_faults(self) -> None:
-        """Take back what was planted and has not happened yet."""
+        """Remove the faults that have not happened yet."""
         self._ask("DELETE", "faults")
 
     def faults_left(self) -> list[dict[str, Any]]:
-        """The faults that have not been used up."""
+        """Return the faults that have not been used up."""
         return list(self._ask("GET", "faults"))
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every call so far, oldest first: method, path, query, body (if JSON) and status."""
+        """Return every call so far, oldest first: method, path, query, body (if JSON) and status."""
         return list(self._ask("GET", "calls"))
+
+    def routes(self) -> list[tuple[str, str, bool]]:
+        """Return the method and pattern of every route, and whether it requires a token."""
+        return [(method, pattern, guarded) for method, pattern, guarded in self._ask("GET", "routes")]
 
     def _ask(self, method: str, name: str, content: Any = None) -> Any:
         body = None if content is None else json.dumps(content).encode()
@@ -63,14 +67,14 @@ class Double:
 def running_double(
     python: Path, folder: Path, workspaces: Sequence[str] = (), resources: Sequence[str] = ()
 ) -> Iterator[Double]:
-    """Run a double in a folder as long as the block lasts.
+    """Run a double in a folder until the block ends.
 
     Parameters
     ----------
     python :
         The Python of an environment with the requirements of a rendered project.
     workspaces, resources :
-        What exists from the start: GROUP/NAME, and GROUP/PROVIDER/TYPE/NAME.
+        Resources to create first: GROUP/NAME, and GROUP/PROVIDER/TYPE/NAME.
     """
     given = [word for name in workspaces for word in ("--workspace", name)]
     given += [word for name in resources for word in ("--resource", name)]
@@ -92,5 +96,5 @@ def running_double(
 
 
 def _plain() -> dict[str, str]:
-    """This environment, without what would lead the double's own processes elsewhere."""
+    """Return this environment without the variables that would redirect the double's own processes."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AZURE", "MLOPS_"))}

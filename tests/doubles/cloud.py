@@ -1,4 +1,4 @@
-"""The parts of the double that every service of it uses, and the paths that they share."""
+"""What the double's services share: its parts, paths, and the handlers of a workspace's resources."""
 
 import re
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Any
 
 from doubles import errors
 from doubles.faults import Faults
-from doubles.identity import ML_AUDIENCE, Identity
+from doubles.identity import Identity
 from doubles.operations import Operations
 from doubles.processes import Processes
 from doubles.storage import Storage
 from doubles.store import ML, Resource, Store
-from doubles.web import AzureError, Request, Website
+from doubles.web import Answer, AzureError, Names, Request, Website
 
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}"
 WORKSPACE = GROUP + f"/providers/{ML}/workspaces/{{workspace}}"
@@ -23,7 +23,7 @@ DATASTORES = {"workspaceblobstore": "azureml-blobstore", "workspaceartifactstore
 
 @dataclass
 class Cloud:
-    """What the services share."""
+    """The parts of the double that its services share."""
 
     folder: Path
     trusted: Path
@@ -39,59 +39,85 @@ class Cloud:
     def url(self) -> str:
         return self.site.url
 
-    def workspace(self, names: Mapping[str, str]) -> str:
-        """The path of the workspace that a request is about; it has to exist."""
+    def workspace(self, names: Names) -> str:
+        """Return the path of a request's workspace, which must exist."""
         path = WORKSPACE.format(**{name: names[name] for name in ("subscription", "group", "workspace")})
         group = GROUP.format(subscription=names["subscription"], group=names["group"])
         if self.store.get(group) is None:
             message = f"Resource group '{names['group']}' could not be found."
             raise AzureError(404, "ResourceGroupNotFound", message)
-        if self.store.get(path) is None:
-            raise errors.not_found(path)
+        self.store.existing(path)
         return path
 
-    def authorize(self, request: Request) -> dict[str, Any]:
-        """Check a request's token: it has to be for Resource Manager, or for Azure ML."""
-        return self.identity.check(request.headers.get("Authorization"), [self.url, ML_AUDIENCE])
-
     def datastore(self, workspace: str, name: str) -> Path:
-        """The folder behind one of a workspace's datastores."""
+        """Return the folder behind a workspace's datastore."""
         if name not in DATASTORES:
             raise errors.not_found(f"{workspace}/datastores/{name}")
         return self.storage.folder(account(workspace), DATASTORES[name])
 
     def locate(self, workspace: str, uri: str) -> Path:
-        """The file or folder behind a data, code or model address."""
+        """Return the file or folder behind a data, code or model address."""
         uri = uri.removeprefix("azureml:") if uri.startswith("azureml:/subscriptions") else uri
         if "/storage/" in uri and uri.startswith("https://"):
             return self.storage.find(uri)
         if found := re.fullmatch(r"azureml:/.*?/?datastores/([^/]+)/paths/(.*)", uri):
             return self.datastore(workspace, found[1]) / found[2]
         if uri.startswith("/subscriptions/"):
-            resource = self.store.get(uri)
-            if resource is None:
-                raise errors.not_found(uri)
-            properties = resource["properties"]
+            properties = self.store.existing(uri)["properties"]
             return self.locate(
                 workspace, properties.get("dataUri") or properties.get("codeUri") or properties["modelUri"]
             )
         raise AzureError(400, "UserError", f"The double can't follow the address {uri}.")
 
 
+class Resources:
+    """The handlers that the kinds of resources in a workspace share."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def _list(self, request: Request, names: Names) -> Answer:
+        self._cloud.workspace(names)
+        if "endpoint" in names:
+            self._cloud.store.existing(owner(request.path))
+        return Answer(200, {"value": self._cloud.store.children(request.path)})
+
+    def _get(self, request: Request, names: Names) -> Answer:
+        self._cloud.workspace(names)
+        return Answer(200, self._cloud.store.existing(request.path))
+
+    def _wanted(self, request: Request, names: Names) -> Resource:
+        """Return what a PUT or PATCH would make of a resource, unless another operation on it is running."""
+        self._check_idle(request, names)
+        content: Resource = request.json()
+        return merged(self._cloud.store.existing(request.path), content) if request.method == "PATCH" else content
+
+    def _check_idle(self, request: Request, names: Names) -> None:
+        """Refuse a change in a missing workspace, or during another operation."""
+        self._cloud.workspace(names)
+        if self._cloud.operations.busy(owner(request.path)):
+            raise errors.conflict(owner(request.path))
+
+
+def owner(path: str) -> str:
+    """Return the resource directly below the workspace: of a deployment, its endpoint."""
+    return "/".join(path.split("/")[:11])
+
+
 def account(workspace: str) -> str:
-    """The storage account of a workspace."""
+    """Return the storage account of a workspace."""
     return "st" + re.sub(r"[^a-z0-9]", "", workspace.rsplit("/", 1)[1].lower())[-22:]
 
 
-def datastore_uri(workspace: str, name: str, path: str) -> str:
-    """The long address of a path in a datastore."""
-    _, _, subscription, _, group, *_, own = workspace.split("/")
-    scope = f"subscriptions/{subscription}/resourcegroups/{group}/workspaces/{own}"
-    return f"azureml://{scope}/datastores/{name}/paths/{path}"
+def datastore_uri(workspace: str, store: str, path: str) -> str:
+    """Return the full address of a path in a datastore."""
+    _, _, subscription, _, group, *_, name = workspace.split("/")
+    scope = f"subscriptions/{subscription}/resourcegroups/{group}/workspaces/{name}"
+    return f"azureml://{scope}/datastores/{store}/paths/{path}"
 
 
 def merged(before: Resource | None, change: Mapping[str, Any]) -> Resource:
-    """A resource with a change laid over it, objects field by field; null removes a field."""
+    """Merge a change into a resource, objects field by field; null removes a field."""
     result = dict(before or {})
     for name, value in change.items():
         if value is None:

@@ -1,67 +1,33 @@
-"""Computes: clusters of nodes, and attached Kubernetes clusters. Nothing runs on them: jobs run on this machine."""
+"""Computes: clusters and attached Kubernetes clusters. Nothing runs on them: jobs run on this machine."""
 
-from collections.abc import Mapping
-
-from doubles import errors
-from doubles.cloud import LOCATION, WORKSPACE, Cloud, merged
+from doubles.cloud import LOCATION, WORKSPACE, Resources
 from doubles.store import Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import Answer, AzureError, Names, Request, Route
 
 COMPUTE = WORKSPACE + "/computes/{compute}"
 
 
-class Computes:
-    """Makes, changes and deletes computes."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+class Computes(Resources):
+    """Creates, changes and deletes computes."""
 
     def routes(self) -> list[Route]:
         return [
             Route("GET", WORKSPACE + "/computes", self._list),
             Route("GET", COMPUTE, self._get),
-            Route("PUT", COMPUTE, self._put),
-            Route("PATCH", COMPUTE, self._patch),
+            Route("PUT PATCH", COMPUTE, self._put),
             Route("DELETE", COMPUTE, self._delete),
         ]
 
-    def _start(self, request: Request, names: Mapping[str, str]) -> Resource | None:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        return self._cloud.store.get(request.path)
-
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
-        return Answer(200, {"value": self._cloud.store.children(request.path)})
-
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        found = self._start(request, names)
-        if found is None:
-            raise errors.not_found(request.path)
-        return Answer(200, found)
-
-    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
-        before = self._start(request, names)
-        return self._save(request, before, request.json())
-
-    def _patch(self, request: Request, names: Mapping[str, str]) -> Answer:
-        before = self._start(request, names)
-        if before is None:
-            raise errors.not_found(request.path)
-        return self._save(request, before, merged(before, request.json()))
-
-    def _save(self, request: Request, before: Resource | None, resource: Resource) -> Answer:
-        if self._cloud.operations.busy(request.path):
-            raise errors.conflict(request.path)
+    def _put(self, request: Request, names: Names) -> Answer:
+        resource = self._wanted(request, names)
+        before = self._cloud.store.get(request.path)
         kind, given = resource["properties"]["computeType"], resource["properties"].get("properties") or {}
         if before and before["properties"]["computeType"] != kind:
             raise AzureError(400, "ComputeTypeMismatch", "The type of a compute cannot be changed.")
         if before and kind == "AmlCompute":
             self._check_unchanged(before["properties"]["properties"], given)
         if kind == "Kubernetes":
-            cluster = resource["properties"].get("resourceId") or ""
-            if self._cloud.store.get(cluster) is None:
-                raise errors.not_found(cluster)
+            self._cloud.store.existing(resource["properties"].get("resourceId") or "")
         nodes = (
             {"allocationState": "Steady", "currentNodeCount": 0, "targetNodeCount": 0} if kind == "AmlCompute" else {}
         )
@@ -79,6 +45,6 @@ class Computes:
                 message = f"Property {field} cannot be changed after the cluster is created."
                 raise AzureError(400, "InvalidPropertyChange", message)
 
-    def _delete(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
+    def _delete(self, request: Request, names: Names) -> Answer:
+        self._cloud.workspace(names)
         return self._cloud.operations.delete(request, lambda: None)

@@ -1,7 +1,7 @@
 """Container registries and container groups, for `az acr build` and `az container`.
 
-There is no Docker here: an image is the files that its Dockerfile copies, its environment and its command, and a
-container is that command as a process. RUN is not carried out.
+Without Docker: an image consists of the files that its Dockerfile copies, its environment and its command; a container
+is that command as a process. RUN is ignored.
 """
 
 import json
@@ -15,7 +15,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from doubles import errors
 from doubles.az import AzureCli, CliError, Command
 from doubles.cloud import GROUP, LOCATION, Cloud
 from doubles.errors import SUBSCRIPTION
@@ -37,7 +36,7 @@ class Containers:
         self._deleted: set[str] = set()
 
     def add_to(self, cli: AzureCli) -> None:
-        """Let the command line know the commands for them."""
+        """Add the commands for images and containers to the command line."""
         cli.commands |= {
             "acr build": self._build,
             "container create": self._create,
@@ -49,7 +48,7 @@ class Containers:
         }
 
     def _build(self, command: Command) -> str:
-        """Build an image from a Dockerfile; returns the log."""
+        """Build an image from a Dockerfile; return the log."""
         registry = command.option("--registry", "-r")
         image = command.option("--image", "-t")
         if not self._cloud.store.find("Microsoft.ContainerRegistry/registries", registry):
@@ -75,14 +74,8 @@ class Containers:
         name = command.option("--name", "-n")
         return f"{group}/providers/Microsoft.ContainerInstance/containerGroups/{name}"
 
-    def _existing(self, path: str) -> Resource:
-        found = self._cloud.store.get(path)
-        if found is None:
-            raise errors.not_found(path)
-        return found
-
     def _create(self, command: Command) -> dict[str, Any]:
-        """Make a container group and start its container; returns once it runs, not once it answers."""
+        """Create a container group and start its container; return when it runs, not when it answers."""
         path, image = self._path(command), command.option("--image")
         name = path.rsplit("/", 1)[1]
         if not (self._image(image) / "image.json").is_file():
@@ -98,18 +91,18 @@ class Containers:
             "provisioningState": "Succeeded",
             "osType": command.option("--os-type", default="Linux"),
             "restartPolicy": command.option("--restart-policy", default="Always"),
-            # Azure gives out 10.x.x.x and the port as asked for; here, all containers share one address.
+            # Azure assigns 10.x.x.x and keeps the port; here, all containers share one address.
             "ipAddress": {"ip": "127.0.0.1", "ports": [{"port": port, "protocol": "TCP"}], "type": kind},
             "instanceView": {"state": "Running", "events": []},
             "containers": [{"name": name, "image": image, "instanceView": _running(0)}],
         }
         self._deleted.discard(path)
         self._cloud.store.put(path, resource)
-        asked = command.option("--ports", default="80")
+        ports = {command.option("--ports", default="80"): str(port)}
         settings = {**command.pairs("--environment-variables"), **command.pairs("--secure-environment-variables")}
-        self._start(path, image, {asked: str(port)}, settings)
-        threading.Thread(target=self._watch, args=(path, image, {asked: str(port)}, settings), daemon=True).start()
-        return self._existing(path)
+        self._start(path, image, ports, settings)
+        threading.Thread(target=self._watch, args=(path, image, ports, settings), daemon=True).start()
+        return self._cloud.store.existing(path)
 
     def _start(self, path: str, image: str, ports: Mapping[str, str], settings: Mapping[str, str]) -> None:
         home = self._image(image)
@@ -119,13 +112,13 @@ class Containers:
         cwd = Path(_mapped(built["workdir"], home / "files"))
         log = self._cloud.operations.logs(path)
         processes = self._cloud.processes
-        if words[0] == "azmlinfsrv":  # as itself, but on this machine's own address alone
+        if words[0] == "azmlinfsrv":  # but on the loopback address only
             self._children[path] = processes.start_python(AZMLINFSRV, words[1:], cwd, log, here)
         else:
             self._children[path] = processes.start(words, cwd, log, here)
 
     def _watch(self, path: str, image: str, ports: Mapping[str, str], settings: Mapping[str, str]) -> None:
-        """Start a container again that has ended, as often as Azure would in some minutes."""
+        """Restart a container that has ended, as often as Azure does in a few minutes."""
         for restarts in range(1, MOST_RESTARTS + 1):
             code = self._children[path].wait()
             if path in self._deleted:
@@ -146,7 +139,7 @@ class Containers:
             self._cloud.store.put(path, resource)
 
     def _show(self, command: Command) -> dict[str, Any]:
-        return self._existing(self._path(command))
+        return self._cloud.store.existing(self._path(command))
 
     def _list(self, command: Command) -> list[dict[str, Any]]:
         group = GROUP.format(subscription=SUBSCRIPTION, group=command.option("--resource-group", "-g"))
@@ -154,7 +147,7 @@ class Containers:
 
     def _logs(self, command: Command) -> str:
         path = self._path(command)
-        self._existing(path)
+        self._cloud.store.existing(path)
         log = self._cloud.operations.logs(path)
         return log.read_text("utf-8", errors="replace") if log.exists() else "None\n"
 
@@ -162,7 +155,7 @@ class Containers:
         path = self._path(command)
         if not {"--yes", "-y"} & command.options.keys():
             raise CliError(1, "Unable to prompt for confirmation as no tty available. Use --yes.")
-        found = self._existing(path)
+        found = self._cloud.store.existing(path)
         self._stop(path)
         self._cloud.store.remove(path)
         return found
@@ -174,7 +167,7 @@ class Containers:
 
     def _tag(self, command: Command) -> dict[str, Any]:
         path = command.option("--resource-id")
-        resource = self._existing(path)
+        resource = self._cloud.store.existing(path)
         given, kept = command.pairs("--tags"), resource.get("tags") or {}
         operation = command.option("--operation").lower()
         if operation == "delete":
@@ -186,21 +179,21 @@ class Containers:
 
 
 def build_image(dockerfile: str, context: Path, files: Path, arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Copy what a Dockerfile copies into `files`; returns the image's environment, command and working directory."""
-    known: dict[str, str] = {}
+    """Copy a Dockerfile's files into `files`; return the image's environment, command and working directory."""
+    variables: dict[str, str] = {}
     image: dict[str, Any] = {"environment": {}, "command": [], "workdir": "/"}
     files.mkdir(parents=True)
     for line in re.sub(r"\\\s*\n", " ", re.sub(r"(?m)^\s*#.*\n", "", dockerfile)).splitlines():
         instruction, _, rest = line.strip().partition(" ")
-        rest = Template(rest).safe_substitute(known)
+        rest = Template(rest).safe_substitute(variables)
         match instruction.upper():
             case "ARG":
                 name, _, default = rest.strip().partition("=")
-                known[name] = arguments.get(name, default)
+                variables[name] = arguments.get(name, default)
             case "ENV":
                 given = dict(word.split("=", 1) for word in shlex.split(rest))
                 image["environment"] |= given
-                known |= given
+                variables |= given
             case "COPY":
                 *sources, target = [word for word in shlex.split(rest) if not word.startswith("--")]
                 _copy([context / source for source in sources], files / target.lstrip("/"), target.endswith("/"))
@@ -225,7 +218,7 @@ def _copy(sources: list[Path], target: Path, into: bool) -> None:
 
 
 def _mapped(text: str, files: Path) -> str:
-    """A path inside an image as a path of this machine; other text as it is."""
+    """Map a path inside an image to a path on this machine; leave other text unchanged."""
     inside = files / text.lstrip("/")
     return str(inside) if text.startswith("/") and inside.exists() else text
 

@@ -1,4 +1,4 @@
-"""Azure's errors, in Azure's words."""
+"""Azure's errors, with Azure's texts."""
 
 import json
 
@@ -9,7 +9,7 @@ GUIDE = "Please see troubleshooting guide, available here: https://aka.ms/oe-tsg
 
 
 def not_found(path: str) -> AzureError:
-    """What Resource Manager says of a resource that is not there, or not yet."""
+    """Return Resource Manager's error for a resource that does not exist, or not yet."""
     head, _, tail = path.partition("/providers/")
     name = tail or path
     group = head.rsplit("/", 1)[-1]
@@ -22,7 +22,7 @@ def not_found(path: str) -> AzureError:
 
 
 def throttled(seconds: float) -> AzureError:
-    """What Resource Manager says to a client that asks too often."""
+    """Return Resource Manager's error for a client that calls too often."""
     return AzureError(
         429,
         "TooManyRequests",
@@ -33,7 +33,7 @@ def throttled(seconds: float) -> AzureError:
 
 
 def conflict(path: str) -> AzureError:
-    """What Azure says while another operation on the same thing is under way."""
+    """Return Azure's error while another operation on the same resource is running."""
     kind, name = path.split("/")[-2:]
     if kind == "containerGroups":
         text = f"The container group '{name}' is still transitioning, please retry later."
@@ -47,14 +47,14 @@ def conflict(path: str) -> AzureError:
 
 
 def invalid(reason: str, field: str = "", call: str = "InferencingClientCallFailed") -> AzureError:
-    """What Azure ML says of an endpoint or deployment that can't be: the reason is in the details."""
+    """Return Azure ML's error for an invalid endpoint or deployment: the reason is in the details."""
     problem = {"errors": {field: [reason]}, "title": "One or more validation errors occurred.", "status": 400}
     text = f"InferencingClient HttpRequest error, error detail: {json.dumps(problem, separators=(',', ':'))}"
     return AzureError(400, "BadRequest", "The request is invalid.", [(call, text)])
 
 
 def over_quota(size: str, needed: int = 8) -> AzureError:
-    """What Azure ML says of a deployment that needs more cores than the subscription has left."""
+    """Return Azure ML's error for a deployment that needs more cores than the subscription has left."""
     reason = (
         f"Not enough quota available for {size} in SubscriptionId {SUBSCRIPTION}. Current usage/limit: 0/6. "
         f"Additional needed: {needed} {GUIDE}outofquota"
@@ -63,7 +63,7 @@ def over_quota(size: str, needed: int = 8) -> AzureError:
 
 
 def over_cluster_quota(size: str) -> AzureError:
-    """What Azure ML says of a compute cluster that needs more cores than the subscription has."""
+    """Return Azure ML's error for a compute cluster that needs more cores than the subscription has."""
     return AzureError(
         400,
         "ClusterCoreQuotaReached",
@@ -75,7 +75,7 @@ def over_cluster_quota(size: str) -> AzureError:
 
 
 def over_core_quota() -> AzureError:
-    """What Container Instances say of a group that needs more cores than are left."""
+    """Return Container Instances' error for a group that needs more cores than are left."""
     return AzureError(
         409,
         "ContainerGroupQuotaReached",
@@ -85,13 +85,13 @@ def over_core_quota() -> AzureError:
 
 
 def crashed(message: str = "") -> AzureError:
-    """What Azure ML says of a deployment whose server ends or never gets ready."""
+    """Return Azure ML's error for a deployment whose server ends or never becomes ready."""
     text = f"User container has crashed or terminated. {GUIDE}resourcenotready"
     return AzureError(400, "ResourceNotReady", message or text)
 
 
 def forbidden(method: str, path: str) -> AzureError:
-    """What Resource Manager says to somebody who lacks a role."""
+    """Return Resource Manager's error for a caller without the required role."""
     action = {"GET": "read", "DELETE": "delete", "POST": "action"}.get(method, "write")
     return AzureError(
         403,
@@ -103,7 +103,7 @@ def forbidden(method: str, path: str) -> AzureError:
 
 
 def resource_type(path: str) -> str:
-    """The type of a resource by its path: every second segment after the provider's name."""
+    """Return a resource's type from its path: every second segment after the provider's name."""
     _, found, tail = path.rpartition("/providers/")
     if not found:
         return "Microsoft.Resources/resourceGroups"

@@ -1,4 +1,4 @@
-"""Planted faults: what Azure answers on a bad day. The README lists the kinds."""
+"""Planted faults: how Azure fails. The README lists the kinds."""
 
 import re
 import threading
@@ -16,16 +16,16 @@ OPERATION_KINDS = ("slow", "provisioning-fails")
 
 @dataclass
 class Fault:
-    """What goes wrong, with which calls (a regex over METHOD and path), and how often.
+    """A failure: its kind, the calls it hits (a regex over METHOD and path), and how often.
 
     Attributes
     ----------
     after :
-        A regex too: nothing goes wrong before a call that it matches.
+        A regex: nothing fails until a call matches it.
     skip :
-        So many matching calls go well first.
+        The number of matching calls that succeed first.
     options :
-        Further settings of the kind: seconds, message, logs, carried_out.
+        Settings of the kind: seconds, message, logs, carried_out.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Faults:
         known = {name: content[name] for name in ("kind", "match", "count", "skip", "after") if name in content}
         fault = Fault(**known, options={name: content[name] for name in content.keys() - known.keys()})
         if fault.kind not in {*REFUSALS, *OPERATION_KINDS, "expired-token", "delay", "drop"}:
-            raise AzureError(400, "UnknownFault", f"There is no fault {fault.kind}.")
+            raise AzureError(400, "UnknownFault", f"Unknown fault {fault.kind}.")
         with self._lock:
             self._planted.append(fault)
 
@@ -62,12 +62,12 @@ class Faults:
             self._planted.clear()
 
     def left(self) -> list[Fault]:
-        """The faults that have not been used up."""
+        """Return the faults that have not been used up."""
         with self._lock:
             return [fault for fault in self._planted if fault.count]
 
     def answer(self, request: Request, proceed: Callable[[], Answer]) -> Answer:
-        """Answer a request as the faults that match it want, or rightly."""
+        """Answer a request with the first fault that matches it, or normally."""
         fault = self.take(request.call, operation=False)
         if fault is None:
             return proceed()
@@ -82,7 +82,7 @@ class Faults:
         raise REFUSALS[fault.kind](fault, request)
 
     def take(self, call: str, operation: bool) -> Fault | None:
-        """Use up one hit of the first fault that matches a call or, apart from them, its long-running operation."""
+        """Use up one hit of the first fault that matches a call, or its long-running operation."""
         with self._lock:
             hit = next((fault for fault in self._planted if self._hits(fault, call, operation)), None)
             if not operation:
@@ -103,7 +103,7 @@ class Faults:
 
 
 def _scope(request: Request) -> str:
-    """The path of what a request is about; a command of az names it by its options."""
+    """Return the path of a request's resource; an az command names it by its options."""
     if request.method != "AZ":
         return request.path
     given: dict[str, str] = dict(re.findall(r"(--[a-z-]+|-[a-z]) (\S+)", request.path))
@@ -118,8 +118,8 @@ def _quota(fault: Fault, request: Request) -> AzureError:
         return errors.over_core_quota()
     if "/computes/" in request.path:
         return errors.over_cluster_quota(fault.options.get("size", "Standard DSv2 family"))
-    asked = request.json().get("properties", {}).get("instanceType")
-    return errors.over_quota(fault.options.get("size") or asked or "Standard_DS3_v2")
+    size = request.json().get("properties", {}).get("instanceType")
+    return errors.over_quota(fault.options.get("size") or size or "Standard_DS3_v2")
 
 
 def _server_error(fault: Fault, _: Request) -> AzureError:

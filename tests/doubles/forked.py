@@ -1,4 +1,4 @@
-"""The end of a forked process: whatever it was to do, it ends as Python itself ends."""
+"""Ends a forked process the way Python itself ends."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 def end_after(program: Callable[[], object]) -> NoReturn:
-    """Do something as the last of this process, whose exit code tells how that went."""
+    """Run a program, then exit with its exit code."""
     code = 1
     try:
         program()
@@ -18,7 +18,7 @@ def end_after(program: Callable[[], object]) -> NoReturn:
             code = end.code or 0
         else:
             print(end.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 -- as Python itself does at the end of a process
+    except BaseException:  # noqa: BLE001 -- as Python does at exit
         traceback.print_exc()
     finally:
         sys.stdout.flush()

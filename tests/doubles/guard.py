@@ -1,7 +1,7 @@
-"""Runs one command and ends it, and all that it started, when the double is gone: `guard.py LIFELINE COMMAND...`.
+"""Runs a command, and ends it with everything it started when the double is gone: `guard.py LIFELINE COMMAND...`.
 
-LIFELINE is the reading end of a pipe whose writing end only the double holds: however the double ends, the pipe
-closes. SIGTERM to the guard ends the command too.
+LIFELINE is the reading end of a pipe whose writing end only the double holds: the pipe closes however the double ends.
+SIGTERM to the guard ends the command too.
 """
 
 import os
@@ -12,11 +12,11 @@ import threading
 import time
 
 GRACE_S = 5
-LOOK_S = 0.05
+POLL_S = 0.05
 
 
 def main() -> int:
-    """Wait for the command or for the end, whichever comes first; returns the command's exit code."""
+    """Wait for the command or the end of the double; return the command's exit code."""
     lifeline, command = int(sys.argv[1]), sys.argv[2:]
     process = subprocess.Popen(command)
     over = threading.Event()
@@ -27,7 +27,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, lambda _signal, _frame: over.set())
     threading.Thread(target=watch, daemon=True).start()
-    while process.poll() is None and not over.wait(LOOK_S):
+    while process.poll() is None and not over.wait(POLL_S):
         pass
     if over.is_set():
         _end_group(process)
@@ -36,12 +36,12 @@ def main() -> int:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End this group of processes: politely, then by force, itself included."""
+    """End this process group, itself included: first SIGTERM, then SIGKILL."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.killpg(0, signal.SIGTERM)
     until = time.monotonic() + GRACE_S
     while process.poll() is None and time.monotonic() < until:
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     os.killpg(0, signal.SIGKILL)
 
 

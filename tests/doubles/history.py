@@ -1,7 +1,6 @@
-"""The run history: what `jobs.stream`, `jobs.list` of a job's steps, and `jobs.download` ask."""
+"""The run history API behind `jobs.stream`, `jobs.list` of a job's steps, and `jobs.download`."""
 
 import datetime
-from collections.abc import Mapping
 
 from doubles import errors
 from doubles.artifacts import SCOPE
@@ -9,13 +8,13 @@ from doubles.cloud import DATASTORES, Cloud, account
 from doubles.jobs import Jobs
 from doubles.steps import Run
 from doubles.store import Resource
-from doubles.web import Answer, Request, Route
+from doubles.web import Answer, Names, Request, Route
 
 HISTORY = f"/history/v1.0{SCOPE}"
 
 
 class History:
-    """Runs, their details and log files, and where their outputs are."""
+    """Runs, their details and log files, and the addresses of their outputs."""
 
     def __init__(self, cloud: Cloud, jobs: Jobs) -> None:
         self._cloud = cloud
@@ -30,18 +29,17 @@ class History:
             Route("POST", f"/data/v1.0{SCOPE}/dataversion/batchGetResolvedUris", self._addresses),
         ]
 
-    def _find(self, request: Request, names: Mapping[str, str], name: str) -> Run:
-        self._cloud.authorize(request)
+    def _find(self, request: Request, names: Names, name: str) -> Run:
         self._cloud.workspace(names)
         run = self._jobs.runs.get(name)
         if run is None:
             raise errors.not_found(request.path)
         return run
 
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _get(self, request: Request, names: Names) -> Answer:
         return Answer(200, self._describe(self._find(request, names, names["run"])))
 
-    def _details(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _details(self, request: Request, names: Names) -> Answer:
         run = self._find(request, names, names["run"])
         home = run.files(self._cloud)
         paths = [file.relative_to(home).as_posix() for file in sorted(home.rglob("*logs*/**/*.txt"))]
@@ -52,16 +50,16 @@ class History:
         }
         return Answer(200, {**self._describe(run), "logFiles": logs, "warnings": []})
 
-    def _children(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _children(self, request: Request, names: Names) -> Answer:
         run = self._find(request, names, names["run"])
         return Answer(200, {"value": [self._describe(child) for child in self._jobs.children(run.name)]})
 
-    def _data(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _data(self, request: Request, names: Names) -> Answer:
         run = self._find(request, names, request.json()["runId"])
         outputs = {name: {"assetId": f"{run.name}:{name}", "type": "uri_folder"} for name in run.outputs}
         return Answer(200, {"runMetadata": {**self._describe(run), "outputs": outputs}})
 
-    def _addresses(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _addresses(self, request: Request, names: Names) -> Answer:
         values: dict[str, Resource] = {}
         for identity in request.json()["values"]:
             name, _, output = identity.partition(":")

@@ -1,4 +1,4 @@
-"""Tokens: who may ask what. They are real JWTs, signed with a key that only the double knows."""
+"""Entra tokens: real JWTs, signed with a key that only the double has."""
 
 import base64
 import hashlib
@@ -14,7 +14,6 @@ from doubles.web import AzureError
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 OBJECT = "66666666-7777-8888-9999-000000000000"
-ML_AUDIENCE = "https://ml.azure.com"
 LIFETIME_S = 3600
 
 
@@ -28,7 +27,7 @@ class Identity:
         self._revoked = 0
 
     def issue(self, audience: str, **claims: Any) -> tuple[str, int]:
-        """A token for an audience, and when it expires (seconds since 1970)."""
+        """Return a token for an audience, and its expiry in seconds since 1970."""
         with self._lock:
             self._issued += 1
             number = self._issued
@@ -50,17 +49,17 @@ class Identity:
         return f"{signed}.{_encode(self._sign(signed))}", now + LIFETIME_S
 
     def expire_all(self) -> None:
-        """From now on, every token issued so far counts as expired."""
+        """Expire every token issued so far."""
         with self._lock:
             self._revoked = self._issued
 
     def check(self, header: str | None, audiences: Iterable[str]) -> dict[str, Any]:
-        """The claims of an Authorization header's token.
+        """Return the claims of an Authorization header's token.
 
         Raises
         ------
         AzureError
-            401 in Azure's words: no token, a token of somebody else, for somebody else, or from yesterday.
+            401 with Azure's text: the token is missing, forged, expired, or for another audience.
         """
         if not header:
             message = "Authentication failed. The 'Authorization' header is missing."

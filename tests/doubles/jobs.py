@@ -1,4 +1,4 @@
-"""Pipelines: a submitted one really runs here, step after step, each as Azure ML would start it."""
+"""Pipelines: a submitted one runs on this machine, step by step, each as Azure ML would start it."""
 
 import contextlib
 import datetime
@@ -15,19 +15,18 @@ from typing import Any
 
 from doubles import errors
 from doubles.cloud import WORKSPACE, Cloud
-from doubles.identity import ML_AUDIENCE
 from doubles.mlflow_front import MlflowFront
 from doubles.processes import Child
 from doubles.steps import Run, Step, search_candidates
 from doubles.store import Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route
 
 JOB = WORKSPACE + "/jobs/{job}"
 REFERENCE = re.compile(r"\$\{\{parent\.(inputs|outputs|jobs\.([\w-]+)\.outputs)\.([\w-]+)\}\}")
 
 
 class Jobs:
-    """Takes pipelines, runs them, and knows the runs."""
+    """Accepts pipelines, runs them, and holds their runs."""
 
     def __init__(self, cloud: Cloud, front: MlflowFront) -> None:
         self._cloud = cloud
@@ -45,11 +44,11 @@ class Jobs:
         ]
 
     def children(self, name: str) -> list[Run]:
-        """The steps of a job, in the order of their start."""
+        """Return the steps of a job, in starting order."""
         return [run for run in self.runs.values() if run.parent == name]
 
     def submit(self, workspace: str, name: str, properties: Resource) -> Resource:
-        """Start a pipeline; returns the job."""
+        """Start a pipeline; return the job."""
         properties = {**properties, "experimentName": properties.get("experimentName") or "Default"}
         self._check(properties)
         shown = properties.get("displayName") or name
@@ -65,38 +64,35 @@ class Jobs:
         threading.Thread(target=self._run, args=(run, properties), daemon=True).start()
         return self._cloud.store.get(path) or {}
 
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _list(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
         return Answer(200, {"value": list(reversed(self._cloud.store.children(request.path)))})
 
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _get(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
         job = self._cloud.store.get(request.path)
-        if job is None and names["job"] in self.runs:  # a step has no properties here, only in the run history
+        if job is None and names["job"] in self.runs:  # a step has properties in the run history only
             job = {"id": request.path, "name": names["job"], "properties": None}
         if job is None:
             raise errors.not_found(request.path)
         return Answer(200, job)
 
-    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _put(self, request: Request, names: Names) -> Answer:
         workspace = self._cloud.workspace(names)
         before = self._cloud.store.get(request.path)
         properties = request.json()["properties"]
-        if before:  # only what describes a job can be changed
+        if before:  # only a job's description can change
             kept = {field: properties.get(field) for field in ("tags", "description", "displayName", "isArchived")}
             self._cloud.store.change(request.path, **kept)
             return Answer(200, self._cloud.store.get(request.path))
         if properties.get("jobType") != "Pipeline":
-            raise AzureError(400, "UserError", f"The double runs pipelines only, no {properties.get('jobType')} jobs.")
-        own = request.headers.get("x-azureml-token")
-        self._cloud.identity.check(f"Bearer {own}" if own else None, [ML_AUDIENCE])
+            raise AzureError(400, "UserError", f"The double runs pipelines only, not {properties.get('jobType')} jobs.")
+        token = request.headers.get("x-azureml-token")
+        self._cloud.identity.check(f"Bearer {token}" if token else None, [ML_AUDIENCE])
         return Answer(201, self.submit(workspace, names["job"], properties))
 
-    def _cancel(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _cancel(self, request: Request, names: Names) -> Answer:
+        self._cloud.workspace(names)
         run = self.runs.get(names["job"])
         if run is None:
             raise errors.not_found(request.path.removesuffix("/cancel"))
@@ -105,22 +101,22 @@ class Jobs:
         self._cancelled.add(run.name)
         self._change(run, "CancelRequested")
         for name, child in list(self._running.items()):
-            if run.name in self._line(name):
+            if run.name in self._ancestry(name):
                 child.stop()
         return Answer(200)
 
-    def _line(self, name: str) -> list[str]:
-        """A run and those that it is a part of."""
-        line = [name]
-        while parent := self.runs[line[-1]].parent:
-            line.append(parent)
-        return line
+    def _ancestry(self, name: str) -> list[str]:
+        """Return a run and its ancestors."""
+        names = [name]
+        while parent := self.runs[names[-1]].parent:
+            names.append(parent)
+        return names
 
     def _is_cancelled(self, run: Run) -> bool:
-        return not self._cancelled.isdisjoint(self._line(run.name))
+        return not self._cancelled.isdisjoint(self._ancestry(run.name))
 
     def _check(self, properties: Resource) -> None:
-        """Refuse a pipeline that refers to what isn't there, as Azure ML does."""
+        """Refuse a pipeline with a reference to something that does not exist, as Azure ML does."""
         wanted = [(properties.get("settings") or {}).get("default_compute")]
         for step in properties["jobs"].values():
             wanted += [_component(step), step.get("computeId")]
@@ -135,8 +131,8 @@ class Jobs:
         try:
             self._change(run, "Running")
             self._run_steps(run, properties)
-        except Exception as error:  # noqa: BLE001 -- it is told where a person looks for it
-            self._say(run, traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 -- any error fails the job, and is shown there
+            self._log(run, traceback.format_exc())
             self.end(run, "Failed", str(error))
 
     def _run_steps(self, run: Run, properties: Resource) -> None:
@@ -161,7 +157,7 @@ class Jobs:
     def _inputs(
         self, run: Run, properties: Resource, steps: Mapping[str, Run], step: Resource
     ) -> dict[str, str | Path]:
-        """The values of a step's inputs: text, or where the files are."""
+        """Return the values of a step's inputs: text, or the path of files."""
         values: dict[str, str | Path] = {}
         for name, given in (step.get("inputs") or {}).items():
             found = REFERENCE.fullmatch(str(given.get("value")))
@@ -182,14 +178,14 @@ class Jobs:
                 **spec,
                 "environment_variables": {**spec.get("environment_variables", {}), **step["environment_variables"]},
             }
-        self._say(run, f"Submitting 1 runs, first five are: {name}")
+        self._log(run, f"Submitting 1 runs, first five are: {name}")
         runner = self._sweep if step.get("type") == "sweep" else self._execute
         child = runner(run, name, step, spec, inputs)
-        self._say(run, f"Completing processing run id {child.name} ({name}): {child.status}")
+        self._log(run, f"Completing processing run id {child.name} ({name}): {child.status}")
         return child
 
     def _execute(self, run: Run, name: str, _: Resource, spec: Resource, inputs: Mapping[str, str | Path]) -> Run:
-        """Run one command to its end."""
+        """Run one command and wait for it."""
         server = self._front.server(run.workspace)
         experiment = _experiment(server, run.experiment)
         made = server.call("runs/create", experiment_id=experiment, start_time=_now(), run_name=name)
@@ -212,7 +208,7 @@ class Jobs:
         return child
 
     def _sweep(self, run: Run, name: str, step: Resource, spec: Resource, inputs: Mapping[str, str | Path]) -> Run:
-        """Run every trial of a search and give out the best one's outputs."""
+        """Run every trial of a search; its outputs are those of the best trial."""
         objective = step["objective"]
         sweep = Run(run.workspace, uuid.uuid4().hex, name, run.experiment, run.name, "azureml.HyperDriveRun", "Running")
         self.runs[sweep.name] = sweep
@@ -254,8 +250,8 @@ class Jobs:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(asdict(run), indent=1), encoding="utf-8")
 
-    def _say(self, run: Run, text: str) -> None:
-        """Add a line to a pipeline's own log."""
+    def _log(self, run: Run, text: str) -> None:
+        """Add a line to a pipeline's log."""
         log = run.files(self._cloud) / "logs" / "azureml" / "executionlogs.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
@@ -264,14 +260,14 @@ class Jobs:
 
 
 def _component(step: Resource) -> str:
-    """The path of a step's component."""
+    """Return the path of a step's component."""
     trial = step.get("trial")
     found = step.get("componentId") or (trial.get("componentId") if isinstance(trial, Mapping) else trial) or ""
     return str(found).removeprefix("azureml:")
 
 
 def _in_order(steps: Mapping[str, Resource]) -> list[str]:
-    """The steps' names, each after those whose outputs it takes."""
+    """Sort the steps so that each follows those whose outputs it reads."""
     waits = {name: {found[1] for found in _references(step)} for name, step in steps.items()}
     order: list[str] = []
     while len(order) < len(steps):
@@ -279,7 +275,7 @@ def _in_order(steps: Mapping[str, Resource]) -> list[str]:
         if not ready:
             left = ", ".join(name for name in steps if name not in order)
             raise AzureError(
-                400, "UserError", f"These steps wait for each other, or for a step that isn't there: {left}"
+                400, "UserError", f"These steps depend on each other, or on a step that does not exist: {left}"
             )
         order += ready[:1]
     return order
@@ -291,7 +287,7 @@ def _references(step: Resource) -> list[re.Match[str]]:
 
 
 def _experiment(server: Any, name: str) -> str:
-    """The id of an experiment, which is made if it isn't there."""
+    """Return the id of an experiment, created if missing."""
     with contextlib.suppress(AzureError):
         return str(server.call("experiments/create", name=name)["experiment_id"])
     found = server.call("experiments/get-by-name", "GET", experiment_name=name)

@@ -1,4 +1,4 @@
-"""MLflow as Azure ML offers it: a real MLflow server behind each workspace, less the routes that Azure ML lacks."""
+"""Azure ML's MLflow API: a real MLflow server behind each workspace, without the routes that Azure ML lacks."""
 
 import json
 import re
@@ -6,7 +6,6 @@ import sqlite3
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from doubles import errors
 from doubles.cloud import Cloud, datastore_uri
 from doubles.processes import free_port, wait_until_ready
 from doubles.store import ML, Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import Answer, AzureError, Names, Request, Route
 
 ROOT = (
     f"/mlflow/{{api}}/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{ML}/workspaces/{{workspace}}"
 )
-# MLflow 3's logged models and traces, aliases, and what came later: none of it is in Azure ML.
+# Not in Azure ML: aliases, and MLflow 3's logged models, traces and later additions.
 LACKING = re.compile(
     r"/api/3\.|/mlflow/(logged-models|traces|scorers|webhooks|assessments|registered-models/alias|runs/outputs|"
     r"prompts|gateway|workspaces|jobs)|/mlflow-artifacts"
@@ -30,7 +29,7 @@ VERSION_CHANGES = re.compile(r"/mlflow/model-versions/(create|update|set-tag|del
 
 
 class Server:
-    """One workspace's MLflow server, started when it is first needed."""
+    """The MLflow server of one workspace, started on first use."""
 
     def __init__(self, cloud: Cloud, workspace: str) -> None:
         self._cloud = cloud
@@ -40,7 +39,7 @@ class Server:
         self.database = cloud.folder / "mlflow" / workspace.rsplit("/", 1)[1] / "mlflow.db"
 
     def ask(self, method: str, target: str, body: bytes | None = None) -> Answer:
-        """Send a request; the path and query as they came."""
+        """Send a request with its path and query unchanged."""
         url = f"http://127.0.0.1:{self._ready()}{target}"
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
         try:
@@ -50,7 +49,7 @@ class Server:
             return Answer(error.code, error.read(), {"Content-Type": "application/json"})
 
     def call(self, function: str, method: str = "POST", /, **content: Any) -> dict[str, Any]:
-        """Call one of MLflow's functions; its error is ours."""
+        """Call an MLflow API function; raise its error as an AzureError."""
         answer = self.ask(method, f"/api/2.0/mlflow/{function}", json.dumps(content).encode())
         result: dict[str, Any] = json.loads(answer.body() or b"{}")
         if answer.status != 200:
@@ -86,7 +85,7 @@ class Server:
 
 
 class MlflowFront:
-    """Checks tokens, refuses what Azure ML lacks, and lets Resource Manager see each registered version."""
+    """Refuses what Azure ML lacks, and shows each registered version to Resource Manager."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -97,12 +96,12 @@ class MlflowFront:
         return [Route("GET POST PATCH PUT DELETE", ROOT + "/{rest...}", self._forward)]
 
     def server(self, workspace: str) -> Server:
-        """The MLflow server of a workspace."""
+        """Return the MLflow server of a workspace."""
         with self._lock:
             return self._servers.setdefault(workspace.lower(), Server(self._cloud, workspace))
 
     def save(self, workspace: str, name: str, version: str, resource: Resource) -> Resource:
-        """Register a version that Resource Manager was given, under its own number, or change its tags."""
+        """Register a version that came through Resource Manager, keeping its number, or update its tags."""
         server = self.server(workspace)
         given = resource["properties"]
         path = f"{workspace}/models/{name}/versions/{version}"
@@ -116,7 +115,7 @@ class MlflowFront:
         return self.show(workspace, name, version, given)
 
     def show(self, workspace: str, name: str, version: str, given: Resource | None = None) -> Resource:
-        """Bring Resource Manager's view of a version up to date; `given` is what it was told itself."""
+        """Update Resource Manager's view of a version; `given` holds the properties it received itself."""
         found = self._version(self.server(workspace), name, version)
         path = f"{workspace}/models/{name}/versions/{version}"
         before = self._cloud.store.get(path) or {"properties": {}}
@@ -138,7 +137,7 @@ class MlflowFront:
 
     def _create(self, server: Server, name: str, version: str, given: Resource) -> None:
         if not version.isdigit():
-            raise AzureError(400, "UserError", f"The double knows versions of models by number only, not {version}.")
+            raise AzureError(400, "UserError", f"The double supports numeric model versions only, not {version}.")
         try:
             server.call("registered-models/create", name=name)
         except AzureError as refusal:
@@ -154,8 +153,7 @@ class MlflowFront:
         found: dict[str, Any] = server.call("model-versions/get", "GET", name=name, version=version)["model_version"]
         return found
 
-    def _forward(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _forward(self, request: Request, names: Names) -> Answer:
         workspace = self._cloud.workspace(names)
         target = "/" + request.target.partition(f"/workspaces/{names['workspace']}/")[2]
         if LACKING.search(target):
@@ -165,7 +163,7 @@ class MlflowFront:
             return Answer(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})
         answer = self.server(workspace).ask(request.method, target, request.body or None)
         if answer.status == 200:
-            # Where a run's artifacts are: MLflow puts the run right below its experiment.
+            # Azure ML inserts runs/ into the artifact address that MLflow makes.
             pattern = rb"(/experiments/[^/\"]+/)([0-9a-f]{32}/artifacts)"
             answer.content = re.sub(pattern, rb"\1runs/\2", answer.body())
             if VERSION_CHANGES.search(target):
@@ -182,16 +180,16 @@ class MlflowFront:
 
 
 def model_uri(workspace: str, source: str) -> str:
-    """Resource Manager's address of the files that MLflow calls `source`."""
+    """Return Resource Manager's address of the files at MLflow's `source`."""
     if found := re.search(r"/runs/([^/]+)/artifacts/(.*)", source):
         return datastore_uri(workspace, "workspaceartifactstore", f"ExperimentRun/dcid.{found[1]}/{found[2]}")
     if found := re.fullmatch(r"azureml://artifacts/(LocalUpload/.*)", source):
         return datastore_uri(workspace, "workspaceblobstore", found[1])
-    raise errors.invalid(f"The source {source} is no artifact of this workspace.", "source")
+    raise errors.invalid(f"The source {source} is not an artifact of this workspace.", "source")
 
 
 def mlflow_source(uri: str) -> str:
-    """MLflow's address of the files behind one of Resource Manager's."""
+    """Return MLflow's address of the files at a Resource Manager address."""
     if found := re.search(r"/datastores/workspaceblobstore/paths/(LocalUpload/.*?)/?$", uri):
         return f"azureml://artifacts/{found[1]}"
     if found := re.search(r"/datastores/workspaceartifactstore/paths/ExperimentRun/dcid\.([^/]+)/(.*?)/?$", uri):
@@ -200,7 +198,7 @@ def mlflow_source(uri: str) -> str:
 
 
 def _renumber(database: Path, name: str, made: int, wanted: int) -> None:
-    """Give a version its number: Resource Manager may choose it, MLflow's server only counts on."""
+    """Change a version's number: Resource Manager accepts any, MLflow's server only counts up."""
     if made != wanted:
         with sqlite3.connect(database, timeout=30) as connection:
             statement = "UPDATE model_versions SET version = ? WHERE name = ? AND version = ?"

@@ -1,81 +1,44 @@
-"""Online endpoints, managed and on Kubernetes, and their deployments, as Resource Manager shows them."""
+"""Resource Manager's view of online endpoints, managed and on Kubernetes, and of their deployments."""
 
 import re
-from collections.abc import Mapping
 
 from doubles import errors
-from doubles.cloud import LOCATION, WORKSPACE, Cloud, merged
+from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, owner
 from doubles.servers import Servers
 from doubles.store import Resource
-from doubles.web import Answer, Request, Route
+from doubles.web import Answer, Names, Request, Route
 
 ENDPOINT = WORKSPACE + "/onlineEndpoints/{endpoint}"
 DEPLOYMENT = ENDPOINT + "/deployments/{deployment}"
 
 
-class Online:
+class Online(Resources):
     """Endpoints and their deployments; a deployment succeeds when its server answers."""
 
     def __init__(self, cloud: Cloud, servers: Servers) -> None:
-        self._cloud = cloud
+        super().__init__(cloud)
         self._servers = servers
 
     def routes(self) -> list[Route]:
         return [
             Route("GET", WORKSPACE + "/onlineEndpoints", self._list),
             Route("GET", ENDPOINT, self._get),
-            Route("PUT", ENDPOINT, self._put_endpoint),
-            Route("PATCH", ENDPOINT, self._patch_endpoint),
+            Route("PUT PATCH", ENDPOINT, self._put_endpoint),
             Route("DELETE", ENDPOINT, self._delete_endpoint),
             Route("POST", ENDPOINT + "/token", self._token),
             Route("POST", ENDPOINT + "/listKeys", self._keys),
             Route("GET", ENDPOINT + "/deployments", self._list),
             Route("GET", DEPLOYMENT, self._get),
-            Route("PUT", DEPLOYMENT, self._put_deployment),
-            Route("PATCH", DEPLOYMENT, self._patch_deployment),
+            Route("PUT PATCH", DEPLOYMENT, self._put_deployment),
             Route("DELETE", DEPLOYMENT, self._delete_deployment),
             Route("POST", DEPLOYMENT + "/getLogs", self._logs),
         ]
 
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        if "endpoint" in names:
-            self._existing(request.path.rpartition("/")[0])
-        return Answer(200, {"value": self._cloud.store.children(request.path)})
-
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        return Answer(200, self._existing(request.path))
-
-    def _existing(self, path: str) -> Resource:
-        resource = self._cloud.store.get(path)
-        if resource is None:
-            raise errors.not_found(path)
-        return resource
-
-    def _start(self, request: Request, names: Mapping[str, str]) -> str:
-        """Check what every change has to pass; returns the workspace."""
-        self._cloud.authorize(request)
-        workspace = self._cloud.workspace(names)
-        if self._cloud.operations.busy(_endpoint(request.path)):
-            raise errors.conflict(_endpoint(request.path))
-        return workspace
-
-    def _put_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
-        workspace = self._start(request, names)
-        return self._save_endpoint(request, workspace, names["endpoint"], request.json())
-
-    def _patch_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
-        workspace = self._start(request, names)
-        whole = merged(self._existing(request.path), request.json())
-        return self._save_endpoint(request, workspace, names["endpoint"], whole)
-
-    def _save_endpoint(self, request: Request, workspace: str, name: str, resource: Resource) -> Answer:
+    def _put_endpoint(self, request: Request, names: Names) -> Answer:
+        resource, name = self._wanted(request, names), names["endpoint"]
         before = self._cloud.store.get(request.path)
         given = resource.get("properties", {})
-        self._check_endpoint(request.path, workspace, name, given, before)
+        self._check_endpoint(request.path, name, given, before)
         compute = given.get("compute")
         address = f"{self._cloud.url}/inference/{name}"
         properties = {
@@ -96,7 +59,7 @@ class Online:
         }
         return self._cloud.operations.put(request, whole, lambda: None, request.path)
 
-    def _check_endpoint(self, path: str, workspace: str, name: str, given: Resource, before: Resource | None) -> None:
+    def _check_endpoint(self, path: str, name: str, given: Resource, before: Resource | None) -> None:
         if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]", name):
             raise errors.invalid("The endpoint name is invalid: 3 to 32 letters, digits and '-'.", "EndpointName")
         if before is None and self._cloud.store.find(errors.resource_type(path), name):
@@ -104,7 +67,7 @@ class Online:
             raise errors.invalid(f"{message} Try some other name.")
         if before and before["properties"].get("authMode", "").lower() != str(given.get("authMode", "")).lower():
             raise errors.invalid("AuthMode cannot be changed after creation.", "AuthMode")
-        compute = given.get("compute")
+        compute, workspace = given.get("compute"), path.partition("/onlineEndpoints/")[0]
         if compute and self._cloud.store.get(compute if "/" in compute else f"{workspace}/computes/{compute}") is None:
             raise errors.not_found(compute)
         deployments = {d["name"]: d for d in self._cloud.store.children(f"{path}/deployments")}
@@ -127,8 +90,8 @@ class Online:
         if mirror.keys() & live:
             raise errors.invalid("A deployment can get live or mirrored traffic, not both.", "MirrorTraffic")
 
-    def _delete_endpoint(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
+    def _delete_endpoint(self, request: Request, names: Names) -> Answer:
+        self._check_idle(request, names)
 
         def stop() -> None:
             for deployment in self._cloud.store.children(f"{request.path}/deployments"):
@@ -136,17 +99,9 @@ class Online:
 
         return self._cloud.operations.delete(request, stop, request.path)
 
-    def _put_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
-        return self._save_deployment(request, names["deployment"], request.json())
-
-    def _patch_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
-        whole = merged(self._existing(request.path), request.json())
-        return self._save_deployment(request, names["deployment"], whole)
-
-    def _save_deployment(self, request: Request, name: str, resource: Resource) -> Answer:
-        endpoint = self._existing(_endpoint(request.path))
+    def _put_deployment(self, request: Request, names: Names) -> Answer:
+        resource, name = self._wanted(request, names), names["deployment"]
+        endpoint = self._cloud.store.existing(owner(request.path))
         properties = resource["properties"]
         self._check_deployment(endpoint, request.path, name, properties)
         kubernetes = bool(endpoint["properties"].get("compute"))
@@ -166,7 +121,7 @@ class Online:
             "properties": {**defaults, **properties},
         }
         for collection in ((properties.get("dataCollector") or {}).get("collections") or {}).values():
-            collection["dataCollectionMode"] = collection["dataCollectionMode"].title()  # as Azure answers
+            collection["dataCollectionMode"] = collection["dataCollectionMode"].title()  # as Azure returns it
 
         def serve() -> None:
             self._servers.start(request.path, whole["properties"])
@@ -187,46 +142,38 @@ class Online:
             if field and field.startswith("/") and self._cloud.store.get(field) is None:
                 raise errors.not_found(field)
 
-    def _delete_deployment(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._start(request, names)
-        endpoint = self._existing(_endpoint(request.path))
+    def _delete_deployment(self, request: Request, names: Names) -> Answer:
+        self._check_idle(request, names)
+        endpoint = self._cloud.store.existing(owner(request.path))
         if endpoint["properties"]["traffic"].get(names["deployment"]):
             raise errors.invalid(
                 f"Deployment {names['deployment']} has live traffic and cannot be deleted. Set its traffic to 0 first."
             )
-        return self._cloud.operations.delete(request, lambda: self._servers.stop(request.path), _endpoint(request.path))
+        return self._cloud.operations.delete(request, lambda: self._servers.stop(request.path), owner(request.path))
 
-    def _logs(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _logs(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
         path = request.path.removesuffix("/getLogs")
-        self._existing(path)
+        self._cloud.store.existing(path)
         log = self._cloud.operations.logs(path)
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
         tail = request.json().get("tail")
         return Answer(200, {"content": "\n".join(lines[-tail:] if tail else lines)})
 
-    def _token(self, request: Request, names: Mapping[str, str]) -> Answer:
-        """The endpoint's own token, for authMode AMLToken."""
-        self._cloud.authorize(request)
+    def _token(self, request: Request, names: Names) -> Answer:
+        """Issue the endpoint's token, for authMode AMLToken."""
         self._cloud.workspace(names)
         path = request.path.removesuffix("/token")
-        mode = self._existing(path)["properties"]["authMode"]
+        mode = self._cloud.store.existing(path)["properties"]["authMode"]
         if mode.lower() != "amltoken":
             raise errors.invalid(f"Tokens are not available for an endpoint with authMode {mode}.", "AuthMode")
         token, expires = self._cloud.identity.issue(path)
         times = {"expiryTimeUtc": expires, "refreshAfterTimeUtc": expires - 600}
         return Answer(200, {"accessToken": token, "tokenType": "Bearer", **times})
 
-    def _keys(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _keys(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
-        mode = self._existing(request.path.removesuffix("/listKeys"))["properties"]["authMode"]
+        mode = self._cloud.store.existing(request.path.removesuffix("/listKeys"))["properties"]["authMode"]
         if mode.lower() != "key":
             raise errors.invalid(f"Keys are not available for an endpoint with authMode {mode}.", "AuthMode")
         raise errors.invalid("The double has no keys: the project uses none.", "AuthMode")
-
-
-def _endpoint(path: str) -> str:
-    """The path of the endpoint that a path is of or below."""
-    return "/".join(path.split("/")[:11])

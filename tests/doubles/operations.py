@@ -1,4 +1,4 @@
-"""Long-running operations: they are answered at once, go on in a thread, and are asked about until they end."""
+"""Long-running operations: answered at once, run in a thread, and polled by clients until they end."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ STATUS = f"/subscriptions/{SUBSCRIPTION}/providers/{ML}/locations/{{location}}/m
 
 
 class Operations:
-    """What is under way. An endpoint and its deployments have at most one operation at a time, as on Azure."""
+    """The running operations: one at a time for an endpoint with its deployments, as on Azure."""
 
     def __init__(self, store: Store, faults: Faults, folder: Path) -> None:
         self._store = store
@@ -33,16 +33,16 @@ class Operations:
         self.url = ""
 
     def busy(self, owner: str) -> bool:
-        """Whether an operation on an endpoint or what belongs to it is under way."""
+        """Return whether an operation on an endpoint or one of its deployments is running."""
         with self._lock:
             return self._running.get(owner.lower(), 0) > 0
 
     def logs(self, path: str) -> Path:
-        """The file for what the process behind a resource prints."""
+        """Return the log file of the process behind a resource."""
         return self._folder / "logs" / (re.sub(r"[^A-Za-z0-9]+", "-", path.partition(f"{ML}/")[2] or path) + ".log")
 
     def put(self, request: Request, resource: dict[str, Any], work: Callable[[], None], owner: str = "") -> Answer:
-        """Create or update a resource: it is there at once, and Succeeded or Failed when `work` has ended."""
+        """Create or update a resource: it exists at once, and is Succeeded or Failed when `work` ends."""
         new = self._store.get(request.path) is None
         resource.setdefault("properties", {})["provisioningState"] = "Creating" if new else "Updating"
         kept = self._store.put(request.path, resource)
@@ -61,7 +61,7 @@ class Operations:
         return Answer(202, None, self._begin(request, remove, owner or request.path))
 
     def status(self, _: Request, names: Any) -> Answer:
-        """Answer a client that asks how an operation goes."""
+        """Answer a client that polls an operation."""
         with self._lock:
             status = self._statuses.get(names["id"])
             if status is None:
@@ -91,7 +91,7 @@ class Operations:
             work()
         except AzureError as refusal:
             outcome = {"status": "Failed", "error": refusal.error}
-        except Exception:  # noqa: BLE001 -- a bug of the double: shown as the failure that it is
+        except Exception:  # noqa: BLE001 -- a bug in the double: the operation fails
             traceback.print_exc(file=sys.stderr)
             outcome = {"status": "Failed", "error": {"code": "InternalServerError", "message": traceback.format_exc()}}
         self._store.change(request.path, provisioningState=outcome["status"])

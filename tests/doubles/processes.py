@@ -1,4 +1,4 @@
-"""The processes behind the cloud: model servers, jobs, containers. None outlives the double, even when it is killed."""
+"""The double's processes: model servers, jobs, containers. None outlives the double, even when it is killed."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "OMP_NUM_THREADS")
 
 
 class Child:
-    """A running command; its output goes to a file."""
+    """A running command, with its output in a file."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
@@ -28,14 +28,14 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code, or None while it runs."""
+        """Return the exit code, or None while it runs."""
         return self._process.poll()
 
     def wait(self) -> int:
         return self._process.wait()
 
     def stop(self) -> None:
-        """End the command and all that it started."""
+        """Stop the command and everything it started."""
         if self.code is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
@@ -46,7 +46,7 @@ class Child:
 
 
 class Processes:
-    """Starts commands, and stops all that are left when the double ends."""
+    """Starts commands, and stops those still running when the double ends."""
 
     def __init__(self) -> None:
         self._lifeline, self._held = os.pipe()
@@ -57,7 +57,7 @@ class Processes:
     def start_python(
         self, code: str, arguments: Sequence[str | Path], cwd: Path, log: Path, environment: Mapping[str, str]
     ) -> Child:
-        """Start Python code as `python -c` would, without importing the large packages anew each time."""
+        """Run Python code like `python -c`, without importing the large packages each time."""
         words = [sys.executable, NURSERY, self._running_nursery(), cwd, code, *arguments]
         return self.start(words, cwd, log, environment)
 
@@ -71,7 +71,7 @@ class Processes:
             return self._nursery
 
     def start(self, command: Sequence[str | Path], cwd: Path, log: Path, environment: Mapping[str, str]) -> Child:
-        """Start a command that sees nothing of this process's environment but what every machine has."""
+        """Start a command with a plain environment."""
         log.parent.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, str(GUARD), str(self._lifeline), *map(str, command)]
         with log.open("ab") as output:
@@ -91,7 +91,7 @@ class Processes:
         return child
 
     def stop_all(self) -> None:
-        """End every command, at once rather than one after the other."""
+        """Stop every command, all at the same time."""
         with self._lock:
             children, self._children = self._children, []
         for child in children:
@@ -105,20 +105,20 @@ class Processes:
 
 
 def plain_environment() -> dict[str, str]:
-    """What a fresh machine has: this Python first on the PATH, and nothing that configures clients."""
+    """Return the environment of a fresh machine: this Python first on the PATH, nothing that configures clients."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
     return {**kept, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def free_port() -> int:
-    """A port that nothing uses at the moment."""
+    """Return a port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def wait_until_ready(child: Child, url: str, seconds: float) -> bool:
-    """Whether a server answers with 200 before it ends or the time is up."""
+    """Return whether a server answers 200 before it ends or the time is up."""
     until = time.monotonic() + seconds
     while child.code is None and time.monotonic() < until:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:

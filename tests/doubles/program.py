@@ -1,4 +1,4 @@
-"""Starts the double, tells how to use it, and serves until it is ended."""
+"""Starts the double, prints how to reach it, and serves until it is stopped."""
 
 import argparse
 import json
@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -32,17 +31,17 @@ from doubles.servers import Servers
 from doubles.storage import Storage
 from doubles.store import Store
 from doubles.tls import make_certificates
-from doubles.web import Answer, Request, Route, Service, Website
+from doubles.web import OPEN, Answer, Names, Request, Route, Service, Website
 from doubles.workspaces import CLOUD_NAME, Workspaces
 
 
 def main() -> None:
-    """Serve until SIGTERM, SIGINT, or the end of standard input if asked for by --until-stdin-ends."""
+    """Serve until SIGTERM or SIGINT, or the end of standard input with --until-stdin-ends."""
     arguments = _arguments()
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        sys.exit(f"{folder} is not empty: a double begins with nothing.")
+        sys.exit(f"{folder} is not empty. Choose a new folder: a double starts without resources.")
     cloud = build(folder)
     workspaces = Workspaces(cloud)
     for given in arguments.workspace:
@@ -68,20 +67,20 @@ def main() -> None:
 
 
 def build(folder: Path) -> Cloud:
-    """The double's parts, wired up."""
+    """Create the double's parts."""
     trusted, context = make_certificates(folder)
     identity = Identity()
     faults = Faults(identity)
     store = Store(folder / "resources.json")
     operations = Operations(store, faults, folder)
-    site = Website(context, faults.answer)
+    site = Website(context, faults.answer, identity.check)
     operations.url = site.url
     storage = Storage(folder / "storage", site.url)
     return Cloud(folder, trusted, site, identity, faults, store, operations, storage)
 
 
 def services(cloud: Cloud) -> list[Route]:
-    """What the double answers in Azure ML's place."""
+    """Return the routes of Azure ML, Resource Manager and storage."""
     front = MlflowFront(cloud)
     jobs = Jobs(cloud, front)
     servers = Servers(cloud)
@@ -104,7 +103,7 @@ def services(cloud: Cloud) -> list[Route]:
 
 
 def environment(cloud: Cloud, programs: Path) -> dict[str, str]:
-    """The environment variables by which clients find the double instead of Azure."""
+    """Return the environment variables that point clients to the double instead of Azure."""
     trusted = str(cloud.trusted)
     return {
         "ARM_CLOUD_METADATA_URL": f"{cloud.url}/metadata/endpoints?api-version=2019-05-01",
@@ -121,29 +120,35 @@ def environment(cloud: Cloud, programs: Path) -> dict[str, str]:
 
 
 def control(cloud: Cloud) -> list[Route]:
-    """What a test asks of the double itself."""
+    """Return the routes by which a test controls the double."""
 
-    def plant(request: Request, _: Mapping[str, str]) -> Answer:
+    def plant(request: Request, _: Names) -> Answer:
         content = request.json()
         for fault in content if isinstance(content, list) else [content]:
             cloud.faults.plant(fault)
         return Answer(201, {})
 
-    def clear(_: Request, __: Mapping[str, str]) -> Answer:
+    def clear(_: Request, __: Names) -> Answer:
         cloud.faults.clear()
         return Answer(200, {})
 
-    def left(_: Request, __: Mapping[str, str]) -> Answer:
+    def left(_: Request, __: Names) -> Answer:
         return Answer(200, [asdict(fault) for fault in cloud.faults.left()])
 
-    def calls(_: Request, __: Mapping[str, str]) -> Answer:
+    def calls(_: Request, __: Names) -> Answer:
         return Answer(200, cloud.site.calls())
 
+    def routes(_: Request, __: Names) -> Answer:
+        return Answer(
+            200, [[method, r.pattern, r.audiences != OPEN] for r in cloud.site.routes for method in r.methods.split()]
+        )
+
     return [
-        Route("POST", "/_double/faults", plant),
-        Route("DELETE", "/_double/faults", clear),
-        Route("GET", "/_double/faults", left),
-        Route("GET", "/_double/calls", calls),
+        Route("POST", "/_double/faults", plant, OPEN),
+        Route("DELETE", "/_double/faults", clear, OPEN),
+        Route("GET", "/_double/faults", left, OPEN),
+        Route("GET", "/_double/calls", calls, OPEN),
+        Route("GET", "/_double/routes", routes, OPEN),
     ]
 
 
@@ -156,12 +161,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="arm.py", description="A loopback Azure for tests; see tests/doubles/README.md."
     )
-    parser.add_argument("--folder", type=Path, required=True, help="an empty folder for all that the double holds")
+    parser.add_argument("--folder", type=Path, required=True, help="an empty folder for the double's data")
+    parser.add_argument("--workspace", action="append", default=[], metavar="GROUP/NAME", help="a workspace to create")
     parser.add_argument(
-        "--workspace", action="append", default=[], metavar="GROUP/NAME", help="a workspace that exists"
+        "--resource",
+        action="append",
+        default=[],
+        metavar="GROUP/PROVIDER/TYPE/NAME",
+        help="another resource to create",
     )
-    parser.add_argument(
-        "--resource", action="append", default=[], metavar="GROUP/PROVIDER/TYPE/NAME", help="any other that exists"
-    )
-    parser.add_argument("--until-stdin-ends", action="store_true", help="end when standard input does")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
     return parser.parse_args()

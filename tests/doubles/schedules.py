@@ -1,22 +1,19 @@
-"""Schedules: kept, and run when a client triggers them; the double has no clock of its own."""
+"""Schedules: stored, and run only when a client triggers them; the double has no clock."""
 
 import uuid
-from collections.abc import Mapping
 
-from doubles import errors
-from doubles.cloud import WORKSPACE, Cloud
+from doubles.cloud import WORKSPACE, Cloud, Resources
 from doubles.jobs import Jobs
-from doubles.store import Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import Answer, AzureError, Names, Request, Route
 
 SCHEDULE = WORKSPACE + "/schedules/{schedule}"
 
 
-class Schedules:
+class Schedules(Resources):
     """Schedules of jobs and monitors."""
 
     def __init__(self, cloud: Cloud, jobs: Jobs) -> None:
-        self._cloud = cloud
+        super().__init__(cloud)
         self._jobs = jobs
 
     def routes(self) -> list[Route]:
@@ -28,39 +25,21 @@ class Schedules:
             Route("POST", SCHEDULE + "/trigger", self._trigger),
         ]
 
-    def _list(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        return Answer(200, {"value": self._cloud.store.children(request.path)})
-
-    def _find(self, request: Request, names: Mapping[str, str]) -> Resource:
-        self._cloud.authorize(request)
-        path = f"{self._cloud.workspace(names)}/schedules/{names['schedule']}"
-        found = self._cloud.store.get(path)
-        if found is None:
-            raise errors.not_found(path)
-        return found
-
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        return Answer(200, self._find(request, names))
-
-    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        self._cloud.workspace(names)
-        if self._cloud.operations.busy(request.path):
-            raise errors.conflict(request.path)
+    def _put(self, request: Request, names: Names) -> Answer:
+        self._check_idle(request, names)
         properties = {"isEnabled": True, "tags": {}, "properties": {}, **request.json()["properties"]}
         return self._cloud.operations.put(request, {"properties": properties}, lambda: None)
 
-    def _delete(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _delete(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
         return self._cloud.operations.delete(request, lambda: None)
 
-    def _trigger(self, request: Request, names: Mapping[str, str]) -> Answer:
-        action = self._find(request, names)["properties"]["action"]
+    def _trigger(self, _: Request, names: Names) -> Answer:
+        workspace = self._cloud.workspace(names)
+        schedule = self._cloud.store.existing(f"{workspace}/schedules/{names['schedule']}")
+        action = schedule["properties"]["action"]
         name = str(uuid.uuid4())
         if action["actionType"] != "CreateJob":
             raise AzureError(400, "UserError", "The double runs schedules of jobs only.")
-        self._jobs.submit(self._cloud.workspace(names), name, action["jobDefinition"])
+        self._jobs.submit(workspace, name, action["jobDefinition"])
         return Answer(200, {"submissionId": name, "scheduleActionType": action["actionType"]})

@@ -1,4 +1,4 @@
-"""Scoring: requests to online endpoints, shared out between their deployments."""
+"""Scoring: requests to online endpoints, distributed over their deployments."""
 
 import http.client
 import json
@@ -9,14 +9,13 @@ import urllib.request
 from collections.abc import Mapping
 
 from doubles.cloud import Cloud
-from doubles.identity import ML_AUDIENCE
 from doubles.servers import Server, Servers
 from doubles.store import ML, Resource
-from doubles.web import Answer, AzureError, Request, Route
+from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route
 
 
 class Scoring:
-    """Passes requests on: by the endpoint's weights, or to the deployment that they name."""
+    """Forwards requests by the endpoint's weights, or to the deployment that they name."""
 
     def __init__(self, cloud: Cloud, servers: Servers) -> None:
         self._cloud = cloud
@@ -25,15 +24,21 @@ class Scoring:
         self._lock = threading.Lock()
 
     def routes(self) -> list[Route]:
-        return [Route("GET POST", "/inference/{endpoint}/{rest...}", self._score)]
+        return [Route("GET POST", "/inference/{endpoint}/{rest...}", self._score, self._audiences)]
 
-    def _score(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _endpoint(self, names: Names) -> tuple[str, Resource]:
+        """Return the path and properties of a request's endpoint."""
         endpoint = self._cloud.store.find(f"{ML}/workspaces/onlineEndpoints", names["endpoint"])
         if endpoint is None:
             raise AzureError(404, "NotFound", "The endpoint does not exist.")
-        path, properties = endpoint["id"], endpoint["properties"]
-        audience = ML_AUDIENCE if properties["authMode"].lower() == "aadtoken" else path
-        self._cloud.identity.check(request.headers.get("Authorization"), [audience])
+        return endpoint["id"], endpoint["properties"]
+
+    def _audiences(self, names: Names) -> tuple[str, ...]:
+        path, properties = self._endpoint(names)
+        return (ML_AUDIENCE if properties["authMode"].lower() == "aadtoken" else path,)
+
+    def _score(self, request: Request, names: Names) -> Answer:
+        path, properties = self._endpoint(names)
         slot = request.headers.get("azureml-model-deployment") or self._choose(path, properties["traffic"])
         server = self._servers.get(f"{path}/deployments/{slot}")
         deployment = self._cloud.store.get(f"{path}/deployments/{slot}")
@@ -44,7 +49,7 @@ class Scoring:
         return _forward(request, names["rest"], slot, server, _seconds(settings.get("requestTimeout")))
 
     def _choose(self, path: str, weights: Mapping[str, int]) -> str | None:
-        """The deployment for the next request, by smooth weighted round-robin."""
+        """Return the deployment for the next request, by smooth weighted round-robin."""
         if not weights:
             return None
         with self._lock:
@@ -56,7 +61,7 @@ class Scoring:
         return chosen
 
     def _mirror(self, path: str, weights: Mapping[str, int], request: Request, rest: str) -> None:
-        """Send a share of the requests to a deployment whose answers nobody sees."""
+        """Copy a fraction of the requests to a deployment whose answers are discarded."""
         if not weights:
             return
         slot = self._choose(f"{path}#mirror", {**weights, "": 100 - sum(weights.values())})
@@ -71,7 +76,7 @@ class Scoring:
 
 
 def _forward(request: Request, rest: str, slot: str, server: Server, seconds: float) -> Answer:
-    """Ask a deployment's server; what is not 200 there is 424 here, with the status in a header, as on Azure."""
+    """Forward a request to a deployment's server; like Azure, answer its errors with 424 and its status in a header."""
     kind = {"Content-Type": request.headers.get("Content-Type", "application/json")}
     body = request.body if request.method == "POST" else None
     inner = urllib.request.Request(f"http://127.0.0.1:{server.port}/{rest}", body, kind, method=request.method)
@@ -95,7 +100,7 @@ def _forward(request: Request, rest: str, slot: str, server: Server, seconds: fl
 
 
 def _seconds(duration: str | None) -> float:
-    """An ISO 8601 duration such as PT1M30.5S in seconds; Azure's default of 5 s for none."""
+    """Convert an ISO 8601 duration such as PT1M30.5S to seconds; None is Azure's default of 5 s."""
     found = re.fullmatch(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", duration or "PT5S")
     hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0, 0, 5)
     return hours * 3600 + minutes * 60 + seconds

@@ -1,4 +1,4 @@
-"""The servers behind deployments: real processes of Azure ML's inference server, laid out as in its containers."""
+"""The servers behind deployments: Azure ML's real inference server, with the file layout of its containers."""
 
 import shutil
 import threading
@@ -12,7 +12,7 @@ from doubles.processes import Child, free_port, wait_until_ready
 from doubles.store import Resource
 
 START_S = 120
-# azmlinfsrv itself listens on every interface and has no option against it.
+# azmlinfsrv listens on every interface, and has no option to change that.
 AZMLINFSRV = (
     "from azureml_inference_server_http import amlserver; amlserver.DEFAULT_HOST = '127.0.0.1'; amlserver.run()"
 )
@@ -27,7 +27,7 @@ class Server:
 
 
 class Servers:
-    """The servers by their deployments' paths."""
+    """The servers, by deployment path."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -38,7 +38,7 @@ class Servers:
         return self._servers.get(path.lower())
 
     def start(self, path: str, properties: Resource) -> None:
-        """Start the server of a deployment; the one before, if any, is ended once the new one answers."""
+        """Start a deployment's server; stop the previous one once the new one answers."""
         *_, endpoint, _, deployment = segments = path.split("/")
         home = self._cloud.folder / "deployments" / endpoint / deployment / str(time.time_ns())
         app, environment = unpack(self._cloud, "/".join(segments[:9]), home, properties)
@@ -58,7 +58,7 @@ class Servers:
             old.child.stop()
 
     def stop(self, path: str) -> None:
-        """End the server of a deployment, if it has one."""
+        """Stop a deployment's server, if it has one."""
         with self._lock:
             server = self._servers.pop(path.lower(), None)
         if server:
@@ -66,10 +66,10 @@ class Servers:
 
 
 def unpack(cloud: Cloud, workspace: str, home: Path, properties: Resource) -> tuple[Path, dict[str, str]]:
-    """Lay out code and model as in Azure ML's container; returns the code's folder and the environment."""
+    """Copy code and model as in Azure ML's container; return the code's folder and the environment."""
     code = properties.get("codeConfiguration")
     if not code:
-        raise errors.crashed("The double serves no model without a scoring script.")
+        raise errors.crashed("The double cannot serve a model without a scoring script.")
     app = home / "app"
     shutil.copytree(cloud.locate(workspace, code["codeId"]), app)
     environment = {

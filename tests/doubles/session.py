@@ -1,7 +1,7 @@
-"""Runs Python in the environment of a rendered project, for the template's tests, whose own has no Azure packages.
+"""Runs Python code in a rendered project's environment, because the template's own has no Azure packages.
 
-`session.py` reads lines of JSON, each a piece of code as text, and answers each with its last expression's value or
-its exception. All pieces share one namespace, so that the large packages are imported once.
+`session.py` reads lines of JSON, each a piece of code, and answers with the value of its last expression or its
+exception. All pieces share one namespace, so the large packages are imported once.
 """
 
 import ast
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 
 class RemoteError(Exception):
-    """An exception there: the name of its type, and its text."""
+    """An exception in the session: the name of its type, and its text."""
 
     def __init__(self, kind: str, text: str, details: str) -> None:
         super().__init__(f"{kind}: {text}\n{details}")
@@ -27,13 +27,13 @@ class RemoteError(Exception):
 
 
 class Session:
-    """A Python elsewhere that keeps what it was told."""
+    """A Python process that keeps its variables between calls."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def __call__(self, code: str, **names: Any) -> Any:
-        """Run code there, with names set to values that JSON can hold; returns its last expression's value."""
+        """Run code with variables (JSON values); return the value of its last expression."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"code": dedent(code), "names": names}) + "\n")
@@ -48,7 +48,7 @@ class Session:
 
 @contextmanager
 def running_session(python: Path, environment: Mapping[str, str], folder: Path) -> Iterator[Session]:
-    """Keep a Python of some environment running in a folder as long as the block lasts."""
+    """Run a Python of another environment in a folder until the block ends."""
     command = [str(python), str(Path(__file__).resolve())]
     with subprocess.Popen(
         command,
@@ -65,17 +65,17 @@ def running_session(python: Path, environment: Mapping[str, str], folder: Path) 
 
 
 def main() -> None:
-    """Answer until the input ends; what code prints goes to standard error."""
+    """Answer until the input ends; print statements go to standard error."""
     answers, sys.stdout = sys.stdout, sys.stderr
     namespace: dict[str, Any] = {}
     for line in sys.stdin:
         _answer(json.loads(line), namespace, answers)
 
 
-def _answer(asked: dict[str, Any], namespace: dict[str, Any], answers: TextIO) -> None:
-    namespace.update(asked["names"])
+def _answer(request: dict[str, Any], namespace: dict[str, Any], answers: TextIO) -> None:
+    namespace.update(request["names"])
     try:
-        answer = {"value": _run(asked["code"], namespace)}
+        answer = {"value": _run(request["code"], namespace)}
     except Exception as error:  # noqa: BLE001 -- every exception is an answer
         answer = {"kind": type(error).__name__, "text": str(error), "details": traceback.format_exc()}
     answers.write(json.dumps(answer, default=str) + "\n")
@@ -86,7 +86,7 @@ def _run(code: str, namespace: dict[str, Any]) -> Any:
     tree = ast.parse(code)
     *_, last = tree.body
     if not isinstance(last, ast.Expr):
-        exec(compile(tree, "<test>", "exec"), namespace)  # noqa: S102 -- that is what it is for
+        exec(compile(tree, "<test>", "exec"), namespace)  # noqa: S102 -- the purpose of a session
         return None
     tree.body.pop()
     exec(compile(tree, "<test>", "exec"), namespace)  # noqa: S102

@@ -1,4 +1,4 @@
-"""One step of a job: its inputs and outputs become folders, its command a process of this machine."""
+"""One step of a job: inputs and outputs are folders, its command is a process on this machine."""
 
 import re
 import shutil
@@ -9,24 +9,23 @@ from typing import Any
 
 from doubles.cloud import Cloud, datastore_uri
 from doubles.errors import SUBSCRIPTION
-from doubles.identity import ML_AUDIENCE
 from doubles.processes import Child
 from doubles.store import Resource
-from doubles.web import AzureError
+from doubles.web import ML_AUDIENCE, AzureError
 
 DATA_TYPES = ("uri_file", "uri_folder", "mltable")
 
 
 @dataclass
 class Run:
-    """A job or a step of one, as the run history tells it.
+    """A job or one of its steps, as in the run history.
 
     Attributes
     ----------
     outputs :
         The address of each named output.
     best :
-        Of a sweep: the name of its best trial.
+        The name of a sweep's best trial.
     """
 
     workspace: str
@@ -45,19 +44,19 @@ class Run:
         return self.status in ("Completed", "Failed", "Canceled")
 
     def files(self, cloud: Cloud) -> Path:
-        """The folder of the run's artifacts."""
+        """Return the folder of the run's artifacts."""
         return cloud.datastore(self.workspace, "workspaceartifactstore") / "ExperimentRun" / f"dcid.{self.name}"
 
 
 class Step:
-    """A command component with the values of its inputs, ready to run.
+    """A command component with values for its inputs.
 
     Parameters
     ----------
     spec :
-        The component's specification, as it was registered.
+        The component's specification, as registered.
     inputs :
-        Values of its inputs: text, or the path of a file or folder.
+        The values of its inputs: text, or the path of a file or folder.
     """
 
     def __init__(self, cloud: Cloud, run: Run, spec: Resource, inputs: Mapping[str, str | Path], home: Path) -> None:
@@ -68,7 +67,7 @@ class Step:
         self._home = home
 
     def start(self, experiment_id: str) -> Child:
-        """Lay everything out and start the command."""
+        """Copy code and inputs, and start the command."""
         code = self._home / "code"
         shutil.copytree(self._cloud.locate(self._run.workspace, self._spec["code"]), code)
         values = {**self._given_inputs(), **self._made_outputs()}
@@ -77,7 +76,7 @@ class Step:
         return self._cloud.processes.start(command, code, log, self._environment(experiment_id))
 
     def _given_inputs(self) -> dict[str, str]:
-        """Each input as the command sees it; files and folders are copies, since on Azure they can't be changed."""
+        """Return each input as the command sees it; files are copied, since on Azure they cannot be changed."""
         values = {}
         for name, definition in (self._spec.get("inputs") or {}).items():
             value = self._inputs.get(name, definition.get("default"))
@@ -103,7 +102,7 @@ class Step:
         return values
 
     def _environment(self, experiment_id: str) -> dict[str, str]:
-        """What Azure ML tells every job, and where this cloud is."""
+        """Return the variables that Azure ML sets for every job, and the address of the double."""
         run, trusted = self._run, str(self._cloud.trusted)
         token, expires = self._cloud.identity.issue(ML_AUDIENCE, run=run.name)
         _, _, _, _, group, *_, workspace = run.workspace.split("/")
@@ -131,7 +130,7 @@ class Step:
 
 
 def fill_in(command: str, values: Mapping[str, str]) -> str:
-    """A component's command with its values; a part in $[[...]] is left out if one of its values is."""
+    """Insert values into a component's command; omit a part in $[[...]] if one of its values is missing."""
 
     def optional(found: re.Match[str]) -> str:
         names = re.findall(r"\$\{\{\s*([\w.]+)\s*\}\}", found[1])
@@ -147,7 +146,7 @@ def fill_in(command: str, values: Mapping[str, str]) -> str:
 
 
 def search_candidates(space: Mapping[str, Any]) -> list[dict[str, str]]:
-    """All combinations of a search space of choices."""
+    """Return all combinations of a search space of choices."""
     candidates: list[dict[str, str]] = [{}]
     for name, choice in space.items():
         values = choice["values"] if isinstance(choice, Mapping) else choice[1][0]

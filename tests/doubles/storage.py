@@ -1,4 +1,4 @@
-"""Blob storage: accounts, containers and blobs as folders and files, reached by the real azure-storage-blob."""
+"""Blob storage for the real azure-storage-blob: accounts, containers and blobs are folders and files."""
 
 import base64
 import email.utils
@@ -8,19 +8,18 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from doubles.web import Answer, Handler, Request, Route
+from doubles.web import OPEN, Answer, Handler, Names, Request, Route
 
 SUFFIX = "core.windows.net"
 
 
 class Storage:
-    """Accounts below /storage: Azure's host names don't lead here, so the account's is part of the path."""
+    """Accounts below /storage: the host name of an account is part of the path."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
@@ -35,43 +34,46 @@ class Storage:
     def routes(self) -> list[Route]:
         root = "/storage/{account}.blob." + SUFFIX + "/{container}"
         return [
-            Route("PUT", root + "/{blob...}", self._guarded(self._put)),
-            Route("GET HEAD", root + "/{blob...}", self._guarded(self._get)),
-            Route("DELETE", root + "/{blob...}", self._guarded(self._delete)),
-            Route("GET HEAD PUT", root, self._guarded(self._container)),
+            Route(methods, pattern, self._guarded(handler), OPEN)
+            for methods, pattern, handler in (
+                ("PUT", root + "/{blob...}", self._put),
+                ("GET HEAD", root + "/{blob...}", self._get),
+                ("DELETE", root + "/{blob...}", self._delete),
+                ("GET HEAD PUT", root, self._container),
+            )
         ]
 
     def account_name(self, account: str) -> str:
-        """The name from which clients make https://{name}.blob.core.windows.net, and so end here."""
+        """Return the name that clients expand to https://{name}.blob.core.windows.net, and so reach the double."""
         return f"{self._url.removeprefix('https://')}/storage/{account}"
 
     def folder(self, account: str, container: str) -> Path:
-        """Where a container's blobs are, as files."""
+        """Return the folder of a container's blobs."""
         return self._folder / account / container
 
     def url(self, account: str, container: str, blob: str = "") -> str:
-        """The address of a container or a blob."""
+        """Return the address of a container or a blob."""
         return f"{self._url}/storage/{account}.blob.{SUFFIX}/{container}" + (f"/{quote(blob)}" if blob else "")
 
     def signature(self, account: str, container: str) -> str:
-        """A shared access signature that opens a container."""
+        """Return a shared access signature for a container."""
         signed = hmac.new(self._key, f"{account}/{container}".encode(), hashlib.sha256).digest()
         return f"sv=2024-11-04&sr=c&sp=racwdl&se=2099-01-01&sig={quote(base64.b64encode(signed), safe='')}"
 
     def signed_url(self, account: str, container: str, blob: str = "") -> str:
-        """The address of a container or a blob, with the right to use it."""
+        """Return the address of a container or a blob with its signature."""
         return f"{self.url(account, container, blob)}?{self.signature(account, container)}"
 
     def find(self, address: str) -> Path:
-        """The file or folder behind an address, signed or not."""
+        """Return the file or folder at an address, signed or not."""
         path = address.partition("?")[0].partition("/storage/")[2]
         account, _, rest = path.partition(f".blob.{SUFFIX}/")
         return self._folder / account / rest
 
     def _guarded(self, handler: Handler) -> Handler:
-        """A handler for those only who bring the container's signature."""
+        """Let a handler answer only requests with the container's signature."""
 
-        def guarded(request: Request, names: Mapping[str, str]) -> Answer:
+        def guarded(request: Request, names: Names) -> Answer:
             expected = self.signature(names["account"], names["container"])
             signature = f"sig={quote(request.query.get('sig', ''), safe='')}"
             if not expected.endswith(signature):
@@ -81,14 +83,14 @@ class Storage:
 
         return guarded
 
-    def _file(self, names: Mapping[str, str]) -> Path:
+    def _file(self, names: Names) -> Path:
         home = self.folder(names["account"], names["container"]).resolve()
         file = (home / names["blob"]).resolve()
         if home not in file.parents:
-            raise ValueError(f"{names['blob']} leads out of its container")
+            raise ValueError(f"{names['blob']} points outside its container")
         return file
 
-    def _put(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _put(self, request: Request, names: Names) -> Answer:
         file, key = self._file(names), "/".join(names.values())
         kind = request.query.get("comp")
         if kind == "metadata":
@@ -119,7 +121,7 @@ class Storage:
             self._metadata[key] = found
             self._metadata_file.write_text(json.dumps(self._metadata, indent=1), encoding="utf-8")
 
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _get(self, request: Request, names: Names) -> Answer:
         file = self._file(names)
         if not file.is_file():
             return _error(404, "BlobNotFound", "The specified blob does not exist.")
@@ -139,14 +141,14 @@ class Storage:
         part = content[start : end + 1]
         return Answer(206, part, {**headers, "Content-Range": f"bytes {start}-{end}/{len(content)}"})
 
-    def _delete(self, _: Request, names: Mapping[str, str]) -> Answer:
+    def _delete(self, _: Request, names: Names) -> Answer:
         file = self._file(names)
         if not file.is_file():
             return _error(404, "BlobNotFound", "The specified blob does not exist.")
         file.unlink()
         return Answer(202)
 
-    def _container(self, request: Request, names: Mapping[str, str]) -> Answer:
+    def _container(self, request: Request, names: Names) -> Answer:
         home = self.folder(names["account"], names["container"])
         if request.method == "PUT":
             home.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the cloud holds: resources by their path, kept in resources.json so that a person can look."""
+"""The double's resources by path, saved in resources.json for people to read."""
 
 import copy
 import datetime
@@ -7,14 +7,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from doubles.errors import resource_type
+from doubles.errors import not_found, resource_type
 
 Resource = dict[str, Any]
 ML = "Microsoft.MachineLearningServices"
 
 
 class Store:
-    """Resources of Resource Manager. Paths compare without regard to upper and lower case, as Azure's do."""
+    """Resource Manager's resources. Paths are case-insensitive, as on Azure."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -22,12 +22,19 @@ class Store:
         self._lock = threading.RLock()
 
     def get(self, path: str) -> Resource | None:
-        """A copy of a resource, or None."""
+        """Return a copy of a resource, or None."""
         with self._lock:
             return copy.deepcopy(self._resources.get(path.lower()))
 
+    def existing(self, path: str) -> Resource:
+        """Return a copy of a resource; Azure's 404 if it does not exist."""
+        found = self.get(path)
+        if found is None:
+            raise not_found(path)
+        return found
+
     def put(self, path: str, resource: Resource) -> Resource:
-        """Keep a resource whole, with the fields that Resource Manager adds; returns a copy."""
+        """Store a resource with the fields that Resource Manager adds; return a copy."""
         with self._lock:
             before = self._resources.get(path.lower(), {})
             now = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
@@ -40,7 +47,7 @@ class Store:
             return self.get(path) or {}
 
     def change(self, path: str, **properties: Any) -> None:
-        """Set some properties of a resource, if it is still there."""
+        """Set properties of a resource if it still exists."""
         with self._lock:
             resource = self.get(path)
             if resource is not None:
@@ -48,7 +55,7 @@ class Store:
                 self.put(path, resource)
 
     def remove(self, path: str) -> bool:
-        """Forget a resource and all below it; False if there was none."""
+        """Remove a resource and everything below it; return whether it existed."""
         with self._lock:
             below = [key for key in self._resources if key == path.lower() or key.startswith(path.lower() + "/")]
             for key in below:
@@ -57,7 +64,7 @@ class Store:
             return bool(below)
 
     def children(self, path: str) -> list[Resource]:
-        """The resources directly below a path, oldest first."""
+        """Return the resources directly below a path, oldest first."""
         prefix = path.lower() + "/"
         with self._lock:
             found = [
@@ -66,14 +73,14 @@ class Store:
             return copy.deepcopy(found)
 
     def find(self, kind: str, name: str) -> Resource | None:
-        """A resource by its type and name, in whatever group."""
+        """Return a resource by type and name, in any group."""
         with self._lock:
             wanted = (kind.lower(), name.lower())
             found = (r for r in self._resources.values() if (r["type"].lower(), r["name"].lower()) == wanted)
             return copy.deepcopy(next(found, None))
 
     def names(self, prefix: str) -> list[str]:
-        """The distinct next segments of all paths that start so, in the order of their making."""
+        """Return the distinct next segments of all paths with a prefix, oldest first."""
         with self._lock:
             found = [r["id"][len(prefix) :] for key, r in self._resources.items() if key.startswith(prefix.lower())]
         return list(dict.fromkeys(rest.split("/")[0] for rest in found))

@@ -1,4 +1,4 @@
-"""A certificate authority of an hour's work: it signs one certificate, for localhost."""
+"""A throwaway certificate authority: it signs one certificate, for localhost."""
 
 import datetime
 import ipaddress
@@ -14,7 +14,7 @@ LIFETIME = datetime.timedelta(days=30)
 
 
 def make_certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Write ca.pem, which clients should trust, into a folder; return it and the server's side of the connection."""
+    """Write ca.pem, for clients to trust, into a folder; return it and the server's TLS context."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of a loopback double")])
     authority = (

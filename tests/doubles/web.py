@@ -1,4 +1,4 @@
-"""The HTTPS server under the double: requests as values, routes, answers, and a record of every call."""
+"""The double's HTTPS server: requests, routes, answers, and a record of every call."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +20,7 @@ LONGEST_RECORDED_BODY = 100_000
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; the path is decoded, without its query."""
+    """An HTTP request; the path is decoded and has no query."""
 
     method: str
     path: str
@@ -31,11 +31,11 @@ class Request:
 
     @property
     def call(self) -> str:
-        """How faults and the record name the request: its method and path."""
+        """Return the method and path, by which faults and the record identify a request."""
         return f"{self.method} {self.path}"
 
     def json(self) -> Any:
-        """The body as JSON; an empty one is an empty object."""
+        """Parse the body as JSON; an empty body is an empty object."""
         try:
             return json.loads(self.body or b"{}")
         except ValueError as error:
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """An HTTP answer: content is sent as JSON unless it is bytes; None is an empty body."""
+    """An HTTP answer: bytes are sent as they are, None as an empty body, anything else as JSON."""
 
     status: int = 200
     content: Any = None
@@ -57,7 +57,7 @@ class Answer:
 
 
 class AzureError(Exception):
-    """An error as Resource Manager words it: status, code, message and perhaps details."""
+    """An error in Resource Manager's format: status, code, message and optional details."""
 
     def __init__(
         self,
@@ -81,36 +81,52 @@ class AzureError(Exception):
 
 
 class DroppedError(Exception):
-    """The connection is to be closed in the middle of this answer."""
+    """Close the connection halfway through this answer."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__("dropped")
         self.answer = answer
 
 
-Handler = Callable[[Request, Mapping[str, str]], Answer]
+Names = Mapping[str, str]
+Handler = Callable[[Request, Names], Answer]
+ML_AUDIENCE = "https://ml.azure.com"
+ARM_AUDIENCE = "{url}"  # the double's own address
 
 
 @dataclass(frozen=True)
 class Route:
-    """Methods and a pattern whose {names} match one path segment, {name...} the rest; upper or lower case is one."""
+    """A handler for some methods and paths, and the token that a request must bring.
+
+    Attributes
+    ----------
+    pattern :
+        A path, case-insensitive: {name} matches one segment, {name...} the rest.
+    audiences :
+        The token's allowed audiences, or a function that looks them up; OPEN for none. The server checks the token
+        before it calls the handler.
+    """
 
     methods: str
     pattern: str
     handler: Handler
+    audiences: tuple[str, ...] | Callable[[Names], tuple[str, ...]] = (ARM_AUDIENCE, ML_AUDIENCE)
 
-    def match(self, request: Request) -> Mapping[str, str] | None:
+    def match(self, request: Request) -> Names | None:
         if request.method not in self.methods.split():
             return None
         found = _regex(self.pattern).fullmatch(request.path)
         return found.groupdict() if found else None
 
 
+OPEN: tuple[str, ...] = ()
+
+
 class Service(Protocol):
     """A part of the double that answers requests."""
 
     def routes(self) -> list[Route]:
-        """What it answers."""
+        """Return the service's routes."""
 
 
 _compiled: dict[str, re.Pattern[str]] = {}
@@ -131,29 +147,43 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 class Website:
-    """Serves routes over TLS on a port of its own; `gate` sees every request first, and may answer it."""
+    """Serves routes over TLS on a free port.
 
-    def __init__(self, context: ssl.SSLContext, gate: Callable[[Request, Callable[[], Answer]], Answer]) -> None:
+    Parameters
+    ----------
+    gate :
+        Receives every request first, and may answer it.
+    check :
+        Checks an Authorization header against the allowed audiences, and raises an AzureError.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        gate: Callable[[Request, Callable[[], Answer]], Answer],
+        check: Callable[[str | None, Iterable[str]], object],
+    ) -> None:
         self.routes: list[Route] = []
         self._gate = gate
+        self._check = check
         self._calls: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._server = _Server(context, self)
         self.url = f"https://localhost:{self._server.server_port}"
 
     def serve(self) -> None:
-        """Answer requests until the process ends."""
+        """Serve until the process ends."""
         self._server.serve_forever()
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every call so far, oldest first."""
+        """Return every call so far, oldest first."""
         with self._lock:
             return list(self._calls)
 
     def record(
         self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Note a call; its status is for the caller to add."""
+        """Record a call; the caller sets its status."""
         call = {"method": method, "path": path, "query": dict(query or {}), "body": body, "status": None}
         with self._lock:
             self._calls.append(call)
@@ -172,7 +202,7 @@ class Website:
             if call:
                 call["status"] = "dropped"
             raise dropped from None
-        except Exception:  # noqa: BLE001 -- a bug of the double: shown as the server error that it is
+        except Exception:  # noqa: BLE001 -- a bug in the double: answer with a server error
             traceback.print_exc(file=sys.stderr)
             answer = AzureError(500, "InternalServerError", f"The double failed: {traceback.format_exc()}").answer()
         if call:
@@ -183,12 +213,18 @@ class Website:
         for route in self.routes:
             found = route.match(request)
             if found is not None:
+                self._authorize(route, request, found)
                 return route.handler(request, found)
         raise AzureError(404, "NotFound", f"The double has no answer to {request.call}")
 
+    def _authorize(self, route: Route, request: Request, names: Names) -> None:
+        audiences = route.audiences(names) if callable(route.audiences) else route.audiences
+        if audiences:
+            self._check(request.headers.get("Authorization"), [name.format(url=self.url) for name in audiences])
+
 
 def _recorded(request: Request) -> Any:
-    """The body for the record, if it is JSON of reasonable size."""
+    """Return the body for the record if it is JSON and not too large."""
     if len(request.body) > LONGEST_RECORDED_BODY or "json" not in request.headers.get("Content-Type", ""):
         return None
     try:
@@ -207,7 +243,7 @@ class _Server(ThreadingHTTPServer):
         self.site = site
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shake hands in the connection's own thread: a slow client keeps nobody waiting."""
+        """Do the TLS handshake in the connection's thread, so that a slow client does not block the others."""
         try:
             with self.context.wrap_socket(request, server_side=True) as connection:
                 super().finish_request(connection, client_address)
@@ -252,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _break_off(self, answer: Answer) -> None:
-        """Send half an answer and close, as a network does that fails."""
+        """Send half an answer and close the connection, like a failing network."""
         body = answer.body() or b" "
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
@@ -264,4 +300,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_: Any) -> None:
-        """Log nothing: calls are recorded."""
+        """Log nothing: every call is recorded."""

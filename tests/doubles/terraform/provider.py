@@ -1,9 +1,9 @@
-"""azurerm with no Azure behind it: a provider that serves the real schema over Terraform's own protocol, version 6.
+"""azurerm without Azure: a provider that serves the real schema over Terraform's plugin protocol, version 6.
 
     cd tests; python -m doubles.terraform.provider SOCKET [azurerm_storage_account ...]
 
-It prints TF_REATTACH_PROVIDERS, with which Terraform uses it in place of the provider of the registry, and serves until
-it is ended. Given resource types, it serves these only: Terraform asks for the whole schema at every command.
+Prints TF_REATTACH_PROVIDERS, with which Terraform uses it instead of the registry's provider, and serves until it is
+stopped. Given resource types, it serves only these: Terraform requests the whole schema with every command.
 """
 
 import json
@@ -22,9 +22,9 @@ from doubles.terraform.values import attributes, filled, read_data, unpack, with
 
 ADDRESS = "registry.terraform.io/hashicorp/azurerm"
 NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
-# Azure can't change these: another value is another resource, for nearly every type.
+# For nearly every type, Azure cannot change these: another value means a replacement.
 FIXED = ("name", "location", "resource_group_name")
-Message = Any  # protobuf's classes are made when it is imported
+Message = Any  # protobuf creates its classes at import
 
 
 def pack(value: Any) -> Message:
@@ -61,7 +61,7 @@ def path_message(path: tuple[str | int, ...]) -> Message:
 
 
 def refusals(block: Block, config: Any) -> list[Message]:
-    """Refuse what is exported only, in the words of the SDK of providers: Terraform leaves this check to them."""
+    """Return the plugin SDK's error for each read-only argument: Terraform leaves this check to providers."""
     found = []
     for path, attribute, _ in attributes(block, config):
         if path == ("id",):
@@ -79,7 +79,7 @@ def refusals(block: Block, config: Any) -> list[Message]:
 
 
 class Provider:
-    """The answers to Terraform, each a method of the name that the protocol gives it."""
+    """The provider's methods, named as in the protocol."""
 
     def __init__(self, schema: Block) -> None:
         self.schema = schema
@@ -143,7 +143,7 @@ class Provider:
 
 
 def handlers(provider: Provider) -> grpc.GenericRpcHandler:
-    """Return what the protocol's service calls, with the messages that it names."""
+    """Return the protocol's service, bound to the provider's methods."""
     service = pb.DESCRIPTOR.services_by_name["Provider"]
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
@@ -158,7 +158,7 @@ def handlers(provider: Provider) -> grpc.GenericRpcHandler:
 
 
 def _class(descriptor: Any) -> Any:
-    """Return the class of a message that is nested in another, such as ReadResource.Request."""
+    """Return the class of a nested message, such as ReadResource.Request."""
     return getattr(getattr(pb, descriptor.containing_type.name), descriptor.name)
 
 
@@ -171,10 +171,10 @@ def main(socket: str, types: list[str]) -> None:
     server.add_generic_rpc_handlers((handlers(Provider(schema)),))
     server.add_insecure_port(f"unix:{socket}")
     server.start()
-    place = {"Network": "unix", "String": socket}
-    attached = {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": place}
+    address = {"Network": "unix", "String": socket}
+    attached = {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": address}
     print(json.dumps({ADDRESS: attached}), flush=True)
-    # Whoever started it holds its standard input: it ends with them, even if they are killed.
+    # Standard input closes when the parent ends, even if it is killed.
     threading.Thread(target=lambda: (sys.stdin.read(), server.stop(0))).start()
     server.wait_for_termination()
 

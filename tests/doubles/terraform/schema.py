@@ -1,8 +1,8 @@
-"""The schema of azurerm, as its bindings for the CDK hold it: what Terraform needs to judge a configuration.
+"""Reads azurerm's schema from its CDK bindings, which are generated from it.
 
-The bindings are generated from the schema: for each resource a file of JavaScript with one class for each block, where
-every argument has a comment (`// name - computed: false, optional: true, required: false`) and a getter that tells its
-type. Reading them all takes seconds, so what was read is kept beside the package, outside of any repository.
+Each resource has a JavaScript file with one class per block, where every argument has a comment
+(`// name - computed: false, optional: true, required: false`) and a getter that shows its type. Reading them all takes
+seconds, so the schema is cached beside the package, outside of any repository.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# As `terraform providers schema -json` writes them: {"attributes": {...}, "block_types": {...}}, and types such as
+# The format of `terraform providers schema -json`: {"attributes": {...}, "block_types": {...}}, and types such as
 # "string" or ["list", "string"].
 Block = dict[str, Any]
 Type = Any
@@ -39,7 +39,7 @@ TYPES: dict[str, Type] = {
     "getStringMapAttribute": ["map", "string"],
     "interpolationForAttribute": ["list", ["list", "number"]],
 }
-# The arguments of the provider have no getter: their types are in a table.
+# The provider's arguments have no getter; their types are in a table.
 TABLE = re.compile(r"^function (\w+)ToHclTerraform\(struct\) \{\n(.*?)^\}", re.M | re.S)
 OWN_TABLE = re.compile(r"^    synthesizeHclAttributes\(\) \{\n(.*?)^    \}", re.M | re.S)
 ENTRY = re.compile(
@@ -55,18 +55,18 @@ STORED: dict[str, Type] = {
     "numberList": ["list", "number"],
     "stringMap": ["map", "string"],
 }
-# The bindings don't say what is sensitive; these are, in every resource that exports them.
+# The bindings do not mark sensitive attributes; these are, in every resource that exports them.
 SENSITIVE = re.compile(r"(^|_)(access_key|connection_string|instrumentation_key|password|secret|kube_config_raw)$")
 
 
 @dataclass(frozen=True)
 class Module:
-    """One file of the bindings: the base and the body of its classes, by name."""
+    """One file of the bindings: the base and the body of each class, by name."""
 
     classes: Mapping[str, tuple[str, str]]
 
     def block(self, name: str) -> Block:
-        """Return what one class holds."""
+        """Return the block of one class."""
         attributes, blocks = {}, {}
         for field in FIELD.finditer(self.classes[name][1]):
             nested = NESTED.search(field["member"])
@@ -77,7 +77,7 @@ class Module:
         return {"attributes": attributes, "block_types": blocks}
 
     def nested(self, nested: re.Match[str], required: bool) -> Block:
-        """Return a block inside another, with how often it may stand there."""
+        """Return a nested block with its nesting mode and limits."""
         name = nested["type"]
         base, body = self.classes[name]
         limits: Block
@@ -90,7 +90,7 @@ class Module:
         return {**limits, "min_items": int(required), "block": self.block(_element(name))}
 
     def type(self, field: re.Match[str]) -> Type:
-        """Return the type of an argument, or of what a resource exports."""
+        """Return the type of an argument or exported attribute."""
         if nested := NESTED.search(field["member"]):
             if nested["type"] not in self.classes:
                 return ["map", "string"]  # cdktn.StringMap
@@ -102,14 +102,14 @@ class Module:
         return ["set", found[1]] if getter["set"] else found
 
     def object(self, name: str) -> Type:
-        """Return a class as the type of a value; the bindings have none for two lists of lists of objects."""
+        """Return a class as an object type; the bindings lack it for two lists of lists of objects."""
         if name not in self.classes:
             return "dynamic"
         return ["object", {field["name"]: self.type(field) for field in FIELD.finditer(self.classes[name][1])}]
 
 
 def _element(name: str) -> str:
-    """Return the class of a list's elements, or of a block that stands once."""
+    """Return the class of a list's elements, or of a single block."""
     return re.sub(r"List$", "OutputReference", name)
 
 
@@ -119,7 +119,7 @@ def _attribute(field: re.Match[str], type_: Type) -> Block:
 
 
 def _provider(text: str) -> Block:
-    """Return the block of the provider: all of it is optional, and each of its blocks stands once at most."""
+    """Return the provider's block: everything is optional, and each nested block is allowed once."""
     tables = {name.lower(): table for name, table in TABLE.findall(text)}
 
     def block(table: str) -> Block:
@@ -128,7 +128,7 @@ def _provider(text: str) -> Block:
             if entry["block"] == "true":
                 inner = block(tables[entry["type"].removesuffix("List").lower()])
                 found["block_types"][entry["name"]] = {"nesting_mode": "list", "max_items": 1, "block": inner}
-            elif entry["name"] != "alias":  # Terraform's own
+            elif entry["name"] != "alias":  # added by Terraform
                 found["attributes"][entry["name"]] = {"type": STORED[entry["type"]], "optional": True}
         return found
 
@@ -161,7 +161,7 @@ def extract(bindings: Path) -> Block:
 
 
 def load() -> Block:
-    """Return the schema of the installed bindings, read at the first call and kept in the environment."""
+    """Return the schema of the installed bindings, cached in the environment."""
     spec = importlib.util.find_spec("cdktn_provider_azurerm")
     if spec is None or spec.origin is None:
         sys.exit("cdktn-provider-azurerm is not installed: run `make install`.")
@@ -172,6 +172,6 @@ def load() -> Block:
     if not kept.is_file():
         with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
             json.dump(extract(bindings), file)
-        Path(file.name).replace(kept)  # whole at once: another process may be reading it
+        Path(file.name).replace(kept)  # atomic: another process may be reading it
     schema: Block = json.loads(kept.read_text(encoding="utf-8"))
     return schema

@@ -1,4 +1,4 @@
-"""The values of resources: as the wire has them, walked by the schema, and made up where Azure would decide."""
+"""Resource values: decoded, walked by the schema, and invented where Azure would decide."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ See = Callable[[str, Block, Value], Value]
 
 
 def unpack(wire: Any) -> Value:
-    """Return the value of a DynamicValue; what Terraform does not know yet is UNKNOWN."""
+    """Return the value of a DynamicValue; values not known yet are UNKNOWN."""
     if wire.msgpack:
         return msgpack.unpackb(wire.msgpack, raw=False, strict_map_key=False)
     return json.loads(wire.json) if wire.json else None
@@ -28,7 +28,7 @@ def is_unknown(value: Value) -> bool:
 
 
 def rebuilt(block: Block, value: Value, see: See) -> Value:
-    """Return a block's value with each attribute, at any depth, as ``see(name, attribute, value)`` returns it."""
+    """Replace each attribute of a block's value, at any depth, with ``see(name, attribute, value)``."""
     if value is None or is_unknown(value):
         return value
     found = {name: see(name, attribute, value.get(name)) for name, attribute in block["attributes"].items()}
@@ -42,7 +42,7 @@ def rebuilt(block: Block, value: Value, see: See) -> Value:
 
 
 def attributes(block: Block, value: Value, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path, the attribute and the value of each that is set, at any depth."""
+    """Yield the path, the schema and the value of each attribute that is set, at any depth."""
     if not isinstance(value, dict):
         return
     for name, attribute in block["attributes"].items():
@@ -51,18 +51,18 @@ def attributes(block: Block, value: Value, path: tuple[str | int, ...] = ()) -> 
     for name, nested in block["block_types"].items():
         inner = value.get(name)
         for position, item in enumerate(inner) if isinstance(inner, list) else ():
-            # An element of a set has no position that could be told.
+            # An element of a set has no position.
             place = (*path, name) if nested["nesting_mode"] == "set" else (*path, name, position)
             yield from attributes(nested["block"], item, place)
 
 
 def with_unknowns(block: Block, value: Value) -> Value:
-    """Return what is planned for a new resource: what Azure will decide is not known yet."""
+    """Return the plan for a new resource: values that Azure decides are unknown."""
     return rebuilt(block, value, lambda _, one, set_: UNKNOWN if set_ is None and one.get("computed") else set_)
 
 
 def filled(kind: str, block: Block, value: Value) -> Value:
-    """Return a planned resource as it would be created: the same plan gets the same values."""
+    """Return a planned resource as created: the same plan gets the same values."""
     seed = kind + repr(sorted((name, repr(inner)) for name, inner in value.items()))
 
     def fill(name: str, attribute: Block, planned: Value) -> Value:
@@ -75,7 +75,7 @@ def filled(kind: str, block: Block, value: Value) -> Value:
 
 
 def read_data(kind: str, block: Block, config: Value) -> Value:
-    """Return what a data source finds: all that the configuration leaves open."""
+    """Return a data source's result: the configuration, completed with invented values."""
     found = rebuilt(block, config, lambda name, one, set_: made_up(name, one["type"], kind) if set_ is None else set_)
     for name, attribute in block["attributes"].items():
         if not attribute.get("computed"):
@@ -84,7 +84,7 @@ def read_data(kind: str, block: Block, config: Value) -> Value:
 
 
 def resource_id(kind: str, value: Value, seed: str) -> str:
-    """Return an id of Azure's form: below its parent, its resource group or the subscription."""
+    """Return an Azure resource id below the parent, the resource group or the subscription."""
     name = value.get("name") or _digest(seed, "id")[:16]
     type_ = kind.removeprefix("azurerm_")
     if kind == "azurerm_subscription":
@@ -103,7 +103,7 @@ def _is_id(text: Value) -> bool:
 
 
 def made_up(name: str, type_: Type, seed: str) -> Value:
-    """Return a value of a type; names tell which strings are GUIDs, addresses or endpoints."""
+    """Invent a value of a type; an attribute's name decides whether a string is a GUID, an id or an endpoint."""
     if type_ == "string":
         return _text(name, _digest(seed, name))
     if isinstance(type_, str):
@@ -113,7 +113,7 @@ def made_up(name: str, type_: Type, seed: str) -> Value:
         return {key: made_up(key, one, seed) for key, one in inner.items()}
     if kind == "map":
         return {}
-    # One element: what Azure exports as a list of blocks, such as an identity or a kube_config, stands there once.
+    # Azure exports lists of blocks, such as identity or kube_config, with one element.
     return [made_up(name, inner, seed)] if isinstance(inner, list) and inner[0] == "object" else []
 
 
