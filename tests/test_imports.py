@@ -12,6 +12,7 @@ SOURCE = ROOT / "{{cookiecutter.project_slug}}" / "src"
 # From what people call to what everything stands on: a module imports from its own line and from those below.
 LAYERS = (
     ("cli", "__main__"),
+    ("tables",),
     ("lifecycle",),
     ("azure",),
     ("release",),
@@ -19,8 +20,9 @@ LAYERS = (
     ("evaluation",),
     ("model",),
     ("data",),
-    ("tables", "pages", "science", "outputs"),
+    ("pages", "science"),
     ("results",),
+    ("outputs",),
     ("config",),
     ("errors",),
 )
