@@ -12,14 +12,14 @@ from doubles.terraform.client import Terraform, running_terraform, types_in
 from pytest_cookies.plugin import Cookies
 from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_files
 from variants.findings import Answers
+from xdist.scheduler import LoadFileScheduling
 
-# The files of tests that take minutes: they begin first, the longest of them ahead, so that all workers end together.
-LONGEST_FIRST = (
-    "test_project_lifecycle",
+# The files whose tests take long, the longest first: they begin first, so that both workers end together.
+SLOW = (
+    "test_lifecycle",
     "test_azure_release",
     "test_azure_faults",
-    "test_lifecycle",
-    "test_project_tests",
+    "test_project",
     "test_infra",
     "test_hostile_answers",
     "test_engine",
@@ -28,11 +28,28 @@ LONGEST_FIRST = (
     "test_arm_double",
     "test_azure_scoring",
 )
+# The files whose tests share nothing, so that any worker may take the next of them.
+SHARED_BY_WORKERS = ("tests/test_lifecycle.py", "tests/test_project.py")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    order = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    for item in items:
+        if item.path.stem in order:
+            item.add_marker("slow")
+
+
+class Scheduling(LoadFileScheduling):
+    """Keep the tests of a file with one worker, for what they share; the others go to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(SHARED_BY_WORKERS) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

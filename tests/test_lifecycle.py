@@ -1,18 +1,56 @@
-"""The whole lifecycle of a few variants, served and stopped."""
+"""Run the lifecycle's tests, tests/lifecycle/, on renders and in the environment of a rendered project."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
-from rendering import RunOnce
-from test_project_lifecycle import OPTIONAL
+import pytest
+from rendering import PAIRWISE, ROOT, Render
+
+LIFECYCLE = ROOT / "tests" / "lifecycle"
+# What one process runs, the longest first. The last group holds short files, which share the imports.
+GROUPS = (
+    ("test_killed.py",),
+    ("test_release.py",),
+)
+# The tests of azureml/ run where all of its files are: on two variants without a choice in common.
+ON_TWO_VARIANTS = ("azureml/test_doctor.py", "azureml/test_specs.py")
 
 
-def of_a_laptop(path: str) -> bool:
-    """Accept what is at work without Azure, which no option but `serving` changes, in project.yml."""
-    needed = ("src/", "data/", "expectations/", "project.yml", "requirements.txt", "docs/model-card.md")
-    return path.startswith(needed) and not path.startswith(OPTIONAL)
+def run_tests(project: Path, python: Path, files: tuple[str, ...]) -> str:
+    """Run files of tests/lifecycle/ on a project; return what pytest prints, or fail with it."""
+    command = [python, "-m", "pytest", "-c", LIFECYCLE / "pytest.ini", "-p", "no:cacheprovider", "--color=no"]
+    run = subprocess.run(
+        [*command, *(LIFECYCLE / file for file in files)],
+        env={**os.environ, "PYTHONPATH": str(project / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    if run.returncode:
+        pytest.fail(run.stdout, pytrace=False)
+    return run.stdout
 
 
-def test_every_pair_of_choices_lives_its_whole_life(project: Path, run_once: RunOnce) -> None:
-    for command in ("mlops run", "mlops release --yes", "mlops status", "mlops stop"):
-        run = run_once(project, of_a_laptop, command)
-        assert run.returncode == 0, run.stdout
+@pytest.mark.parametrize("files", GROUPS, ids=lambda files: files[0] if len(files) == 1 else "short files")
+def test_the_lifecycle(files: tuple[str, ...], render: Render, project_python: Path) -> None:
+    run_tests(render({}), project_python, files)
+
+
+@pytest.mark.parametrize("file", ON_TWO_VARIANTS)
+def test_azureml_on_two_variants(file: str, render: Render, project_python: Path) -> None:
+    """Each test runs on one of them at least."""
+    assert PAIRWISE[0].items() & PAIRWISE[1].items() == set()
+    one, other = (run_tests(render(variant), project_python, (file,)) for variant in PAIRWISE[:2])
+    assert set(skipped(one)) & set(skipped(other)) == set()
+
+
+def skipped(text: str) -> list[str]:
+    return re.findall(r"^SKIPPED \[\d+\] (.+)$", text, re.MULTILINE)
+
+
+def test_every_file_is_run() -> None:
+    named = [file for group in (*GROUPS, ON_TWO_VARIANTS) for file in group]
+    assert sorted(named) == sorted(file.relative_to(LIFECYCLE).as_posix() for file in LIFECYCLE.rglob("test_*.py"))

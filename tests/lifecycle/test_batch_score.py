@@ -31,9 +31,9 @@ def model(project: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
     import mlflow.sklearn
 
     registry = Registry(load_project(project.root))
-    folder = registry.download(registry.version(1), tmp_path_factory.mktemp("registered"))
+    folder = registry.download(registry.version(1), tmp_path_factory.mktemp("registered") / "model")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AZUREML_MODEL_DIR", str(folder.parent))
+        patch.setenv("AZUREML_MODEL_DIR", str(folder.parent))  # it holds no other model
         batch_score.init()
         yield mlflow.sklearn.load_model(str(folder))
 

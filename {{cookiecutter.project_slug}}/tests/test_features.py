@@ -1,53 +1,48 @@
-"""Your features(): finite numbers for every row, whatever is missing in it or new to it."""
-
-from __future__ import annotations
-
-from pathlib import Path
+"""Tests of features(): finite numbers for any row, even with missing or unseen values."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from pandas.api.types import is_numeric_dtype
+from numpy.typing import NDArray
+from sklearn.base import TransformerMixin
 
-import mlops.config
-from {{ cookiecutter.package_name }}.data import load
 from {{ cookiecutter.package_name }}.features import features
-
-PROJECT = mlops.config.load_project(Path(__file__).parent)
 
 
 @pytest.fixture(scope="module")
-def rows() -> pd.DataFrame:
-    return load(PROJECT.data_path).drop(columns=PROJECT.data.target)
+def fitted(inputs: pd.DataFrame) -> TransformerMixin:
+    return features(inputs).fit(inputs)
 
 
-def test_features_are_finite_numbers_one_line_per_row(rows: pd.DataFrame) -> None:
-    made = features(rows).fit_transform(rows)
-    assert made.shape[0] == len(rows)
-    assert made.shape[1] >= rows.shape[1]
-    assert np.isfinite(made.astype(float)).all()
+def transform(fitted: TransformerMixin, rows: pd.DataFrame) -> NDArray[np.float64]:
+    return np.asarray(fitted.transform(rows), dtype=float)
 
 
-def test_a_missing_value_in_any_column_still_gives_numbers(rows: pd.DataFrame) -> None:
-    fitted = features(rows).fit(rows)
-    for column, kind in rows.dtypes.items():
-        missing = pd.Series(np.nan, rows.index, float if is_numeric_dtype(kind) else object)
-        holes = rows.assign(**{str(column): missing}).head(3)
-        assert np.isfinite(fitted.transform(holes).astype(float)).all(), column
+def test_every_row_becomes_finite_numbers(fitted: TransformerMixin, inputs: pd.DataFrame) -> None:
+    numbers = transform(fitted, inputs)
+    assert len(numbers) == len(inputs)
+    assert np.isfinite(numbers).all()
 
 
-def test_a_value_that_was_never_seen_still_gives_numbers(rows: pd.DataFrame) -> None:
-    fitted = features(rows).fit(rows)
-    known = fitted.transform(rows.head(3))
-    for column in rows.select_dtypes("object"):
-        unseen = fitted.transform(rows.head(3).assign(**{column: "never seen"}))
+def test_any_column_may_be_missing_a_value(fitted: TransformerMixin, inputs: pd.DataFrame) -> None:
+    for column in inputs:
+        missing = inputs[column].where(inputs[column].isna()).head(3)
+        assert missing.isna().all()
+        gaps = inputs.head(3).assign(**{column: missing})
+        assert np.isfinite(transform(fitted, gaps)).all(), column
+
+
+def test_text_may_hold_an_unseen_value(fitted: TransformerMixin, inputs: pd.DataFrame) -> None:
+    known = transform(fitted, inputs.head(3))
+    for column in inputs.select_dtypes("object"):
+        unseen = transform(fitted, inputs.head(3).assign(**{column: "never seen"}))
         assert unseen.shape == known.shape
-        assert np.isfinite(unseen.astype(float)).all(), column
+        assert np.isfinite(unseen).all(), column
 
 
-def test_a_row_is_transformed_the_same_alone_and_among_others(rows: pd.DataFrame) -> None:
-    fitted = features(rows).fit(rows)
-    together = fitted.transform(rows.head(5))
+def test_a_row_gets_the_same_features_alone_and_in_a_batch(
+    fitted: TransformerMixin, inputs: pd.DataFrame
+) -> None:
+    batch = transform(fitted, inputs.head(5))
     for number in range(5):
-        alone = fitted.transform(rows.iloc[[number]])
-        np.testing.assert_array_equal(alone[0], together[number])
+        np.testing.assert_array_equal(transform(fitted, inputs.iloc[[number]])[0], batch[number])

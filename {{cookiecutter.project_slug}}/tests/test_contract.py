@@ -1,0 +1,43 @@
+"""The contract between your code and the lifecycle: its commands work on your data."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from mlops.cli import main
+from mlops.config import Project
+from mlops.serving.score import Scorer
+
+
+@pytest.fixture(scope="module")
+def root(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the project, without what its commands wrote and without a search."""
+    copy = tmp_path_factory.mktemp("project")
+    for folder in ("src", "expectations"):
+        shutil.copytree(project.root / folder, copy / folder)
+    settings = yaml.safe_load((project.root / "project.yml").read_text("utf-8"))
+    settings["data"]["path"] = str(project.data_path)
+    settings["model"].pop("search", None)
+    (copy / "project.yml").write_text(yaml.safe_dump(settings), "utf-8")
+    return copy
+
+
+def run(root: Path, command: str) -> int:
+    result = CliRunner().invoke(main, ["--project", str(root), command])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result.exit_code
+
+
+def test_your_code_goes_through_the_whole_lifecycle(root: Path, inputs: pd.DataFrame) -> None:
+    assert run(root, "validate") == 0
+    assert run(root, "train") == 0
+    assert run(root, "evaluate") in (0, 3)  # 3: the gate refuses the model
+    [model] = root.glob("mlruns/**/MLmodel")
+    records = json.loads(inputs.head(3).to_json(orient="records", date_format="iso"))
+    answer = Scorer(model.parent).answer(json.dumps({"input_data": records}).encode())
+    assert len(answer["predictions"]) == 3
