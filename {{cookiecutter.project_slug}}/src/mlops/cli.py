@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")  # as in mlops.config, whose import would slow --help
+ENVIRONMENTS: tuple[Environment, ...] = (
+    "staging",
+    "production",
+)  # as in mlops.config, whose import would slow --help
 
 
 class Verbs(click.Group):

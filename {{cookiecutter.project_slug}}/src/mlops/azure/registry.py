@@ -43,9 +43,6 @@ class WorkspaceRegistry(Registry):
             except ResourceNotFoundError:
                 return None
 
-    def version(self, number: int) -> Version:
-        return self.find(number) or super().version(number)
-
     def _fetch(self, version: Version, folder: Path) -> Path:
         with azure_errors(f"download {self.name} {version.number}"):
             self.client.models.download(self.name, str(version.number), folder)
