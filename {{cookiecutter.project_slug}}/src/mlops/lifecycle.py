@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Deployment",
+    "Evaluation",
     "Progress",
+    "Registration",
     "Run",
+    "Training",
+    "Validation",
+    "Where",
     "choose_version",
     "deploy",
     "evaluate",
