@@ -1,4 +1,4 @@
-"""Batch scoring: the lines are the registered model's own answers, and bad rows are named."""
+"""Batch scoring returns the registered model's answers, and the problems of invalid rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 @pytest.fixture(scope="module")
 def model(project: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The registered model, which the scoring script has loaded."""
+    """The registered model, loaded by the scoring script."""
     import mlflow.sklearn
 
     registry = Registry(load_project(project.root))
@@ -51,18 +51,18 @@ def lines(*files: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows.parquet"])
-def test_each_row_gets_the_models_own_answer(model: Any, tmp_path: Path, name: str) -> None:
+def test_each_row_gets_the_models_answer(model: Any, tmp_path: Path, name: str) -> None:
     rows = make_rows(500, seed=5)
     found = lines(write(rows, tmp_path / name))
     inputs = rows.drop(columns="outcome")
-    shares = pd.DataFrame([line["probabilities"] for line in found])[list(model.classes_)]
-    assert np.allclose(shares, model.predict_proba(inputs), atol=1e-12)
+    probabilities = pd.DataFrame([line["probabilities"] for line in found])[list(model.classes_)]
+    assert np.allclose(probabilities, model.predict_proba(inputs), atol=1e-12)
     assert [line["label"] for line in found] == model.predict(inputs).tolist()
     assert {line["file"] for line in found} == {name}
     assert [line["row"] for line in found] == list(range(1, 501))
 
 
-def test_parts_of_a_large_file_are_counted_on(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_numbers_continue_across_chunks(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [write(make_rows(90), tmp_path / name) for name in ("rows.csv", "rows.parquet")]
     whole = lines(*files)
     monkeypatch.setattr(batch_score, "CHUNK", 40)
@@ -70,14 +70,14 @@ def test_parts_of_a_large_file_are_counted_on(model: Any, tmp_path: Path, monkey
     assert [line["row"] for line in whole] == [*range(1, 91), *range(1, 91)]
 
 
-def test_columns_of_ones_own_are_left_alone(model: Any, tmp_path: Path) -> None:
+def test_other_columns_are_ignored(model: Any, tmp_path: Path) -> None:
     rows = make_rows(20)
     plain = lines(write(rows, tmp_path / "rows.csv"))
     keyed = rows.assign(customer=range(20))[["customer", *reversed(rows.columns)]]
     assert lines(write(keyed, tmp_path / "rows.csv")) == plain
 
 
-def test_bad_rows_are_named_and_the_others_scored(model: Any, tmp_path: Path) -> None:
+def test_invalid_rows_are_reported_and_the_others_scored(model: Any, tmp_path: Path) -> None:
     rows = make_rows(6).astype({"near": object})
     rows.loc[1, "near"] = "much"
     rows.loc[2, "far"] = np.inf
@@ -90,10 +90,12 @@ def test_bad_rows_are_named_and_the_others_scored(model: Any, tmp_path: Path) ->
         "problems": [{"column": "near", "problem": "should be a number, is 'much'"}],
     }
     assert found[2]["problems"] == [{"column": "far", "problem": "should be a number, is 'inf'"}]
-    assert found[4]["problems"] == [{"column": "segment", "problem": "is missing, which the model never saw"}]
+    assert found[4]["problems"] == [
+        {"column": "segment", "problem": "is missing, but the training data had no missing values"}
+    ]
 
 
-def test_a_value_may_be_missing_where_training_saw_that(model: Any, tmp_path: Path) -> None:
+def test_a_value_may_be_missing_where_training_had_missing_values(model: Any, tmp_path: Path) -> None:
     rows = make_rows(50)
     assert rows["note"].isna().any()
     assert all("label" in line for line in lines(write(rows, tmp_path / "rows.csv")))
@@ -108,14 +110,14 @@ def test_text_that_looks_like_a_number_stays_text(model: Any, tmp_path: Path) ->
     ]
 
 
-def test_a_file_without_a_needed_column_fails(model: Any, tmp_path: Path) -> None:
+def test_a_file_without_a_required_column_fails(model: Any, tmp_path: Path) -> None:
     for name in ("rows.csv", "rows.parquet"):
         file = write(make_rows(3).drop(columns="near"), tmp_path / name)
         with pytest.raises(DataError, match=rf"{name} lacks columns: .*near"):
             batch_score.run([file])
 
 
-def test_a_file_of_another_kind_fails(model: Any, tmp_path: Path) -> None:
+def test_a_file_of_another_format_fails(model: Any, tmp_path: Path) -> None:
     (tmp_path / "rows.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match=r"rows\.xlsx is neither CSV nor Parquet"):
         batch_score.run([str(tmp_path / "rows.xlsx")])

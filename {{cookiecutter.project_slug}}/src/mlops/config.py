@@ -130,7 +130,7 @@ class Gate(Section):
     def _check_slices(cls, slices: list[str | dict[str, list[float]]]) -> Any:
         for item in slices:
             if isinstance(item, dict) and (len(item) != 1 or not all(item.values())):
-                raise ValueError(f"{item} should hold one column and at least one edge")
+                raise ValueError(f"{item} must contain one column and at least one edge")
             for edges in item.values() if isinstance(item, dict) else ():
                 if edges != sorted(set(edges)):
                     raise ValueError(f"the edges {edges} are not increasing")
