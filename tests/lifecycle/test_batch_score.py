@@ -33,7 +33,7 @@ def model(project: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
     registry = Registry(load_project(project.root))
     folder = registry.download(registry.version(1), tmp_path_factory.mktemp("registered"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AZUREML_MODEL_DIR", str(folder.parent))
+        patch.setenv("AZUREML_MODEL_DIR", str(folder))
         batch_score.init()
         yield mlflow.sklearn.load_model(str(folder))
 

@@ -140,7 +140,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "unknown target": (
         ("serving.staging.target", "aks"),
-        "serving.staging.target = 'aks': Input should be 'local', 'managed', 'kubernetes' or 'container-instance'.",
+        "serving.staging.target = 'aks' is not a target. Known: local, managed, kubernetes, container-instance.",
     ),
     "steps of a container instance": (
         ("serving.staging", {"port": 5080, "target": "container-instance", "steps": [10, 100]}),
