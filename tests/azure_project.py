@@ -1,4 +1,4 @@
-"""A small rendered project beside a loopback Azure: what the tests of releases to Azure share."""
+"""A small rendered project and a loopback Azure, for the tests of releases to Azure."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ PREFIX = "creditrisk"  # as the default answers make it
 MODEL = "credit-risk"
 ROWS = 1200
 
-# Puts a model that was trained and registered on this machine into a workspace.
+# Registers a model of this machine in a workspace.
 SEED = """
 import tempfile
 from pathlib import Path
@@ -49,12 +49,12 @@ None
 
 @dataclass
 class Lab:
-    """A project, its command line, and the Azure that it finds.
+    """A project, its command line, and a double of Azure.
 
     Attributes
     ----------
     mlops :
-        Its commands, led to the double.
+        Its command line, connected to the double.
     azure :
         The double.
     python :
@@ -67,7 +67,7 @@ class Lab:
     _token: str = field(default="", repr=False)
 
     def seed(self, *numbers: int, stage: str = "staging", where: str = "staging", extra: str = "") -> None:
-        """Put a model of this machine into a workspace under some numbers, with an extra file if asked for."""
+        """Register a model of this machine in a workspace under some numbers, optionally with an extra file."""
         if not (self.mlops.root / "mlflow.db").exists():
             self.mlops("run")
         environment = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
@@ -75,7 +75,7 @@ class Lab:
             session(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
 
     def kill_when(self, moment: str, *arguments: str) -> None:
-        """Start a command, and kill it as soon as it has said something."""
+        """Start a command, and kill it as soon as its output contains ``moment``."""
         own = {**os.environ, **self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
         words = [str(self.python), "-u", "-m", "mlops", *arguments]
         with subprocess.Popen(
@@ -85,26 +85,26 @@ class Lab:
             said = ""
             while moment not in said:
                 line = process.stdout.readline()
-                assert line, f"it ended before:\n{said}"
+                assert line, f"the command ended before:\n{said}"
                 said += line
             process.kill()
 
     def resources(self) -> dict[str, Any]:
-        """The properties of all that is in the workspaces, by its path in them."""
+        """Return the properties of all resources in the workspaces, by path."""
         kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
         found = {path.partition("/workspaces")[2]: resource for path, resource in kept.items()}
         return {path: resource["properties"] for path, resource in found.items() if path}
 
     def tags(self, environment: str, number: int) -> dict[str, str]:
-        """A version's tags in the registry of an environment."""
+        """Return a version's tags in an environment's registry."""
         return dict(self.resources()[f"/mlw-{PREFIX}-{environment}/models/{MODEL}/versions/{number}"]["tags"])
 
     def stages(self, number: int) -> tuple[str, str]:
-        """A version's stage, as staging's registry and production's have it."""
+        """Return a version's stage in staging's registry and in production's."""
         return self.tags("staging", number)["mlops.stage"], self.tags("production", number)["mlops.stage"]
 
     def score(self, environment: str) -> dict[str, Any]:
-        """Ask a managed endpoint as a client does, for one row of the sample."""
+        """Send a row of the sample to a managed endpoint as a client does."""
         url = f"{self.azure.url}/inference/{PREFIX}-{environment}/score"
         for _ in range(2):
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
@@ -119,7 +119,7 @@ class Lab:
         raise AssertionError("a new token was refused")
 
     def served(self, environment: str) -> set[int]:
-        """The versions that answer clients."""
+        """Return the versions that answer clients."""
         return {int(self.score(environment)["model"]["version"]) for _ in range(4)}
 
     def _new_token(self) -> str:
@@ -129,7 +129,7 @@ class Lab:
 
 
 def row(root: Path) -> dict[str, Any]:
-    """The first row of a project's data, as a request has it."""
+    """Return the first row of a project's data, as in a request."""
     with (root / "data" / "credit.csv").open(encoding="utf-8") as stream:
         values = next(csv.DictReader(stream))
     del values["status"]
@@ -138,12 +138,12 @@ def row(root: Path) -> dict[str, Any]:
 
 @contextmanager
 def azure_lab(project: Path, python: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Iterator[Lab]:
-    """Copy a rendered project, make it small, and run a double for it as long as the block lasts.
+    """Copy a rendered project, make it small, and run a double of Azure for it.
 
     Parameters
     ----------
     change :
-        Changes the content of project.yml further.
+        Changes the content of project.yml.
     """
     root = Path(shutil.copytree(project, folder / project.name))
     shrink(root)
@@ -162,7 +162,7 @@ def azure_lab(project: Path, python: Path, folder: Path, change: Callable[[dict[
 
 
 def shrink(root: Path) -> None:
-    """Leave a project few rows of its data."""
+    """Keep only a few rows of a project's data."""
     data = root / "data" / "credit.csv"
     lines = data.read_text(encoding="utf-8").splitlines(keepends=True)
     data.write_text("".join(lines[: ROWS + 1]), encoding="utf-8")
@@ -178,7 +178,7 @@ def configure(root: Path, *changes: Callable[[dict[str, Any]], object]) -> None:
 
 
 def make_small(content: dict[str, Any]) -> None:
-    """Let a project learn and check in seconds."""
+    """Make training and checks take seconds."""
     content["model"] = {"estimator": "logistic_regression"}
     content["gate"] |= {"thresholds": {"roc_auc": 0.6}, "slices": [], "slice_thresholds": {}}
     content["serving"]["staging"] |= {"smoke_requests": 3, "max_latency_ms": 5000}

@@ -1,7 +1,7 @@
-"""Every step of a release, and every fault of Azure: production goes on, the message helps, and a re-run completes.
+"""Every fault of Azure at every step of a release: production keeps serving, and a second run completes.
 
-A release either passes over a fault, or goes back, or (once the version is tagged as production's) stays. The last test
-prints which it was, step by fault.
+A release survives a fault, is undone, or (once the version is tagged as production's) stays. The last test prints the
+outcome of each step and fault.
 """
 
 import re
@@ -23,16 +23,16 @@ VERSION = rf"PUT .*{WORKSPACE}/models/{MODEL}/versions/\d+$"
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a release to production, by the call that makes it.
+    """A step of a release to production, identified by its call.
 
     Attributes
     ----------
     call :
-        A regex over its method and path.
+        A regular expression of its method and path.
     skip :
-        So many calls like it come before.
+        The number of matching calls before it.
     counts :
-        Whether the version is production's by then.
+        Whether the version is tagged as production's by then.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Step:
 
 WRITES = (
     Step("copy the version", VERSION),
-    Step("note the release", f"PUT .*{ENDPOINT}$"),
+    Step("write the note", f"PUT .*{ENDPOINT}$"),
     Step("deploy the idle slot", f"PUT .*{ENDPOINT}/deployments/"),
     Step("send half of the traffic", f"PUT .*{ENDPOINT}$", skip=1),
     Step("send all of the traffic", f"PUT .*{ENDPOINT}$", skip=2),
     Step("tag the version", VERSION, skip=1),
-    Step("tag the one before", VERSION, skip=2, counts=True),
-    Step("tell staging", rf"PUT .*mlw-{PREFIX}-staging/models/", counts=True),
+    Step("retire the version before", VERSION, skip=2, counts=True),
+    Step("tag the versions in staging", rf"PUT .*mlw-{PREFIX}-staging/models/", counts=True),
     Step("remove the old slot", f"DELETE .*{ENDPOINT}/deployments/", counts=True),
-    Step("take the note away", f"PUT .*{ENDPOINT}$", skip=3, counts=True),
+    Step("remove the note", f"PUT .*{ENDPOINT}$", skip=3, counts=True),
 )
 READS = (
     Step("find the workspace", f"GET .*{WORKSPACE}$"),
@@ -61,27 +61,27 @@ READS = (
 PROVISION = Step("provision it", f"PUT .*{ENDPOINT}/deployments/")
 SMOKE = Step("smoke test", "POST /inference/")
 STEPS = (*READS, *WRITES[:3], PROVISION, SMOKE, *WRITES[3:])
-OPERATIONS = tuple(step for step in WRITES if ENDPOINT in step.call)  # Azure goes on with them in the background
+OPERATIONS = tuple(step for step in WRITES if ENDPOINT in step.call)  # Azure completes them in the background
 
-# Over these, a release passes: the clients wait or ask again.
+# A release survives these: the clients wait or retry.
 PASSED = {
     "throttled": (*READS, *WRITES),
     "expired-token": (*READS, *WRITES, SMOKE),
     "slow": OPERATIONS,
     "drop": (*READS, *(step for step in WRITES if step not in OPERATIONS)),
-    "not-found": WRITES[:3],  # what has just been made is not found at once
+    "not-found": WRITES[:3],  # a new resource is not visible at once
 }
-# From these, it goes back.
+# These undo it.
 FAILING = [
     *(("conflict", step) for step in WRITES),
     *(("drop", step) for step in (*OPERATIONS, SMOKE)),
     ("quota", WRITES[2]),
     ("provisioning-fails", PROVISION),
 ]
-# Of these, `make test` takes one for each fault and two for a conflict: before the version counts, and after.
+# `make test` runs one of these per fault, and two conflicts: before and after the version counts.
 COVERING = {
     ("conflict", "send half of the traffic"),
-    ("conflict", "tell staging"),
+    ("conflict", "tag the versions in staging"),
     ("drop", "smoke test"),
     ("quota", "deploy the idle slot"),
     ("provisioning-fails", "provision it"),
@@ -97,7 +97,7 @@ LOGS = "Starting up\nTraceback (most recent call last):\nMemoryError: Unable to 
 
 
 class Ledger:
-    """What the tests have found, step by fault."""
+    """The outcomes of the tests, by step and fault."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -105,7 +105,7 @@ class Ledger:
         self._fresh = 2
 
     def versions(self, fresh: bool) -> tuple[int, int]:
-        """The version that production serves, and one to release: new to production's workspace, or known there."""
+        """Return production's version and one to release: ``fresh`` in production's workspace, or present there."""
         [live] = self.lab.served("production")
         self._fresh += fresh
         return live, self._fresh if fresh else 1 if live == 2 else 2
@@ -117,7 +117,7 @@ class Ledger:
 
 @pytest.fixture(scope="module")
 def ledger(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    """A project whose version 1 is in production; versions 1 to 9 have been in staging."""
+    """A project with version 1 in production, and versions 1 to 9 in staging."""
 
     def change(content: dict[str, Any]) -> None:
         content["serving"]["production"]["steps"] = [50, 100]
@@ -132,7 +132,7 @@ def ledger(render: Render, project_python: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(autouse=True)
 def no_faults(ledger: Ledger) -> Iterator[None]:
-    """Faults that a test did not use up are not left to the next."""
+    """Remove the faults that a test did not use."""
     yield
     ledger.lab.azure.clear_faults()
 
@@ -140,7 +140,7 @@ def no_faults(ledger: Ledger) -> Iterator[None]:
 @pytest.mark.parametrize(
     "fault", [pytest.param(fault, marks=REST if fault in ("slow", "drop") else ()) for fault in PASSED]
 )
-def test_a_release_passes_over_what_passes(ledger: Ledger, fault: str) -> None:
+def test_a_release_survives_a_transient_fault(ledger: Ledger, fault: str) -> None:
     azure = ledger.lab.azure
     _, version = ledger.versions(fresh=True)
     plant(azure, fault, PASSED[fault])
@@ -149,17 +149,17 @@ def test_a_release_passes_over_what_passes(ledger: Ledger, fault: str) -> None:
     assert azure.faults_left() == []
     assert ledger.lab.served("production") == {version}
     assert ledger.lab.stages(version) == ("production", "production")
-    ledger.found |= {(step.name, fault): "passes over it" for step in PASSED[fault]}
+    ledger.found |= {(step.name, fault): "survives" for step in PASSED[fault]}
 
 
 def plant(azure: Double, fault: str, steps: tuple[Step, ...]) -> None:
-    """Let a fault meet each of some steps once."""
+    """Plant a fault once at each of some steps."""
     last: dict[str, int] = {}
     for step in steps:
         if fault == "not-found":
             azure.plant(fault, step.call.replace("PUT", "GET"), after=step.call, count=2)
             continue
-        # Of faults alike, the first counts the calls; and what is refused is asked again.
+        # Among equal faults, the first counts the calls; a refused call is repeated.
         between = step.skip - last.get(step.call, -1) - 1
         again = step.call in last and fault != "slow"
         azure.plant(fault, step.call, skip=between + again, seconds=1)
@@ -173,7 +173,7 @@ def plant(azure: Double, fault: str, steps: tuple[Step, ...]) -> None:
         for fault, step in FAILING
     ],
 )
-def test_production_goes_on_and_a_second_run_completes(ledger: Ledger, fault: str, step: Step) -> None:
+def test_production_keeps_serving_and_a_second_run_completes(ledger: Ledger, fault: str, step: Step) -> None:
     lab = ledger.lab
     old, new = ledger.versions(fresh=step.name == "copy the version")
     lab.azure.plant(fault, step.call, skip=step.skip, logs=LOGS)
@@ -184,21 +184,21 @@ def test_production_goes_on_and_a_second_run_completes(ledger: Ledger, fault: st
     assert re.search(MESSAGES[fault], said.text)
     assert re.search("run the same command again", said.text, re.IGNORECASE)
     if step.counts:
-        assert f"Version {new} is in production, but not all is cleared up" in said.text
+        assert f"Version {new} is in production, but cleanup is incomplete" in said.text
         assert lab.served("production") == {new}
     else:
         assert lab.served("production") == {old}
         assert lab.stages(old) == ("production", "production")
-        if step.name not in ("copy the version", "note the release"):  # nothing had been changed by then
+        if step.name not in ("copy the version", "write the note"):  # nothing was changed by then
             assert f"Version {new} was not released to production" in said.text
-            assert f"Production serves version {old}." in said.text
+            assert f"Production still serves version {old}." in said.text
 
     again = ledger.deploy(new)
     assert again.code == 0, again.text
     assert lab.served("production") == {new}
     assert lab.stages(new) == ("production", "production")
     assert lab.stages(old) == ("retired", "retired")
-    ledger.found[step.name, fault] = "stays" if step.counts else "goes back"
+    ledger.found[step.name, fault] = "stays" if step.counts else "undone"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_production_goes_on_and_a_second_run_completes(ledger: Ledger, fault: st
         pytest.param("100 % of the traffic", marks=REST),
     ],
 )
-def test_a_killed_release_is_made_good_by_the_next(ledger: Ledger, moment: str) -> None:
+def test_the_next_release_completes_a_killed_release(ledger: Ledger, moment: str) -> None:
     lab = ledger.lab
     _, new = ledger.versions(fresh=False)
     lab.kill_when(moment, "deploy", "production", "--version", str(new), "--on", "azureml", "--yes")
@@ -222,7 +222,7 @@ def test_a_killed_release_is_made_good_by_the_next(ledger: Ledger, moment: str) 
 
 
 @REST
-def test_every_step_has_met_its_faults(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_step_met_its_faults(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     faults = [*PASSED, *(name for name in MESSAGES if name not in PASSED)]
     width = max(len(step.name) for step in STEPS)
     lines = [" " * width + "".join(f"  {fault:<18}" for fault in faults)]

@@ -13,9 +13,9 @@ from rendering import Render
 WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
 ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)"
 GROUP = rf"ci-{PREFIX}-(?P<where>staging)-(?P<slot>\w+)"
-# What a recorded call means, by its method and path.
+# The meaning of a recorded call, by method and path.
 MEANINGS = {
-    rf"GET .*{WORKSPACE}": "{where}: the workspace is there",
+    rf"GET .*{WORKSPACE}": "{where}: the workspace exists",
     rf"PUT .*{WORKSPACE}/jobs/[^/]+": "{where}: a pipeline is submitted",
     rf"POST .*{WORKSPACE}/.*/model-versions/create": "{where}: a version is registered",
     rf"PUT .*{WORKSPACE}/models/[^/]+/versions/(?P<number>\d+)": "{where}: version {number} is tagged {stage}",
@@ -24,45 +24,45 @@ MEANINGS = {
     rf"PUT .*{ENDPOINT}": "{where}: {traffic}",
     rf"POST /inference/{PREFIX}-(?P<where>\w+)/score": "{where}: rows are scored",
     rf"DELETE .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: the {slot} slot is removed",
-    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: batches are scored by version {version}",
+    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: the batch endpoint serves version {version}",
     rf"PUT .*{WORKSPACE}/schedules/(?P<name>[^/]+)": "{where}: the schedule {name} is on",
     rf"AZ acr build .*cr{PREFIX}(?P<where>\w+) .*VERSION=(?P<number>\d+).*": "{where}: version {number} is an image",
     rf"AZ container create .*{GROUP} .*": "{where}: the {slot} container group is started",
     rf"AZ container delete .*{GROUP} .*": "{where}: the {slot} container group is removed",
     rf"AZ tag update .*{GROUP} .*mlops.turn=\d+ .*": "{where}: the {slot} container group is live",
 }
-ONCE = "the workspace is there"  # the SDK looks at it before each change
+ONCE = "the workspace exists"  # the SDK checks it before each change
 
 
-def told(calls: list[dict[str, Any]]) -> list[str]:
-    """What calls that went well mean, as sentences, leaving out what is said twice in a row."""
-    story: list[str] = []
+def story(calls: list[dict[str, Any]]) -> list[str]:
+    """Return the meaning of successful calls as sentences, without repetitions."""
+    sentences: list[str] = []
     for call in calls:
         for pattern, meaning in MEANINGS.items():
             found = re.fullmatch(pattern, f"{call['method']} {call['path']}")
             if found and call["status"] in (0, 200, 201, 202, 204):
                 sentence = meaning.format(**{**details(call), **found.groupdict()})
-                if sentence not in (story if sentence.endswith(ONCE) else story[-1:]):
-                    story.append(sentence)
+                if sentence not in (sentences if sentence.endswith(ONCE) else sentences[-1:]):
+                    sentences.append(sentence)
                 break
-    return story
+    return sentences
 
 
 def details(call: dict[str, Any]) -> dict[str, str]:
-    """What a call asks for: traffic, a model's version, a stage."""
-    asked = (call["body"] or {}).get("properties") or {}
-    shares = [f"{share} % to {slot}" for slot, share in sorted((asked.get("traffic") or {}).items())]
-    model = asked.get("model") or ""
+    """Return the content of a call: traffic, a model's version, a stage."""
+    body = (call["body"] or {}).get("properties") or {}
+    traffic = [f"{percent} % to {slot}" for slot, percent in sorted((body.get("traffic") or {}).items())]
+    model = body.get("model") or ""
     return {
-        "traffic": ", ".join(shares) or "no traffic yet",
-        "stage": str((asked.get("tags") or {}).get("mlops.stage")),
+        "traffic": ", ".join(traffic) or "no traffic yet",
+        "stage": str((body.get("tags") or {}).get("mlops.stage")),
         "version": str(model["assetId"] if isinstance(model, dict) else model).rsplit("/", 1)[-1],
     }
 
 
 @pytest.fixture(scope="module")
 def managed(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A project with managed endpoints; version 1 is in production."""
+    """A project with managed endpoints, and version 1 in production."""
 
     def change(content: dict[str, Any]) -> None:
         content["serving"]["production"] |= {"steps": [10, 50, 100], "mirror": 20}
@@ -88,25 +88,25 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     assert managed.tags("staging", 2)["mlops.stage"] == "registered"
 
     mlops("release", "--on", "azureml", "--yes")
-    assert told(azure.calls()[before:]) == [
-        "staging: the workspace is there",
+    assert story(azure.calls()[before:]) == [
+        "staging: the workspace exists",
         "staging: a pipeline is submitted",
         "staging: a version is registered",
-        "production: the workspace is there",
-        "staging: 100 % to blue",  # the release is noted
+        "production: the workspace exists",
+        "staging: 100 % to blue",  # the note of the release
         "staging: version 2 goes to the green slot",
         "staging: rows are scored",
         "staging: 100 % to green",
         "staging: rows are scored",
         "staging: version 2 is tagged staging",
         "staging: the blue slot is removed",
-        "staging: 100 % to green",  # the note is taken away
-        "staging: batches are scored by version 2",
-        "production: version 2 is tagged staging",  # the copy, with the tags that it has in staging
+        "staging: 100 % to green",  # without the note
+        "staging: the batch endpoint serves version 2",
+        "production: version 2 is tagged staging",  # the copy, with its tags
         "production: 100 % to blue",
         "production: version 2 goes to the green slot",
         "production: rows are scored",
-        "production: 100 % to blue",  # and a fifth of it mirrored to green
+        "production: 100 % to blue",  # and a fifth mirrored to green
         "production: rows are scored",
         "production: 90 % to blue, 10 % to green",
         "production: rows are scored",
@@ -114,14 +114,14 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
         "production: rows are scored",
         "production: 100 % to green",
         "production: rows are scored",
-        "production: version 2 is tagged staging",  # and with what it replaces
+        "production: version 2 is tagged staging",  # and what it replaces
         "production: version 2 is tagged production",
         "production: version 1 is tagged retired",
         "staging: version 1 is tagged retired",
         "staging: version 2 is tagged production",
         "production: the blue slot is removed",
         "production: 100 % to green",
-        "production: batches are scored by version 2",
+        "production: the batch endpoint serves version 2",
         "production: the schedule credit-risk-production-monitor is on",
     ]
     assert managed.served("production") == {2}
@@ -138,14 +138,14 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     assert "withdrawn" in mlops("deploy", "production", "--version", "2", "--on", "azureml", "--yes", code=1).text
 
 
-def test_a_model_that_the_gate_refuses_is_no_failure_and_not_registered(managed: Lab) -> None:
-    said = managed.mlops("run", "--on", "azureml", code=3)  # the champion has no run that it could be loaded from
+def test_a_model_refused_by_the_gate_is_not_registered(managed: Lab) -> None:
+    said = managed.mlops("run", "--on", "azureml", code=3)  # the champion has no run to load it from
     assert said.last_line == "registered=none reason=champion_unavailable"
     assert not (managed.mlops.root / "outputs" / "registration").exists()
     assert "<html" in (managed.mlops.root / "outputs" / "report" / "report.html").read_text("utf-8")
 
 
-def test_files_that_were_changed_in_staging_never_reach_production(managed: Lab) -> None:
+def test_files_changed_in_staging_are_not_copied_to_production(managed: Lab) -> None:
     managed.seed(7)
     storage = managed.azure.folder / "storage"
     changed = [
@@ -162,22 +162,22 @@ def test_files_that_were_changed_in_staging_never_reach_production(managed: Lab)
     assert "/mlw-creditrisk-production/models/credit-risk/versions/7" not in managed.resources()
 
 
-def test_a_number_that_is_another_model_in_production_is_not_taken_over(managed: Lab) -> None:
+def test_a_number_of_another_model_in_production_is_refused(managed: Lab) -> None:
     managed.seed(8)
     managed.seed(8, where="production", extra="another")
     said = managed.mlops("deploy", "production", "--version", "8", "--on", "azureml", "--yes", code=1).text
-    assert "Production's workspace holds another credit-risk 8." in said
+    assert "credit-risk 8 in production's workspace is another model." in said
 
 
 def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> None:
     managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
     before = managed.resources()
     said = managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
-    assert "live already" in said.text
+    assert "already live" in said.text
     assert managed.resources() == before
 
 
-def test_rows_that_break_the_rules_stop_the_pipeline_and_are_named(managed: Lab) -> None:
+def test_invalid_rows_stop_the_pipeline_and_are_reported(managed: Lab) -> None:
     bad = managed.mlops.root / "bad.csv"
     good = (managed.mlops.root / "data" / "credit.csv").read_text("utf-8")
     bad.write_text(good.replace("rent", "castle"), encoding="utf-8")
@@ -189,10 +189,10 @@ def test_rows_that_break_the_rules_stop_the_pipeline_and_are_named(managed: Lab)
 def test_retraining_is_scheduled(managed: Lab) -> None:
     before = len(managed.azure.calls())
     assert "credit-risk-retrain" in managed.mlops("run", "--on", "azureml", "--schedule").text
-    assert "staging: the schedule credit-risk-retrain is on" in told(managed.azure.calls()[before:])
+    assert "staging: the schedule credit-risk-retrain is on" in story(managed.azure.calls()[before:])
 
 
-def test_what_is_missing_is_said_before_anything_changes(managed: Lab) -> None:
+def test_missing_prerequisites_are_reported_before_any_change(managed: Lab) -> None:
     root = managed.mlops.root
     text = (root / "project.yml").read_text("utf-8")
     before = len(managed.azure.calls())
@@ -202,7 +202,7 @@ def test_what_is_missing_is_said_before_anything_changes(managed: Lab) -> None:
         assert "rg-elsewhere-staging" in said
         assert "Terraform" in said
         (root / "project.yml").write_text(text, "utf-8")
-        configure(root, lambda content: content["serving"]["production"].update(target="local", mirror=0))
+        configure(root, lambda content: content["serving"].update(production={"target": "local", "port": 5090}))
         said = managed.mlops("release", "--on", "azureml", "--yes", code=2).text
         assert "serving.production.target is local" in said
     finally:
@@ -215,7 +215,7 @@ def test_what_is_missing_is_said_before_anything_changes(managed: Lab) -> None:
 
 @pytest.fixture(scope="module")
 def containers(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A project with a container instance for staging and AKS for production; versions 1 and 2 are registered."""
+    """A project with container instances for staging, AKS for production, and two registered versions."""
 
     def change(content: dict[str, Any]) -> None:
         content["serving"]["production"]["steps"] = [50, 100]
@@ -226,13 +226,13 @@ def containers(render: Render, project_python: Path, tmp_path_factory: pytest.Te
         yield lab
 
 
-def test_a_version_goes_through_container_instances_to_kubernetes(containers: Lab) -> None:
+def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) -> None:
     mlops, azure = containers.mlops, containers.azure
     before = len(azure.calls())
     mlops("release", "--version", "1", "--on", "azureml", "--yes")
-    assert told(azure.calls()[before:]) == [
-        "staging: the workspace is there",
-        "production: the workspace is there",
+    assert story(azure.calls()[before:]) == [
+        "staging: the workspace exists",
+        "production: the workspace exists",
         "staging: version 1 is an image",
         "staging: the blue container group is started",
         "staging: the blue container group is live",
@@ -250,9 +250,9 @@ def test_a_version_goes_through_container_instances_to_kubernetes(containers: La
     ]
     before = len(azure.calls())
     mlops("release", "--version", "2", "--on", "azureml", "--yes")
-    assert told(azure.calls()[before:]) == [
-        "staging: the workspace is there",
-        "production: the workspace is there",
+    assert story(azure.calls()[before:]) == [
+        "staging: the workspace exists",
+        "production: the workspace exists",
         "staging: version 2 is an image",
         "staging: the green container group is started",
         "staging: the green container group is live",
@@ -279,7 +279,7 @@ def test_a_version_goes_through_container_instances_to_kubernetes(containers: La
     assert containers.stages(2) == ("production", "production")
 
 
-def test_a_container_that_cannot_start_leaves_the_live_one(containers: Lab) -> None:
+def test_a_container_that_fails_to_start_leaves_the_live_one(containers: Lab) -> None:
     mlops = containers.mlops
     mlops("deploy", "staging", "--version", "2", "--on", "azureml")
     script = mlops.root / "src" / "mlops" / "serving" / "score.py"
@@ -290,7 +290,7 @@ def test_a_container_that_cannot_start_leaves_the_live_one(containers: Lab) -> N
     finally:
         script.write_text(text, "utf-8")
     assert "MemoryError: no room for the model" in said
-    assert "Staging serves version 2." in said
+    assert "Staging still serves version 2." in said
     status = mlops("status", "--on", "azureml").text
     assert re.findall(r"^staging\s+(?:blue|green)\s+(\d+)\s+(\d+) %\s+(\w+)", status, re.MULTILINE) == [
         ("2", "100", "answers")

@@ -1,4 +1,4 @@
-"""One registered model gives the same answers wherever it is scored, and asking for help needs nothing of Azure."""
+"""A registered model gives the same answers on every server, and `--help` imports nothing of Azure."""
 
 import http.client
 import json
@@ -28,22 +28,22 @@ import json
 from pathlib import Path
 import mlflow.sklearn
 from mlops.config import load_project
-from mlops.azure.targets.container_instance import lay_out
+from mlops.azure.targets.container_instance import copy_build_context
 from mlops.model.labels import predicted_classes
 from mlops.model.registry import Registry
 from mlops.science import find_science
 project = load_project(Path("."))
 registry = Registry(project)
 files = registry.download(registry.version(1), Path(folder) / "registered")
-lay_out(project, files, Path(context))
+copy_build_context(project, files, Path(context))
 rows = find_science(project).load(project.data_path).drop(columns=project.data.target).head(60)
 rows = rows.astype({name: "float64" for name in rows.select_dtypes("number")})
 model = mlflow.sklearn.load_model(str(files))
-shares = model.predict_proba(rows)
+probabilities = model.predict_proba(rows)
 names = [str(name) for name in model.classes_]
-labels = [model.classes_.tolist()[number] for number in predicted_classes(model, shares)]
+labels = [model.classes_.tolist()[number] for number in predicted_classes(model, probabilities)]
 predictions = [
-    {"label": label, "probabilities": dict(zip(names, row))} for label, row in zip(labels, shares.tolist())
+    {"label": label, "probabilities": dict(zip(names, row))} for label, row in zip(labels, probabilities.tolist())
 ]
 [json.loads(rows.to_json(orient="records", double_precision=15)), predictions]
 """
@@ -51,7 +51,7 @@ predictions = [
 
 @dataclass(frozen=True)
 class Scored:
-    """A registered model: rows, what it says of them when it is called directly, and the context of its image."""
+    """A registered model: rows, its own predictions for them, and the build context of its image."""
 
     mlops: Mlops
     rows: list[dict[str, Any]]
@@ -61,7 +61,7 @@ class Scored:
 
 @pytest.fixture(scope="module")
 def scored(render: Render, project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
-    """A model that was trained and registered on this machine."""
+    """A model trained and registered on this machine."""
     folder = tmp_path_factory.mktemp("scoring")
     root = Path(shutil.copytree(render({"serving": "aci-aks"}), folder / MODEL))
     shrink(root)
@@ -81,14 +81,14 @@ def scored(render: Render, project_python: Path, tmp_path_factory: pytest.TempPa
         mlops("stop")
 
 
-def test_azure_s_server_on_this_machine_says_what_the_model_says(scored: Scored) -> None:
+def test_the_local_server_gives_the_models_answers(scored: Scored) -> None:
     said = scored.mlops("deploy", "staging")
     [port] = re.findall(r"is in staging: http://127.0.0.1:(\d+)/score", said.text)
     assert ask(int(port), scored.rows) == scored.predictions
 
 
-def test_the_container_s_command_says_what_the_model_says(scored: Scored, tmp_path: Path) -> None:
-    """The image's own command in a plain environment that has only what its Dockerfile installs."""
+def test_the_containers_command_gives_the_models_answers(scored: Scored, tmp_path: Path) -> None:
+    """Run the image's command in an environment with only what its Dockerfile installs."""
     dockerfile = (scored.context / "Dockerfile").read_text(encoding="utf-8")
     image = build_image(dockerfile, scored.context, tmp_path / "files", {"NAME": MODEL, "VERSION": "1"})
     programs = install(dockerfile, scored.context, tmp_path / "environment")
@@ -128,7 +128,7 @@ def test_help_imports_nothing_of_azure(scored: Scored, project_python: Path) -> 
 
 
 def ask(port: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The predictions of a server on this machine, for all rows in one request."""
+    """Return a local server's predictions for all rows in one request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/score", json.dumps({"input_data": rows}), {"Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -140,7 +140,7 @@ def ask(port: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def install(dockerfile: str, context: Path, environment: Path) -> Path:
-    """Make a virtual environment of what a Dockerfile installs; returns its folder of programs."""
+    """Create a virtual environment with what a Dockerfile installs; return its folder of programs."""
     uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     assert uv, "uv is missing: `make test` installs it"
     [line] = re.findall(r"pip install (.*?) +&&", dockerfile.replace("\\\n", " "))
@@ -155,7 +155,7 @@ def install(dockerfile: str, context: Path, environment: Path) -> Path:
 
 
 def place(text: str, folder: Path) -> str:
-    """A path in the image as it is in a folder of this machine; any other text as it is."""
+    """Return a path of the image as a path in ``folder``; leave other text unchanged."""
     return str(folder / "files") + text if text.startswith("/home/") else text
 
 

@@ -111,7 +111,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "unknown threshold": (("gate.thresholds", {"roc": 0.7}), "gate.thresholds.roc"),
     "slice of two columns": (
         ("gate.slices", [{"near": [0], "far": [0]}]),
-        "should hold one column and at least one edge",
+        "must contain one column and at least one edge",
     ),
     "slice without edges": (("gate.slices", [{"near": []}]), "at least one edge"),
     "repository without owner": (
@@ -140,7 +140,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "unknown target": (
         ("serving.staging.target", "aks"),
-        "serving.staging.target = 'aks': Input should be 'local', 'managed', 'kubernetes' or 'container-instance'.",
+        "serving.staging.target = 'aks' is not a target. Known: local, managed, kubernetes, container-instance.",
     ),
     "steps of a container instance": (
         ("serving.staging", {"port": 5080, "target": "container-instance", "steps": [10, 100]}),
@@ -200,8 +200,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "no nodes": (
         ("azure.compute", {"nodes": 0}),
-        "azure.compute.nodes = 0: Input should be greater than or equal to 1. "
-        "Expected: maximum nodes; scales to zero.",
+        "azure.compute.nodes = 0: Input should be greater than or equal to 1. Expected: maximum nodes; scales to zero.",
     ),
     "unknown tier": (
         ("azure.compute", {"tier": "spot"}),

@@ -1,4 +1,4 @@
-"""Kill the process anywhere and run the command again: the end is that of an unbroken run."""
+"""After a kill at any moment, the same command reaches the result of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ SECONDS = 90
 
 
 def kill(toy: Toy, args: list[str], now: Callable[[str], bool]) -> None:
-    """Start a command and kill it as soon as ``now``, given what it has said, is true."""
+    """Start a command and kill it as soon as ``now`` accepts its output."""
     process = toy.start(*args)
     assert process.stdout is not None
     said = ""
     until = time.monotonic() + SECONDS
     try:
         while not now(said):
-            assert time.monotonic() < until, f"never came to it:\n{said}"
+            assert time.monotonic() < until, f"the moment never came:\n{said}"
             line = process.stdout.readline()
-            assert line or process.poll() is None, f"it ended before:\n{said}"
+            assert line or process.poll() is None, f"the command ended before:\n{said}"
             said += line
     finally:
         process.kill()
@@ -36,13 +36,13 @@ def kill(toy: Toy, args: list[str], now: Callable[[str], bool]) -> None:
 
 
 def kill_when(toy: Toy, args: list[str], happened: Callable[[], bool]) -> None:
-    """Start a command and kill it as soon as something has happened to the project's files."""
+    """Start a command and kill it as soon as ``happened`` returns true."""
     process = toy.start(*args)
     assert process.stdout is not None
     until = time.monotonic() + SECONDS
     try:
         while not happened():
-            assert time.monotonic() < until, "it never happened"
+            assert time.monotonic() < until, "the moment never came"
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.002)
     finally:
@@ -52,14 +52,14 @@ def kill_when(toy: Toy, args: list[str], happened: Callable[[], bool]) -> None:
 
 
 def end_state(toy: Toy) -> dict[str, Any]:
-    """All that counts in the end, without the names that MLflow draws for runs."""
+    """Return all results, without MLflow's random run names."""
     decision = toy.output("evaluation/decision.json")
     registration = toy.output("registration/registration.json")
     registered = Registry(load_project(toy.root)).versions()
     assert decision.pop("run_id") == registration.pop("run_id") == registered[-1].run_id
     tags = [dict(version.tags) for version in registered]
     for version in tags:
-        version.pop("mlops.model_digest")  # skops and MLflow put times and ids into the files
+        version.pop("mlops.model_digest")  # the files contain times and ids
     report = (toy.root / "outputs/report/report.md").read_text("utf-8")
     return {
         "validation": toy.output("validation/validation.json"),
@@ -79,21 +79,21 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 MOMENTS: dict[str, Callable[[Path], bool]] = {
-    "while the store is made": lambda root: (root / "mlflow.db.part").exists(),
+    "while the store is created": lambda root: (root / "mlflow.db.part").exists(),
     "while it validates": lambda root: (root / "outputs/validation").exists(),
-    "when a run has begun": lambda root: (root / "mlruns").exists(),
+    "when a run has started": lambda root: (root / "mlruns").exists(),
     "while it trains": lambda root: (root / "outputs/training/started.json").exists(),
     "when the model is logged": lambda root: any(root.glob("mlruns/*/artifacts/model/MLmodel")),
     "while it evaluates": lambda root: (root / "outputs/evaluation").exists(),
-    "when it is decided": lambda root: (root / "outputs/evaluation/decision.json").exists(),
+    "when the gate has decided": lambda root: (root / "outputs/evaluation/decision.json").exists(),
     "when it is registered": lambda root: (root / "outputs/registration").exists(),
     "while it reports": lambda root: (root / "outputs/report").exists(),
 }
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_run_is_made_good_by_the_next(toy: Toy, unbroken: dict[str, Any], moment: str) -> None:
-    if moment == "while the store is made":
+def test_the_next_run_completes_a_killed_run(toy: Toy, unbroken: dict[str, Any], moment: str) -> None:
+    if moment == "while the store is created":
         (toy.root / "mlflow.db").unlink()
     kill_when(toy, ["run"], lambda: MOMENTS[moment](toy.root))
     toy.mlops("run")
@@ -102,7 +102,7 @@ def test_a_killed_run_is_made_good_by_the_next(toy: Toy, unbroken: dict[str, Any
 
 @pytest.fixture(scope="module")
 def two_versions(serving: Toy) -> Toy:
-    """Version 1 is in production, version 2 has been in staging."""
+    """A project with version 1 in production and version 2 in staging."""
     serving.model("Columns", width=2)
     serving.mlops("run")
     serving.mlops("deploy", "staging")
@@ -113,7 +113,7 @@ def two_versions(serving: Toy) -> Toy:
     "moment",
     ["Deploying version 2", "Smoke test", "20 % of the traffic", "100 % of the traffic"],
 )
-def test_a_killed_release_is_made_good_by_the_next(two_versions: Toy, moment: str) -> None:
+def test_the_next_release_completes_a_killed_release(two_versions: Toy, moment: str) -> None:
     toy = two_versions
     kill(toy, ["deploy", "production", "--yes"], lambda said: moment in said)
     assert score(toy)["model"]["version"] in ("1", "2")
@@ -138,7 +138,7 @@ def test_a_killed_server_start_leaves_no_process_behind(two_versions: Toy) -> No
 
 
 @pytest.mark.parametrize("moment", ["Fetching", "100 % of the traffic"])
-def test_a_killed_rollback_is_made_good_by_the_next(two_versions: Toy, moment: str) -> None:
+def test_the_next_rollback_completes_a_killed_rollback(two_versions: Toy, moment: str) -> None:
     toy = two_versions
     if toy.stages()[2] == "withdrawn":
         toy.model("Columns", width=3)

@@ -1,4 +1,4 @@
-"""The router's process in front of two small servers: shares, changes, and slots that are down."""
+"""The router's process in front of two small servers: weights, changes, and slots that are down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mlops.outputs import write_json
 
 
 class Slot(BaseHTTPRequestHandler):
-    """Answers with what it was asked."""
+    """Answer with the request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -41,7 +41,7 @@ class Slot(BaseHTTPRequestHandler):
 
 @dataclass
 class Router:
-    """A running router, the file that it follows and the slots' ports."""
+    """A running router, its state file and the slots' ports."""
 
     port: int
     file: Path
@@ -56,7 +56,7 @@ class Router:
         os.utime(self.file, ns=(self.changes, self.changes))
 
     def ask(self, body: bytes = b"{}", method: str = "POST", path: str = "/score") -> Any:
-        """Status, slot and content of an answer."""
+        """Return status, slot and content of an answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request(method, path, body, {"Content-Type": "application/x-test"})
@@ -66,7 +66,7 @@ class Router:
             connection.close()
 
     def slots(self, count: int) -> list[str]:
-        """Which slots answer the next requests."""
+        """Return the slots that answer the next requests."""
         return [self.ask()[1] for _ in range(count)]
 
 
@@ -105,21 +105,21 @@ def running(servers: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def router(running: Router) -> Router:
-    """The module's router, as if nothing was deployed yet."""
+    """The module's router, before any deployment."""
     running.set({})
     return running
 
 
-@pytest.mark.parametrize("share", [1, 20, 73])
-def test_shares_are_exact_and_evenly_spread(router: Router, share: int) -> None:
-    router.set({"blue": 100 - share, "green": share})
+@pytest.mark.parametrize("percent", [1, 20, 73])
+def test_requests_are_split_exactly_and_evenly(router: Router, percent: int) -> None:
+    router.set({"blue": 100 - percent, "green": percent})
     first, second = router.slots(100), router.slots(100)
-    assert Counter(first) == {"blue": 100 - share, "green": share}
+    assert Counter(first) == {"blue": 100 - percent, "green": percent}
     assert first == second
-    # In every stretch each slot has its part, give or take one request.
+    # Each slot also gets its part of every stretch, within one request.
     for start in range(0, 100, 20):
         part = first[start : start + 20].count("green")
-        assert abs(part - 20 * share / 100) <= 1
+        assert abs(part - 20 * percent / 100) <= 1
 
 
 def test_all_the_traffic_goes_to_one_slot(router: Router) -> None:
@@ -127,13 +127,13 @@ def test_all_the_traffic_goes_to_one_slot(router: Router) -> None:
     assert set(router.slots(10)) == {"green"}
 
 
-def test_a_changed_file_counts_from_the_next_request(router: Router) -> None:
-    for share in (0, 100, 50):
-        router.set({"blue": 100 - share, "green": share})
-        assert Counter(router.slots(10)) == Counter({"blue": (100 - share) // 10, "green": share // 10})
+def test_a_changed_file_takes_effect_with_the_next_request(router: Router) -> None:
+    for percent in (0, 100, 50):
+        router.set({"blue": 100 - percent, "green": percent})
+        assert Counter(router.slots(10)) == Counter({"blue": (100 - percent) // 10, "green": percent // 10})
 
 
-def test_a_change_within_one_tick_of_the_files_clock_is_seen(router: Router) -> None:
+def test_a_change_within_one_tick_of_the_file_clock_takes_effect(router: Router) -> None:
     router.set({"blue": 100})
     assert router.slots(1) == ["blue"]
     router.changes -= 1
@@ -141,18 +141,18 @@ def test_a_change_within_one_tick_of_the_files_clock_is_seen(router: Router) -> 
     assert router.slots(1) == ["green"]
 
 
-def test_nothing_deployed_is_said(router: Router) -> None:
+def test_a_request_before_any_deployment_gets_503(router: Router) -> None:
     status, slot, content = router.ask()
     assert (status, slot) == (503, "none")
     assert content == {"error": {"message": "No version is deployed."}}
 
 
-def test_traffic_of_a_slot_that_is_gone_goes_to_the_other(router: Router) -> None:
+def test_the_traffic_of_a_removed_slot_goes_to_the_other(router: Router) -> None:
     router.set({"purple": 50, "blue": 50})
     assert set(router.slots(4)) == {"blue"}
 
 
-def test_a_dead_slot_is_named_and_the_other_goes_on(router: Router) -> None:
+def test_a_dead_slot_is_reported_and_the_other_keeps_answering(router: Router) -> None:
     router.set({"blue": 50, "green": 50}, green=free_port())
     answers = [router.ask() for _ in range(4)]
     assert sorted((status, slot) for status, slot, _ in answers) == [
@@ -163,7 +163,7 @@ def test_a_dead_slot_is_named_and_the_other_goes_on(router: Router) -> None:
     assert texts == {"The green slot does not answer."}
 
 
-def test_request_and_answer_pass_unchanged(router: Router) -> None:
+def test_requests_and_answers_pass_unchanged(router: Router) -> None:
     router.set({"blue": 100})
     status, _, content = router.ask("\u00e9 ".encode() * 200_000, path="/score?verbose=1")
     assert status == 200
@@ -173,13 +173,13 @@ def test_request_and_answer_pass_unchanged(router: Router) -> None:
     assert router.ask(b"teapot")[0] == 418
 
 
-def test_only_rows_to_score_are_forwarded(router: Router) -> None:
+def test_only_scoring_requests_are_forwarded(router: Router) -> None:
     router.set({"blue": 100})
     assert router.ask(method="GET", path="/") == (200, "none", {"status": "ok"})
     assert router.ask(method="GET", path="/score")[0] == 404
 
 
-def test_several_requests_on_one_connection_are_shared_out(router: Router) -> None:
+def test_requests_on_one_connection_are_split(router: Router) -> None:
     router.set({"blue": 50, "green": 50})
     connection = http.client.HTTPConnection("127.0.0.1", router.port, timeout=10)
     slots = []
@@ -209,8 +209,8 @@ def test_no_request_fails_while_the_file_is_replaced(router: Router) -> None:
     for client in clients:
         client.start()
     while len(answers) < 300:
-        share = len(answers) % 101
-        router.set({"blue": share, "green": 100 - share})
+        percent = len(answers) % 101
+        router.set({"blue": percent, "green": 100 - percent})
     done.set()
     for client in clients:
         client.join()

@@ -1,4 +1,4 @@
-"""The scoring script under Azure ML's own server: right answers, and no request breaks it."""
+"""The scoring script in Azure ML's server: correct answers, and no request that breaks it."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ MUTATIONS = 500
 
 @dataclass(frozen=True)
 class Served:
-    """A registered model behind a real server process, and the folder that it is served from."""
+    """A registered model behind a real server process, and its folder."""
 
     port: int
     folder: Path
 
     def ask(self, body: bytes | Iterator[bytes], method: str = "POST", path: str = "/score") -> tuple[int, Any]:
-        """Status and content of the answer, which must be JSON as the standard has it."""
+        """Return status and content of the answer, which must be standard JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            with contextlib.suppress(BrokenPipeError):  # it answered before it had read all
+            with contextlib.suppress(BrokenPipeError):  # it answered before reading all
                 connection.request(method, path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             assert answer.getheader("Content-Type") == "application/json"
@@ -77,21 +77,21 @@ def as_table(*rows: dict[str, Any]) -> bytes:
 
 
 def with_value(text: str, column: str = "near") -> bytes:
-    """A body whose second row has the JSON ``text`` as a column's value."""
+    """Return a body whose second row has the JSON ``text`` as a column's value."""
     return as_records(ROW, {**ROW, column: "@"}).replace(b'"@"', text.encode())
 
 
 @pytest.mark.parametrize("form", [as_records, as_table])
-def test_both_forms_are_answered_as_the_model_says(served: Served, form: Callable[..., bytes]) -> None:
+def test_both_formats_get_the_models_answers(served: Served, form: Callable[..., bytes]) -> None:
     status, content = served.ask(form(ROW, OTHER))
     assert status == 200
     assert content["model"] == {"name": "toy", "version": "1"}
     model = mlflow.sklearn.load_model(str(served.folder / "model"))
-    shares = model.predict_proba(pd.DataFrame([ROW, OTHER]))
+    probabilities = model.predict_proba(pd.DataFrame([ROW, OTHER]))
     labels = model.predict(pd.DataFrame([ROW, OTHER]))
     assert content["predictions"] == [
         {"label": label, "probabilities": {"no": pytest.approx(no), "yes": pytest.approx(yes)}}
-        for label, (no, yes) in zip(labels, shares, strict=True)
+        for label, (no, yes) in zip(labels, probabilities, strict=True)
     ]
     assert {p["label"] for p in content["predictions"]} == {"no", "yes"}
 
@@ -114,33 +114,33 @@ def test_the_order_of_columns_does_not_matter(served: Served) -> None:
     ],
     ids=["unseen", "empty", "lone surrogate", "odd characters", "odd numbers", "huge numbers"],
 )
-def test_unusual_but_right_rows_are_answered(served: Served, row: dict[str, Any]) -> None:
+def test_unusual_but_valid_rows_are_answered(served: Served, row: dict[str, Any]) -> None:
     status, content = served.ask(as_records(row))
     assert status == 200
     assert sum(content["predictions"][0]["probabilities"].values()) == pytest.approx(1)
 
 
-# What one row may not hold: JSON text, column, and what the answer says of it.
+# Invalid values of a row: JSON text, column, and the reported problem.
 BAD_VALUES = {
     "text": ('"1.0"', "near", 'should be a number, is "1.0"'),
     "a boolean": ("true", "near", "should be a number, is true"),
     "a list": ("[1]", "near", "should be a number, is [1]"),
     "an object": ('{"a": 1}', "near", "should be a number"),
-    "null": ("null", "near", "is null, which the model never saw"),
+    "null": ("null", "near", "is null, but the training data had no missing values"),
     "infinite": ("1e400", "near", "is out of range"),
     "minus infinite": ("-1e400", "near", "is out of range"),
     "a huge whole number": ("9" * 400, "near", "is out of range"),
     "a number for text": ("1", "segment", "should be text, is 1"),
     "a boolean for text": ("false", "segment", "should be text, is false"),
     "infinite for text": ("1e400", "segment", "should be text"),
-    "null for text": ("null", "segment", "is null, which the model never saw"),
+    "null for text": ("null", "segment", "is null, but the training data had no missing values"),
     "a number for an optional text": ("0", "note", "should be text, is 0"),
     "a long list for text": ("[" + "0," * 9999 + "0]", "segment", "should be text, is [0, 0"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_VALUES)
-def test_a_bad_value_is_named_by_row_and_column(served: Served, name: str) -> None:
+def test_an_invalid_value_is_reported_with_row_and_column(served: Served, name: str) -> None:
     text, column, words = BAD_VALUES[name]
     status, content = served.ask(with_value(text, column))
     assert status == 400
@@ -151,20 +151,20 @@ def test_a_bad_value_is_named_by_row_and_column(served: Served, name: str) -> No
     assert len(problem["problem"]) < 100
 
 
-def test_every_problem_of_a_row_is_told(served: Served) -> None:
+def test_every_problem_of_a_row_is_reported(served: Served) -> None:
     row = {"near": None, "far": "1", "segment": 1, "note": None, "extra\ud800": 1}
     status, content = served.ask(as_records(ROW, row))
     assert status == 400
     assert {(p["row"], p["column"], p["problem"]) for p in content["error"]["problems"]} == {
-        (1, "near", "is null, which the model never saw"),
+        (1, "near", "is null, but the training data had no missing values"),
         (1, "far", 'should be a number, is "1"'),
-        (1, "told", "is not given"),
+        (1, "told", "is missing from the row"),
         (1, "segment", "should be text, is 1"),
         (1, "extra\ud800", "is not an input of the model"),
     }
 
 
-def test_an_answer_stays_short_however_many_problems_there_are(served: Served) -> None:
+def test_an_answer_stays_short_with_many_problems(served: Served) -> None:
     status, content = served.ask(as_records(*[{"x" * 5000: 1}] * 1000))
     assert status == 400
     assert len(content["error"]["problems"]) == MAX_PROBLEMS
@@ -194,24 +194,24 @@ BAD_BODIES = {
     "a row is a list": (b'{"input_data": [[1, 2]]}', FORM),
     "one row is null": (b'{"input_data": [{}, null]}', FORM),
     "columns only": (b'{"input_data": {"columns": ["near"]}}', FORM),
-    "no rows": (b'{"input_data": []}', "input_data holds no rows."),
-    "no rows in a table": (b'{"input_data": {"columns": ["a"], "data": []}}', "holds no rows."),
-    "columns are no list": (b'{"input_data": {"columns": 3, "data": []}}', "each column's name"),
-    "no columns": (b'{"input_data": {"columns": [], "data": [[]]}}', "each column's name once"),
+    "no rows": (b'{"input_data": []}', "input_data contains no rows."),
+    "no rows in a table": (b'{"input_data": {"columns": ["a"], "data": []}}', "contains no rows."),
+    "columns are no list": (b'{"input_data": {"columns": 3, "data": []}}', "each column name"),
+    "no columns": (b'{"input_data": {"columns": [], "data": [[]]}}', "each column name once"),
     "a column twice": (b'{"input_data": {"columns": ["a", "a"], "data": [[1, 2]]}}', "once"),
     "a column without a name": (b'{"input_data": {"columns": ["a", 1], "data": []}}', "once"),
     "a column that is a list": (b'{"input_data": {"columns": [["a"]], "data": []}}', "once"),
     "data is no list": (b'{"input_data": {"columns": ["a"], "data": {}}}', "a list of rows"),
     "a short row": (
         b'{"input_data": {"columns": ["a", "b"], "data": [[1, 2], [1]]}}',
-        "Row 1 of input_data.data should hold 2 values.",
+        "Row 1 of input_data.data should contain 2 values.",
     ),
     "a row that is no list": (b'{"input_data": {"columns": ["a"], "data": ["x"]}}', "Row 0 of"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)
-def test_a_body_of_another_form_is_explained(served: Served, name: str) -> None:
+def test_a_body_in_another_format_is_explained(served: Served, name: str) -> None:
     body, words = BAD_BODIES[name]
     status, content = served.ask(body)
     assert status == 400
@@ -219,8 +219,8 @@ def test_a_body_of_another_form_is_explained(served: Served, name: str) -> None:
     assert len(content["error"]["message"]) < 300
 
 
-def test_nesting_near_the_limit_of_the_parser_is_refused(served: Served) -> None:
-    """Just below it, the value can be read but perhaps not shown."""
+def test_nesting_near_the_parsers_limit_is_refused(served: Served) -> None:
+    """Just below the limit, a value can be parsed but perhaps not printed."""
     for depth in range(850, 1010, 3):
         assert served.ask(with_value("[" * depth + "]" * depth))[0] == 400
         assert served.ask(with_value('{"a":' * depth + "1" + "}" * depth))[0] == 400
@@ -258,7 +258,7 @@ VALUES: list[Any] = [
 
 
 def mutated(rng: random.Random) -> bytes:
-    """A good body in which one to three things were changed, and perhaps some bytes."""
+    """Return a valid body with one to three values changed, and perhaps some bytes."""
     body: Any = json.loads(rng.choice([as_records, as_table])(ROW, OTHER))
     for _ in range(rng.randint(1, 3)):
         place: Any = body
@@ -291,7 +291,7 @@ def mutated(rng: random.Random) -> bytes:
     return bytes(text)
 
 
-def test_no_mutation_of_a_good_body_breaks_the_server(served: Served) -> None:
+def test_no_mutation_of_a_valid_body_breaks_the_server(served: Served) -> None:
     rng = random.Random(20)  # noqa: S311
     seen: dict[int, int] = {}
     good = served.ask(as_records(ROW, OTHER))
@@ -313,7 +313,7 @@ def test_no_mutation_of_a_good_body_breaks_the_server(served: Served) -> None:
     assert served.ask(as_records(ROW, OTHER)) == good
 
 
-def test_a_scorer_tells_the_rows_dtypes_that_training_saw(served: Served) -> None:
+def test_parsed_rows_have_the_dtypes_of_training(served: Served) -> None:
     frame = Scorer(served.folder).parse(as_records(OTHER, ROW))
     assert list(frame) == ["near", "far", "told", "segment", "note"]
     assert frame.dtypes.astype(str).tolist() == ["float64"] * 3 + ["object"] * 2
@@ -328,13 +328,13 @@ def test_labels_follow_the_models_threshold(served: Served) -> None:
     rows = [{**ROW, "near": near} for near in np.linspace(-3, 3, 61).round(2).tolist()]
     said = [p["label"] for p in scorer.answer(as_records(*rows))["predictions"]]
     assert said == model.predict(pd.DataFrame(rows)).tolist()
-    shares = model.predict_proba(pd.DataFrame(rows))
-    assert predicted_classes(model, shares).tolist() == [["no", "yes"].index(x) for x in said]
+    probabilities = model.predict_proba(pd.DataFrame(rows))
+    assert predicted_classes(model, probabilities).tolist() == [["no", "yes"].index(x) for x in said]
     assert model.threshold != 0.5
 
 
 def save(folder: Path, classifier: Any, *transformers: tuple[Any, list[str]]) -> Scorer:
-    """A scorer of a model whose inputs are of every kind."""
+    """Return a scorer of a model with inputs of every type."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -376,7 +376,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
 GOOD_KINDS = {"flag": True, "day": "2026-01-31T12:00:00", "count": 3}
 
 
-def test_flags_and_dates_are_read(kinds: Scorer) -> None:
+def test_booleans_and_dates_are_parsed(kinds: Scorer) -> None:
     answer = kinds.answer(as_records(GOOD_KINDS, {**GOOD_KINDS, "flag": False}))
     yes, no = (p["probabilities"]["1"] for p in answer["predictions"])
     assert yes > no
@@ -397,7 +397,7 @@ def test_flags_and_dates_are_read(kinds: Scorer) -> None:
         ("count", True, "should be a number, is true"),
     ],
 )
-def test_flags_and_dates_are_checked(kinds: Scorer, column: str, value: Any, words: str) -> None:
+def test_invalid_booleans_and_dates_are_reported(kinds: Scorer, column: str, value: Any, words: str) -> None:
     with pytest.raises(BadRequest) as caught:
         kinds.answer(as_records(GOOD_KINDS, {**GOOD_KINDS, column: value}))
     (problem,) = caught.value.problems
@@ -406,7 +406,7 @@ def test_flags_and_dates_are_checked(kinds: Scorer, column: str, value: Any, wor
 
 
 @pytest.mark.parametrize("day", ["31 Jan 2026", "2026-01-31", "2026-01-31T12:00:00Z"])
-def test_dates_may_be_written_in_several_ways(kinds: Scorer, day: str) -> None:
+def test_dates_are_accepted_in_several_formats(kinds: Scorer, day: str) -> None:
     body = as_records(GOOD_KINDS, {**GOOD_KINDS, "day": day})
     try:
         answer = kinds.answer(body)
@@ -417,13 +417,13 @@ def test_dates_may_be_written_in_several_ways(kinds: Scorer, day: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_a_number_that_the_model_refuses_is_no_server_error(tmp_path: Path) -> None:
+def test_a_number_that_the_model_refuses_is_a_bad_request(tmp_path: Path) -> None:
     scorer = save(tmp_path, RandomForestClassifier(5), ("passthrough", ["number", "count"]))
     with pytest.raises(BadRequest):
         scorer.answer(as_records({"number": 1e39, "count": 1}))
 
 
-def test_many_bad_rows_need_little_more_memory_than_reading_them(kinds: Scorer) -> None:
+def test_reporting_many_invalid_rows_needs_little_memory(kinds: Scorer) -> None:
     body = as_records(*[{}] * 20_000)
     tracemalloc.start()
     json.loads(body)

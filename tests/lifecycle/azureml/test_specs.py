@@ -137,7 +137,7 @@ def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None
     inputs = sent(job)["properties"]["jobs"]["evaluate"]["inputs"]
     assert inputs["replace"]["value"] == "The law's new: 2 % more"
     for reason in ('say "no"', "$(reboot)", "`reboot`", "back\\slash", "two\nlines"):
-        with pytest.raises(ConfigError, match="would take for its own"):
+        with pytest.raises(ConfigError, match="a meaning in a shell"):
             specs.pipeline(project, asset, reason)
 
 
@@ -181,7 +181,7 @@ def test_a_managed_endpoint_serves_exactly_one_version(root: Path) -> None:
     assert rest["sku"]["capacity"] == 2
     assert rest["tags"]["mlops.version"] == "3"
     assert rest["tags"]["mlops.model_digest"] == DIGEST
-    assert ("dataCollector" in rest["properties"]) == specs.monitored(project)
+    assert ("dataCollector" in rest["properties"]) == specs.is_monitored(project)
 
 
 @has("kubernetes")

@@ -130,7 +130,7 @@ class Gate(Section):
     def _check_slices(cls, slices: list[str | dict[str, list[float]]]) -> Any:
         for item in slices:
             if isinstance(item, dict) and (len(item) != 1 or not all(item.values())):
-                raise ValueError(f"{item} should hold one column and at least one edge")
+                raise ValueError(f"{item} must contain one column and at least one edge")
             for edges in item.values() if isinstance(item, dict) else ():
                 if edges != sorted(set(edges)):
                     raise ValueError(f"the edges {edges} are not increasing")
@@ -144,16 +144,10 @@ class Endpoint(Section):
     steps: list[Annotated[int, Field(ge=1, le=100)]] = Field(
         default=[100], min_length=1, description="increasing percentages, ending with 100"
     )
-    smoke_requests: int = Field(
-        10, ge=1, description="the number of requests with known answers at each step, 1 or more"
-    )
-    max_latency_ms: float = Field(
-        1000, gt=0, description="the limit of the median latency in milliseconds, more than 0"
-    )
-    timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer, more than 0")
-    start_timeout_s: float = Field(
-        60, gt=0, description="seconds to wait for a server to start, more than 0"
-    )
+    smoke_requests: int = Field(10, ge=1, description="requests at each step, 1 or more")
+    max_latency_ms: float = Field(1000, gt=0, description="milliseconds, more than 0")
+    timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer")
+    start_timeout_s: float = Field(60, gt=0, description="seconds to wait for a server to start")
 
     @field_validator("steps")
     @classmethod
@@ -342,8 +336,8 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         problem = f"{path} is missing."
     elif error["type"] == "union_tag_invalid":
-        names = " or ".join(", ".join(map(repr, TARGETS)).rsplit(", ", 1))
-        return f"{path}.target = {error['input']['target']!r}: Input should be {names}."
+        target = error["input"]["target"]
+        return f"{path}.target = {target!r} is not a target. Known: {', '.join(TARGETS)}."
     elif error["type"] in ("model_type", "model_attributes_type"):
         problem = f"{path}{value}: Input should be a section of fields."
     else:

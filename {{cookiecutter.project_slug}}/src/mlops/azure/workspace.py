@@ -31,10 +31,7 @@ FIXES: Final = (
         "resource group (for storage: `Storage Blob Data Contributor`). Terraform grants them to "
         f"the identities that it creates. Then {AGAIN}.",
     ),
-    (
-        r"ClientAuthentication|^401\b",
-        f"Log in again: `az login`, or in CI the OIDC login step. Then {AGAIN}.",
-    ),
+    (r"ClientAuthentication|^401\b", f"Log in (`az login`, in CI with OIDC), then {AGAIN}."),
     (
         r"[Qq]uota|SkuNotAvailable|OutOfCapacity",
         "Request more quota (portal: Quotas), or use less in project.yml: instance_type, "
@@ -47,20 +44,11 @@ FIXES: Final = (
     ),
     (
         r"ResourceNotReady|ImageBuildFailure",
-        f"Fix the error in the log, which is in the version or its image. Then {AGAIN}.",
+        f"Fix the version or its image: the log shows the error. Then {AGAIN}.",
     ),
-    (
-        r"^409\b",
-        f"Another operation is changing it: wait until it has ended, then {AGAIN}.",
-    ),
-    (
-        r"^429\b",
-        f"Azure limits the rate of requests: wait a few minutes, then {AGAIN}.",
-    ),
-    (
-        r"^no answer",
-        f"Check the network, proxies and firewalls between here and Azure. Then {AGAIN}.",
-    ),
+    (r"^409\b", f"Wait until the other operation has ended, then {AGAIN}."),
+    (r"^429\b", f"Azure limits the rate of requests: wait a few minutes, then {AGAIN}."),
+    (r"^no answer", f"Check the network, proxies and firewalls, then {AGAIN}."),
 )
 
 

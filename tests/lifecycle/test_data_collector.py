@@ -1,4 +1,4 @@
-"""What a monitored endpoint is asked and what it answers reaches Azure ML's data collector."""
+"""Requests and responses of a monitored endpoint reach Azure ML's data collector."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from conftest import Toy
 
 Events = Queue[tuple[str, str, Any]]
 
-ROWS = 3  # of the smoke test: serving.staging.checks
+ROWS = 3  # of the smoke test: serving.staging.smoke_requests
 ANSWERS = 2 * ROWS  # one step of traffic follows it, and asks as clients do and the slot itself
 
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ThreadingHTTPServer, Events]]:
-    """A collector beside the server, as Azure ML starts one: event, request and rows of each."""
+    """A collector as Azure ML starts one beside the server; its event, request id and rows."""
     events: Events = Queue()
 
     class Collector(BaseHTTPRequestHandler):
@@ -42,7 +42,7 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ThreadingHTTPSe
         server.shutdown()
 
 
-def test_requests_and_answers_are_collected(toy: Toy, collector: tuple[ThreadingHTTPServer, Events]) -> None:
+def test_requests_and_responses_are_collected(toy: Toy, collector: tuple[ThreadingHTTPServer, Events]) -> None:
     server, events = collector
     toy.mlops("run")
     toy.mlops("deploy", "staging")
@@ -56,4 +56,4 @@ def test_requests_and_answers_are_collected(toy: Toy, collector: tuple[Threading
         assert row.keys() == {"label", "no", "yes"}
         assert row["no"] + row["yes"] == pytest.approx(1)
     server.server_close()
-    toy.mlops("deploy", "staging")  # a collector that is gone fails no request
+    toy.mlops("deploy", "staging")  # a missing collector fails no request
