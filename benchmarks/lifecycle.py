@@ -125,9 +125,7 @@ def main() -> None:
     """Measure each number of rows, and check the goals at a million."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     sizes = [10_000, 100_000, GOAL_ROWS]
-    parser.add_argument(
-        "--rows", type=int, nargs="+", default=sizes, help="numbers of rows (default: 10k, 100k, 1M)"
-    )
+    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="numbers of rows (default: 10k, 100k, 1M)")
     parser.add_argument("--runs", type=int, default=3, help="measured runs of each variant (default: %(default)s)")
     options = parser.parse_args()
 
