@@ -1,15 +1,15 @@
 """Time validate, train and evaluate against a bare script that reads, fits and scores once.
 
-The rows are drawn from the sample with jitter, and have 15 columns. Three ways run as whole processes, in turns:
+The rows are drawn from the sample with jitter, and have 15 columns. Three variants run in turns, as separate processes:
 
 - the bare script: pandas.read_csv, the project's features, the same classifier and parameters, fitted on 75 % of the
-  rows and scored once by average precision on the rest; nothing is checked or kept (programs/bare_script.py);
-- validate, train and evaluate in one process that reads the data once, as `mlops run` does (programs/one_process.py):
+  rows and scored once by average precision on the rest; nothing is checked or saved (programs/bare_script.py);
+- validate, train and evaluate in one process that reads the data once, like `mlops run` (programs/one_process.py):
   41 expectations, threshold by cross-validation, model and run logged to MLflow, all metrics, slices, the gate;
-- the three as commands, one after the other, as the steps of a pipeline do it.
+- the three commands, one after the other, like the steps of a pipeline.
 
-Every measured run starts from a project whose MLflow store exists and holds no model, so nothing is reused. Memory
-is the largest resident set of any process. Needs the environments of `make test`.
+Every measured run starts with an empty MLflow store, so nothing is reused. Memory is the largest resident set of any
+process. Needs the environments of `make test`.
 """
 
 import argparse
@@ -40,7 +40,7 @@ BARE, TOGETHER, COMMANDS = "bare script", "validate + train + evaluate", "the sa
 
 
 def widen(project: Project) -> None:
-    """Tell the project's expectations of the added column."""
+    """Add the extra column to the project's expectations."""
     for name in ("raw", "scoring"):
         file = project.folder / "expectations" / f"{name}.json"
         suite = json.loads(file.read_text(encoding="utf-8"))
@@ -54,20 +54,20 @@ def widen(project: Project) -> None:
 
 
 def expect(what: str, **limits: Any) -> dict[str, Any]:
-    """An expectation about the added column's values."""
+    """Return an expectation for the extra column."""
     verb = "" if what.startswith("not_") else "be_"
     return {"type": f"expect_column_values_to_{verb}{what}", "kwargs": {"column": "extra", **limits}}
 
 
 @contextlib.contextmanager
 def prepared(rows: int) -> Iterator[tuple[Project, Path]]:
-    """Render a project with that many rows of data; also give a folder with its state before the first training."""
+    """Render a project with a number of rows; also yield a folder with its state before the first training."""
     with rendered_project() as project:
         data = project.folder / project.settings["data"]["path"]
         sample = data.rename(data.with_name("sample.csv"))
         project.run(str(PROGRAMS / "make_rows.py"), str(sample), str(rows), str(data))
         widen(project)
-        project.run("-m", "mlops", "status")  # makes the MLflow store
+        project.run("-m", "mlops", "status")  # creates the MLflow store
         before = project.folder / "before"
         before.mkdir()
         restore(project.folder, before)
@@ -75,7 +75,7 @@ def prepared(rows: int) -> Iterator[tuple[Project, Path]]:
 
 
 def restore(source: Path, target: Path) -> None:
-    """Make what the verbs have written in one folder the same as in another; what lacks there goes."""
+    """Replace the lifecycle's files in one folder with those of another."""
     for name in STATE:
         old, new = target / name, source / name
         if old.is_dir():
@@ -89,11 +89,11 @@ def restore(source: Path, target: Path) -> None:
 
 
 def cases(project: Project, before: Path) -> dict[str, Callable[[], Cost]]:
-    """The three ways, each from the same start."""
+    """Return the three variants, each with the same initial state."""
     settings = project.settings
     data, model = settings["data"], settings["model"]
     if model["estimator"] != "hist_gradient_boosting":
-        raise SystemExit(f"programs/bare_script.py fits no {model['estimator']}: bring it up to date.")
+        raise SystemExit(f"programs/bare_script.py does not support {model['estimator']}: update it.")
     script = [str(PROGRAMS / "bare_script.py"), settings["package"], data["path"], data["target"], data["positive"]]
     script += [str(settings["split"]["holdout"]), json.dumps(model["params"])]
 
@@ -110,7 +110,7 @@ def cases(project: Project, before: Path) -> dict[str, Callable[[], Cost]]:
 
 
 def measure(rows: int, runs: int) -> tuple[float, float]:
-    """Run the three ways, print their medians, and return the ratios of the second to the first: time and memory."""
+    """Run the variants, print medians, and return the ratios of the second to the first in time and memory."""
     with prepared(rows) as (project, before):
         costs = in_turns(cases(project, before), runs, unmeasured=int(rows < GOAL_ROWS))
     seconds, megabytes = median_seconds(costs[BARE]), median_megabytes(costs[BARE])
@@ -122,11 +122,11 @@ def measure(rows: int, runs: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure at each number of rows; say whether the goals hold at a million."""
+    """Measure each number of rows, and check the goals at a million."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     sizes = [10_000, 100_000, GOAL_ROWS]
-    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="how many rows (default: 10k, 100k and 1M)")
-    parser.add_argument("--runs", type=int, default=3, help="measured runs of each way (default: %(default)s)")
+    parser.add_argument("--rows", type=int, nargs="+", default=sizes, help="numbers of rows (default: 10k, 100k, 1M)")
+    parser.add_argument("--runs", type=int, default=3, help="measured runs of each variant (default: %(default)s)")
     options = parser.parse_args()
 
     print(machine())

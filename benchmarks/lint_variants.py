@@ -1,8 +1,8 @@
-"""Time the check of every variant against the naive loop, which gives each variant to each tool by itself.
+"""Time the check of every variant against a naive loop that runs each tool on each variant.
 
-A copy of the template gets two more options, each choice with a document, a module, a YAML file and a Terraform folder,
-so that there are nine times as many variants. The loop is measured on a few of them and extrapolated. Needs the
-environments of `make test`.
+A copy of the template gets two more options, each choice with a document, a module, a YAML file and a Terraform folder:
+nine times as many variants. The loop is measured on a few of them and extrapolated. Needs the environments of
+`make test`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from variants.matrix import all_variants, name_of
 
 GOAL_SECONDS = 90
 GOAL_PER_VARIANT = 0.25
-# Nine times as many variants.
+# Multiply the variants by nine.
 OPTIONS = {"size": ["s", "m", "l"], "tier": ["a", "b", "c"]}
 FILES = {
     "README.md": "# {name}\n\nBack to [the project](../../README.md).\n",
@@ -31,7 +31,7 @@ FILES = {
 
 
 def enlarge(template: Path) -> None:
-    """Add the options to a template: to its questions, to both hooks, and as folders that a choice keeps."""
+    """Add the options to a template's questions and hooks, with a folder for each choice."""
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
     questions["_copy_without_render"].append("extra")
     kept = {}
@@ -49,14 +49,14 @@ def enlarge(template: Path) -> None:
 
 
 def add_lines(path: Path, start: str, lines: str) -> None:
-    """Put lines after the table that starts so, and ends with a brace in the first column."""
+    """Insert lines after a table that begins with `start` and ends with a brace in the first column."""
     text = path.read_text(encoding="utf-8")
     end = text.index("\n}\n", text.index(f"\n{start}")) + len("\n}\n")
     path.write_text(f"{text[:end]}\n{lines}\n{text[end:]}", encoding="utf-8")
 
 
 def check(template: Path, variant: str = "", cold: bool = False) -> float:
-    """Check a template's variants by the engine, all or those with some choices; return the seconds."""
+    """Check a template's variants, all or those with some choices; return the seconds."""
     if cold:
         shutil.rmtree(ROOT / ".mypy_cache" / "variants", ignore_errors=True)
     command = [sys.executable, "-m", "variants", "--template", str(template), "--variant", variant]
@@ -64,7 +64,7 @@ def check(template: Path, variant: str = "", cold: bool = False) -> float:
 
 
 def main() -> None:
-    """Measure today's matrix and the enlarged one, and print what each variant adds."""
+    """Measure the current and the enlarged matrix, and print the cost of an added variant."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sample", type=int, default=4, help="variants of the naive loop (default: %(default)s)")
     size = parser.parse_args().sample

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a rendered project, and whole processes measured from outside."""
+"""Shared by the benchmarks: a rendered project, and measurements of processes."""
 
 import contextlib
 import os
@@ -18,13 +18,13 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-MACOS_BYTES = 2**20  # getrusage tells kilobytes on Linux, bytes on macOS
+MACOS_BYTES = 2**20  # getrusage returns kilobytes on Linux, bytes on macOS
 LINUX_KILOBYTES = 2**10
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process, or several one after the other, took: wall time and the largest resident memory of any."""
+    """Wall time and peak resident memory of one process or a sequence."""
 
     seconds: float
     megabytes: float
@@ -35,27 +35,27 @@ class Cost:
 
 @dataclass(frozen=True)
 class Project:
-    """A project rendered with the defaults, and the Python that has its requirements."""
+    """A project rendered with the defaults, and a Python with its requirements."""
 
     folder: Path
     python: str
 
     @property
     def environment(self) -> dict[str, str]:
-        """As after an installation, without one: the project's packages come from src."""
+        """Return an environment in which Python finds the project's packages in src."""
         return {**os.environ, "PYTHONPATH": str(self.folder / "src"), "MLFLOW_DISABLE_TELEMETRY": "true"}
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The content of project.yml."""
+        """Return the content of project.yml."""
         return dict(yaml.safe_load((self.folder / "project.yml").read_text(encoding="utf-8")))
 
     def run(self, *arguments: str) -> Cost:
-        """Run Python with arguments in the project's folder; fails with the program's output if it fails."""
+        """Run Python in the project's folder; exit with its output if it fails."""
         return run_process([self.python, *arguments], self.folder, self.environment)
 
     def compile(self) -> None:
-        """Write the bytecode that an ordinary installation has; imports cost three times as much without it."""
+        """Compile bytecode, as an installation does; imports take three times as long without it."""
         libraries = subprocess.run(
             [self.python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
             check=True,
@@ -68,17 +68,17 @@ class Project:
 
 @contextlib.contextmanager
 def rendered_project() -> Iterator[Project]:
-    """Render the template into a temporary folder, compiled and with free ports; removed at the end."""
+    """Render the template into a temporary folder, with bytecode and free ports."""
     python = os.environ.get("PROJECT_PYTHON", str(ROOT / ".venv-project" / "bin" / "python"))
     if not Path(python).is_file():
-        sys.exit(f"{python} is missing: run `make test`, which makes it, or set PROJECT_PYTHON.")
+        sys.exit(f"{python} is missing: run `make test` to create it, or set PROJECT_PYTHON.")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--default-config"]
         subprocess.run(
             [*command, "--output-dir", folder],
             check=True,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "HOME": folder},  # cookiecutter keeps every render's answers in the home folder
+            env={**os.environ, "HOME": folder},  # cookiecutter saves the answers in the home folder
         )
         project = Project(next(file.parent for file in Path(folder).glob("*/project.yml")), python)
         use_free_ports(project)
@@ -87,7 +87,7 @@ def rendered_project() -> Iterator[Project]:
 
 
 def use_free_ports(project: Project) -> None:
-    """Keep out of the way of servers that listen on the default ports."""
+    """Replace the default ports, which other servers may use."""
     file = project.folder / "project.yml"
     text = file.read_text(encoding="utf-8")
     for endpoint in project.settings["serving"].values():
@@ -96,14 +96,14 @@ def use_free_ports(project: Project) -> None:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def run_process(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Cost:
-    """Run a command to its end and return what it took; its children's memory counts as far as one is larger."""
+    """Run a command and return its cost; memory is the peak of the command or its largest child."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
@@ -117,7 +117,7 @@ def run_process(command: Sequence[str], folder: Path, environment: Mapping[str, 
 
 
 def in_turns(cases: Mapping[str, Callable[[], Cost]], runs: int, unmeasured: int = 1) -> dict[str, list[Cost]]:
-    """Run all cases in turns, so that a slow moment of the machine falls on each; the first turns warm the caches."""
+    """Run all cases in turns, so that a slow moment affects each; the first, unmeasured turns warm the caches."""
     costs: dict[str, list[Cost]] = {name: [] for name in cases}
     for turn in range(unmeasured + runs):
         for name, case in cases.items():
@@ -128,24 +128,24 @@ def in_turns(cases: Mapping[str, Callable[[], Cost]], runs: int, unmeasured: int
 
 
 def median_seconds(costs: Sequence[Cost]) -> float:
-    """The median wall time."""
+    """Return the median wall time."""
     return statistics.median(cost.seconds for cost in costs)
 
 
 def median_megabytes(costs: Sequence[Cost]) -> float:
-    """The median of the peaks of memory."""
+    """Return the median peak memory."""
     return statistics.median(cost.megabytes for cost in costs)
 
 
 def verdict(holds: bool) -> str:
-    """Whether a goal holds, in a word."""
+    """Return whether a goal holds, as a word."""
     return "holds" if holds else "MISSED"
 
 
 def machine() -> str:
-    """Date and size of the machine, to be kept with the figures."""
+    """Describe the machine and date, to store with the figures."""
     memory = ""
-    with contextlib.suppress(ValueError, OSError):  # not every system tells
+    with contextlib.suppress(ValueError, OSError):  # not available on every system
         gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         memory = f", {gigabytes:.0f} GB"
     load = f", load {os.getloadavg()[0]:.1f}"

@@ -1,13 +1,13 @@
-"""Time scoring one row per request through the served model against `mlflow models serve` of the same model.
+"""Time scoring one row per request through the deployed endpoint against `mlflow models serve` of the same model.
 
-Three addresses answer with one worker each, the same registered model behind all of them:
+Three servers with one worker each score with the same registered model:
 
-- the endpoint: what a client of the deployed model asks, through the router that shares traffic out;
-- its slot: Azure ML's inference server (azmlinfsrv) with the project's scoring script, asked directly;
-- `mlflow models serve`, which answers labels only; the other two also answer probabilities and the model's version.
+- the endpoint, through the router that splits the traffic;
+- its slot: Azure ML's inference server (azmlinfsrv) with the project's scoring script, without the router;
+- `mlflow models serve`, which returns labels only; the other two also return probabilities and the model's version.
 
-Clients are processes of their own that keep one connection each and send the sample's rows, one per request, at once
-after the answer to the last. Needs the environments of `make test`; all of it stays on 127.0.0.1.
+Each client is a process with one connection that sends the sample's rows, one per request, without pauses. Needs the
+environments of `make test`; everything stays on 127.0.0.1.
 """
 
 import argparse
@@ -39,7 +39,7 @@ ENDPOINT, SLOT, MLFLOW = "endpoint (router)", "slot (azmlinfsrv)", "mlflow model
 
 @dataclass(frozen=True)
 class Server:
-    """Where one server scores, and the rows in the form that it reads."""
+    """A server's scoring address, and the rows in its format."""
 
     port: int
     path: str
@@ -48,7 +48,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Speed:
-    """What all clients of a server saw together."""
+    """The throughput and latency over all clients of a server."""
 
     per_second: float
     p50_ms: float
@@ -56,7 +56,7 @@ class Speed:
 
 
 def sample_rows(project: Project) -> list[dict[str, Any]]:
-    """The first rows of the project's data without the target, as a client's JSON would hold them."""
+    """Return the first rows of the project's data without the target, as JSON values."""
     data = project.settings["data"]
     with (project.folder / data["path"]).open(encoding="utf-8", newline="") as stream:
         rows = list(itertools.islice(csv.DictReader(stream), BODIES))
@@ -64,7 +64,7 @@ def sample_rows(project: Project) -> list[dict[str, Any]]:
 
 
 def value_of(text: str) -> float | str | None:
-    """A CSV field as JSON holds it: a number, a text, or null."""
+    """Convert a CSV field to a number, a string, or None."""
     try:
         return float(text) if text else None
     except ValueError:
@@ -73,7 +73,7 @@ def value_of(text: str) -> float | str | None:
 
 @contextlib.contextmanager
 def endpoint(project: Project, rows: list[dict[str, Any]]) -> Iterator[dict[str, Server]]:
-    """Train, register and deploy a model of the sample to staging; give the endpoint and its slot."""
+    """Train, register and deploy a model to staging; yield the endpoint and its slot."""
     for verb in ("validate", "train", "evaluate", "register"):
         project.run("-m", "mlops", verb)
     bodies = [json.dumps({"input_data": [row]}).encode() for row in rows]
@@ -91,12 +91,12 @@ def endpoint(project: Project, rows: list[dict[str, Any]]) -> Iterator[dict[str,
 
 @contextlib.contextmanager
 def mlflow_server(project: Project, rows: list[dict[str, Any]]) -> Iterator[Server]:
-    """Serve the registered model by MLflow's own server, in the same environment."""
+    """Serve the registered model with MLflow's server, in the same environment."""
     port = free_port()
     model = f"models:/{project.settings['project']}/1"
     command = [project.python, "-m", "mlflow", "models", "serve", "--model-uri", model, "--port", str(port)]
     environment = {**project.environment, "MLFLOW_TRACKING_URI": f"sqlite:///{project.folder / 'mlflow.db'}"}
-    # MLflow starts its server by a shell that looks for the programs of this environment.
+    # MLflow starts its server through a shell, which must find this environment's programs.
     environment["PATH"] = os.pathsep.join([str(Path(project.python).parent), environment["PATH"]])
     with (project.folder / "mlflow-serve.log").open("wb") as log:
         process = subprocess.Popen(
@@ -131,7 +131,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> 
 
 
 def client(server: Server, requests: int, seconds: float) -> tuple[float, float, list[float]]:
-    """Send rows one after the other; return when it started and ended, and each answer's milliseconds."""
+    """Send rows one after the other; return start, end, and the latencies in milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=ANSWER_SECONDS)
     latencies: list[float] = []
     start = time.time()
@@ -150,7 +150,7 @@ def client(server: Server, requests: int, seconds: float) -> tuple[float, float,
 
 
 def load(server: Server, clients: int, requests: int, seconds: float) -> Speed:
-    """Run clients that begin together; what they share is the number of requests."""
+    """Start clients at the same time, and divide the requests among them."""
     context = get_context("spawn")
     together = context.Barrier(clients, timeout=ANSWER_SECONDS)
     with ProcessPoolExecutor(clients, mp_context=context, initializer=together.wait) as pool:
@@ -163,7 +163,7 @@ def load(server: Server, clients: int, requests: int, seconds: float) -> Speed:
 
 
 def compare(servers: Mapping[str, Server], clients: int, options: argparse.Namespace) -> float:
-    """Ask all servers in turns, print their medians, and return the endpoint's ratio to MLflow's server."""
+    """Load the servers in turns, print medians, and return the endpoint's ratio to MLflow's server."""
     speeds: dict[str, list[Speed]] = {name: [] for name in servers}
     for turn in range(options.runs + 1):
         for name, server in servers.items():
@@ -179,12 +179,12 @@ def compare(servers: Mapping[str, Server], clients: int, options: argparse.Names
 
 
 def main() -> None:
-    """Measure with each number of clients; say whether the goal holds."""
+    """Measure each number of clients, and check the goal."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4], help="clients at once (default: 1 and 4)")
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 4], help="numbers of clients (default: 1 and 4)")
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each server (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=400, help="requests in a run (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20, help="the longest run (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, help="maximum duration of a run (default: %(default)s)")
     options = parser.parse_args()
 
     print(machine())

@@ -1,4 +1,4 @@
-"""What one writes in a notebook: read, split, fit, score once. The project's features, the same classifier.
+"""Read, split, fit and score once, like a notebook, with the project's features and classifier.
 
 Called as: bare_script.py PACKAGE FILE TARGET POSITIVE HOLDOUT PARAMS
 """

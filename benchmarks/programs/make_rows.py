@@ -1,4 +1,4 @@
-"""Write many rows like those of the sample: drawn with replacement, amounts jittered, one column added.
+"""Write rows drawn from the sample with replacement, with jittered amounts and one more column.
 
 Called as: make_rows.py SAMPLE ROWS FILE
 """
@@ -13,7 +13,7 @@ EXTRA = "extra"
 
 
 def main() -> None:
-    """Draw the rows and write them as CSV, the same ones each time."""
+    """Draw the rows with a fixed seed, and write them as CSV."""
     sample, rows, file = pd.read_csv(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     rng = np.random.default_rng(7)
     frame = sample.iloc[rng.integers(len(sample), size=rows)].reset_index(drop=True)

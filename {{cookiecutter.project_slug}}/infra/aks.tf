@@ -1,7 +1,7 @@
-# What `mlops deploy` needs where a target is `kubernetes`: a cluster with Azure ML's extension. The first deploy
-# attaches it to the workspace (azureml/kubernetes/compute.yml), because azurerm knows only the attachment of CLI v1.
+# For `mlops deploy` to a `kubernetes` target: a cluster with Azure ML's extension. The first deploy attaches it to the
+# workspace (azureml/kubernetes/compute.yml), because azurerm supports only CLI v1's attachment.
 variable "node_size" {
-  description = "The size of the machines that serve."
+  description = "The size of the serving machines."
   type        = string
   default     = "Standard_D4s_v5"
 
@@ -12,7 +12,7 @@ variable "node_size" {
 }
 
 variable "max_nodes" {
-  description = "The most machines that serve at once."
+  description = "The maximum number of serving machines."
   type        = number
   default     = 4
 
@@ -23,7 +23,7 @@ variable "max_nodes" {
 }
 
 variable "serving_tls" {
-  description = "The host name of the endpoints, and the secret in the namespace azureml that holds its certificate; null serves plain HTTP within the network."
+  description = "The host name of the endpoints, and the secret with its certificate in the namespace azureml; null serves plain HTTP within the network."
   type        = object({ host = string, secret = string })
   default     = null
 
@@ -44,17 +44,17 @@ locals {
   }
 
   cluster_roles = {
-    # The cluster places the address of the endpoints in its subnet, and lends its nodes their identity.
+    # The cluster allocates the endpoints' address in its subnet, and assigns its nodes their identity.
     network       = { principal = one(azurerm_user_assigned_identity.cluster[*].principal_id), scope = one(azurerm_subnet.cluster[*].id), role = "Network Contributor" }
     lend-identity = { principal = one(azurerm_user_assigned_identity.cluster[*].principal_id), scope = one(azurerm_user_assigned_identity.nodes[*].id), role = "Managed Identity Operator" }
-    # Its nodes pull the image of the environment.
+    # Nodes pull the image of the environment.
     images = { principal = one(azurerm_user_assigned_identity.nodes[*].principal_id), scope = azurerm_container_registry.this.id, role = "AcrPull" }
   }
 
   attachment_roles = {
     # `mlops deploy production`: CI attaches the cluster ...
     attach = { principal = local.ci, role = "Azure Kubernetes Service Contributor Role" }
-    # ... and the workspace looks after its extension.
+    # ... and the workspace manages its extension.
     read    = { principal = local.workspace, role = "Reader" }
     extends = { principal = local.workspace, role = "Kubernetes Extension Contributor" }
   }
@@ -102,7 +102,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   location                  = local.location
   dns_prefix                = local.names.cluster
   node_resource_group       = local.names.node_group
-  sku_tier                  = "Standard" # the one with a promise of availability
+  sku_tier                  = "Standard" # the tier with an availability SLA
   private_cluster_enabled   = !local.public_access
   local_account_disabled    = true
   run_command_enabled       = false
@@ -129,7 +129,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     tenant_id          = data.azurerm_client_config.current.tenant_id
   }
 
-  # The system's own pods; those that serve get machines of their own.
+  # System pods only; serving pods run on a separate pool.
   default_node_pool {
     name                         = "system"
     vm_size                      = "Standard_D2s_v5"
@@ -146,7 +146,7 @@ resource "azurerm_kubernetes_cluster" "this" {
     }
   }
 
-  # The pools scale by themselves; Azure does not choose machines of its own.
+  # The pools autoscale; Azure does not provision other machine sizes.
   node_provisioning_profile {
     mode = "Manual"
   }
@@ -186,7 +186,7 @@ resource "azurerm_kubernetes_cluster_node_pool" "serving" {
   }
 }
 
-# The endpoints get an address in the network alone, in public projects too: clients come from there.
+# The endpoints get a private address, in public projects too: clients are in the network.
 resource "azurerm_kubernetes_cluster_extension" "azureml" {
   count = length(local.clusters)
 
@@ -200,13 +200,13 @@ resource "azurerm_kubernetes_cluster_extension" "azureml" {
     enableTraining               = "False"
     inferenceRouterServiceType   = "LoadBalancer"
     internalLoadBalancerProvider = "azure"
-    inferenceRouterHA            = "False" # three routers would ask for three nodes
+    inferenceRouterHA            = "False" # three routers would need three nodes
   })
 
   depends_on = [azurerm_kubernetes_cluster_node_pool.serving]
 }
 
-# Lets the workspace drive its extension, with no account on the cluster.
+# Let the workspace manage its extension, without an account on the cluster.
 resource "azurerm_kubernetes_cluster_trusted_access_role_binding" "workspace" {
   count = length(local.clusters)
 

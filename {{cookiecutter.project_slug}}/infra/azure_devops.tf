@@ -1,7 +1,7 @@
-# Lets the service connection of the Azure DevOps project be the identity of CI, without any secret.
-# `terraform -chdir=infra apply` reads it.
+# Let the service connection of the Azure DevOps project use the CI identity, without a secret.
+# Applied by `terraform -chdir=infra apply`.
 variable "azure_devops" {
-  description = "Issuer and subject as the draft of the service connection shows them; null until there is one."
+  description = "Issuer and subject from the draft of the service connection; null before it exists."
   type        = object({ issuer = string, subject = string })
   default     = null
 

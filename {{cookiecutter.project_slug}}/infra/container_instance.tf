@@ -1,18 +1,18 @@
-# What `mlops deploy` needs where a target is `container-instance`: a subnet, since the groups have no public address,
-# and the roles to build their image and to start and switch them.
+# For `mlops deploy` to a `container-instance` target: a subnet, because the groups have no public address, and the
+# roles to build their image and to start and switch them.
 locals {
   has_container_groups = local.project.serving[var.environment].target == "container-instance"
 
   container_roles = {
     # Build the image in the registry.
     build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
-    # Start, read and remove the groups blue and green, which do not exist yet.
+    # Create, read and remove the groups blue and green, which do not exist yet.
     groups = { scope = data.azurerm_resource_group.this.id, role = "Azure Container Instances Contributor Role" }
-    # Switch from one to the other, which is a tag.
+    # Switch between them, by a tag.
     switch = { scope = data.azurerm_resource_group.this.id, role = "Tag Contributor" }
     # Let them pull their image.
     lend-identity = { scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
-    # Put them into the subnet.
+    # Place them in the subnet.
     find-network = { scope = azurerm_virtual_network.this.id, role = "Reader" }
     join-subnet  = { scope = one(azurerm_subnet.containers[*].id), role = "Network Contributor" }
   }

@@ -1,6 +1,6 @@
-# Lets the jobs of the GitHub environments staging and production be the identity of CI, without any secret.
+# Let jobs in the GitHub environments staging and production use the CI identity, without a secret.
 variable "github_ids" {
-  description = "The ids of the repository and its owner, where the repository's tokens carry them (made, renamed or moved since July 2026); null where they don't."
+  description = "The ids of the repository and its owner if its tokens contain them (repositories created, renamed or moved since July 2026); otherwise null."
   type        = object({ owner = string, repository = string })
   default     = null
 

@@ -1,5 +1,5 @@
-# Who does what: each identity has the roles that its verbs need, on the resources that they touch, and no secret.
-# docs/infrastructure.md shows them as a table.
+# Identities, without secrets. Each has the roles that its verbs need, on the resources that they use;
+# docs/infrastructure.md lists them.
 
 # The jobs of `mlops run --on azureml`, batch scoring, and the container groups.
 resource "azurerm_user_assigned_identity" "jobs" {
@@ -9,7 +9,7 @@ resource "azurerm_user_assigned_identity" "jobs" {
   tags                = local.tags
 }
 
-# The workflows that call `mlops`; the file of ci_cd says which ones may be it.
+# The workflows that call `mlops`; github.tf or azure_devops.tf selects them.
 resource "azurerm_user_assigned_identity" "ci" {
   name                = local.names.ci_identity
   resource_group_name = local.group
@@ -34,14 +34,14 @@ locals {
     # Every verb: the workspace keeps code, logs, models and data in its storage ...
     storage-account = { scope = azurerm_storage_account.this.id, role = "Storage Account Contributor" }
     storage-blobs   = { scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
-    # ... and secrets of its own in its vault.
+    # ... and its secrets in its vault.
     vault = { scope = azurerm_key_vault.this.id, role = "Key Vault Administrator" }
-    # `mlops run` and `mlops deploy`: it builds the image of the environment, and pulls it.
+    # `mlops run` and `mlops deploy`: build and pull the image of the environment.
     registry-push  = { scope = azurerm_container_registry.this.id, role = "AcrPush" }
     registry-build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
-    # `mlops deploy`: it hands the endpoints the way to their telemetry.
+    # `mlops deploy`: pass the telemetry address to the endpoints.
     telemetry = { scope = azurerm_application_insights.this.id, role = "Application Insights Component Contributor" }
-    # `mlops run`: it lends the jobs their identity.
+    # `mlops run`: assign the jobs their identity.
     lend-identity = { scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
   }
 
@@ -50,11 +50,11 @@ locals {
     jobs-data = { principal = local.jobs, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
     # `mlops register`, in its job: log the run, register the version, tag it.
     jobs-register = { principal = local.jobs, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
-    # `mlops run`: nodes pull the image of the environment; container groups pull theirs.
+    # `mlops run`: nodes pull the image of the environment, and container groups theirs.
     jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPull" }
     # `mlops run`, `mlops deploy`, `mlops rollback`: submit jobs, read and tag versions, change endpoints.
     ci-workspace = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
-    # `mlops run`: fit the cluster to project.yml; `mlops deploy production`: attach the AKS cluster.
+    # `mlops run`: resize the cluster to project.yml; `mlops deploy production`: attach the AKS cluster.
     ci-compute = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Compute Operator" }
     # `mlops run`, `mlops deploy`: upload code and data, download models and results.
     ci-data = { principal = local.ci, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
@@ -65,7 +65,7 @@ locals {
   staging_storage   = "${local.staging_group}/providers/Microsoft.Storage/storageAccounts/${module.staging.names.storage}"
 
   promotion_roles = {
-    # `mlops deploy production`: read the version that staging proved, and tag it there as what production serves.
+    # `mlops deploy production`: read the version that staging tested, and tag it there as production.
     staging-versions = { principal = local.ci, scope = local.staging_workspace, role = "AzureML Data Scientist" }
     # `mlops deploy production`: download that version.
     staging-models = { principal = local.ci, scope = local.staging_storage, role = "Storage Blob Data Reader" }

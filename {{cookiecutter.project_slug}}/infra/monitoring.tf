@@ -1,4 +1,4 @@
-# Logs, alerts and the budget. They watch what `mlops run` and `mlops deploy` leave behind.
+# Logs, alerts and the budget, for the resources that `mlops run` and `mlops deploy` create.
 resource "azurerm_log_analytics_workspace" "this" {
   name                         = local.names.log_analytics
   resource_group_name          = local.group
@@ -10,7 +10,7 @@ resource "azurerm_log_analytics_workspace" "this" {
   tags                         = local.tags
 }
 
-# The endpoints report each request here, by the connection string that Azure ML gives them.
+# Endpoints report each request here, with the connection string from Azure ML.
 resource "azurerm_application_insights" "this" {
   name                = local.names.application_insights
   resource_group_name = local.group
@@ -20,7 +20,7 @@ resource "azurerm_application_insights" "this" {
   tags                = local.tags
 }
 
-# Who did what to the workspace, its secrets, images and files.
+# Audit logs of the workspace, its secrets, images and files.
 locals {
   watched = {
     workspace = { id = azurerm_machine_learning_workspace.this.id, category_group = "allLogs" }
@@ -65,7 +65,7 @@ resource "azurerm_monitor_action_group" "this" {
   }
 }
 
-# The endpoints come and go with releases, so their requests are watched where they are reported.
+# Releases create and remove endpoints, so the alerts read the requests from Application Insights.
 locals {
   alerts = {
     endpoint-errors = {
@@ -116,7 +116,7 @@ resource "azurerm_monitor_metric_alert" "this" {
     aggregation            = each.value.aggregation
     operator               = "GreaterThan"
     threshold              = each.value.threshold
-    skip_metric_validation = true # there is no such metric until the first request
+    skip_metric_validation = true # the metric does not exist before the first request
   }
 
   action {
@@ -148,6 +148,6 @@ resource "azurerm_consumption_budget_resource_group" "this" {
   }
 
   lifecycle {
-    ignore_changes = [time_period] # it began with the month of the first apply
+    ignore_changes = [time_period] # starts with the month of the first apply
   }
 }

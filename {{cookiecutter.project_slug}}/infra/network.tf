@@ -1,4 +1,4 @@
-# The environment's network: container groups, private endpoints and a runner of one's own lie in it. Empty, it is free.
+# The environment's network, for container groups, private endpoints and a self-hosted runner. An empty network is free.
 resource "azurerm_virtual_network" "this" {
   name                = local.names.network
   resource_group_name = local.group
@@ -7,7 +7,7 @@ resource "azurerm_virtual_network" "this" {
   tags                = local.tags
 }
 
-# Nothing gets in from the internet: Azure's default rules say so, and no rule is added.
+# No inbound traffic from the internet: Azure's default rules deny it, and none are added.
 resource "azurerm_network_security_group" "this" {
   name                = local.names.network_security
   resource_group_name = local.group
@@ -15,7 +15,7 @@ resource "azurerm_network_security_group" "this" {
   tags                = local.tags
 }
 
-# The part of the addresses that each kind of subnet takes.
+# The part of the address range for each kind of subnet.
 locals {
   addresses = {
     for position, kind in ["endpoints", "runner", "containers", "cluster"] :

@@ -1,7 +1,7 @@
-# network: private. Nothing answers on the internet: the workspace and all that it stands on have addresses in the
-# environment's network alone, and jobs run in a network that Azure ML manages.
+# network: private. Nothing is reachable from the internet: the workspace and its dependencies have addresses in the
+# environment's network only, and jobs run in a network that Azure ML manages.
 variable "isolation_mode" {
-  description = "What jobs and endpoints may reach: AllowInternetOutbound, or AllowOnlyApprovedOutbound, whose firewall costs by the hour."
+  description = "The outbound access of jobs and endpoints: AllowInternetOutbound, or AllowOnlyApprovedOutbound, whose firewall costs by the hour."
   type        = string
   default     = "AllowInternetOutbound"
 
@@ -12,7 +12,7 @@ variable "isolation_mode" {
 }
 
 variable "approved_hosts" {
-  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound; images are built from Python packages."
+  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound; building images needs Python packages."
   type        = set(string)
   default     = ["pypi.org", "files.pythonhosted.org"]
 
@@ -22,20 +22,20 @@ variable "approved_hosts" {
   }
 }
 
-# The settings that the other files read; infra/network_public.tf has them in the projects that chose public.
+# Settings that the other files read; in public projects, infra/network_public.tf defines them.
 locals {
   public_access       = false
   isolation_mode      = var.isolation_mode
-  registry_sku        = "Premium"           # the only one with private endpoints
-  image_build_compute = local.names.compute # tasks of the registry cannot reach it
+  registry_sku        = "Premium"           # the only SKU with private endpoints
+  image_build_compute = local.names.compute # registry tasks cannot reach it
 
-  # `mlops run`: where the registry's tasks cannot build the image, a node of the cluster does, and pushes it.
+  # `mlops run`: a node of the cluster builds and pushes the image, because registry tasks cannot.
   network_job_roles = {
     jobs-push = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
   }
 
   network_roles = {
-    # `mlops run`, `mlops deploy`: the managed network gets endpoints of its own to these.
+    # `mlops run`, `mlops deploy`: the managed network creates private endpoints to these.
     approve-storage  = { scope = azurerm_storage_account.this.id, role = "Azure AI Enterprise Network Connection Approver" }
     approve-vault    = { scope = azurerm_key_vault.this.id, role = "Azure AI Enterprise Network Connection Approver" }
     approve-registry = { scope = azurerm_container_registry.this.id, role = "Azure AI Enterprise Network Connection Approver" }
@@ -78,17 +78,17 @@ locals {
     "providers/Microsoft.Storage/storageAccounts/${local.names.state_storage}",
   ])
 
-  # What a runner in the network has to reach.
+  # The services that a runner in the network must reach.
   endpoints = {
     workspace = { id = azurerm_machine_learning_workspace.this.id, part = "amlworkspace", zones = ["api", "notebooks"] }
     blob      = { id = azurerm_storage_account.this.id, part = "blob", zones = ["blob"] }
     file      = { id = azurerm_storage_account.this.id, part = "file", zones = ["file"] }
     vault     = { id = azurerm_key_vault.this.id, part = "vault", zones = ["vault"] }
     registry  = { id = azurerm_container_registry.this.id, part = "registry", zones = ["registry"] }
-    state     = { id = local.state_storage, part = "blob", zones = ["blob"] } # for Terraform itself
+    state     = { id = local.state_storage, part = "blob", zones = ["blob"] } # for Terraform
   }
 
-  # `mlops deploy production` fetches the version that staging proved.
+  # `mlops deploy production` downloads the version that staging tested.
   staging_endpoints = {
     staging-workspace = { id = local.staging_workspace, part = "amlworkspace", zones = ["api", "notebooks"] }
     staging-blob      = { id = local.staging_storage, part = "blob", zones = ["blob"] }

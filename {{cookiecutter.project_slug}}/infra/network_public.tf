@@ -1,10 +1,10 @@
-# network: public. Everything answers on the internet, to identities with a role alone; nothing takes keys.
-# The other files read these settings, which infra/network_private.tf has in the projects that chose private.
+# network: public. Resources are reachable from the internet, by identities with a role only; keys are disabled.
+# The other files read these settings; in private projects, infra/network_private.tf defines them.
 locals {
   public_access       = true
   isolation_mode      = "Disabled"
   registry_sku        = "Basic"
-  image_build_compute = null # tasks of the registry build the images
+  image_build_compute = null # registry tasks build the images
   network_roles       = {}
   network_job_roles   = {}
 }

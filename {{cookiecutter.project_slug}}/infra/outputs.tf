@@ -1,6 +1,6 @@
-# What `mlops connect` and the workflows read: `terraform -chdir=infra output -json`.
+# For `mlops connect` and the workflows: `terraform -chdir=infra output -json`.
 output "login" {
-  description = "The variables of the environment in GitHub or Azure DevOps: who CI is. None of them is a secret."
+  description = "The environment's variables in GitHub or Azure DevOps, which identify CI. None is a secret."
   value = {
     AZURE_CLIENT_ID       = azurerm_user_assigned_identity.ci.client_id
     AZURE_TENANT_ID       = data.azurerm_client_config.current.tenant_id
@@ -19,6 +19,6 @@ output "workspace_id" {
 }
 
 output "federated_subject" {
-  description = "The subject that CI's token must carry to be the identity of CI; null where none is known yet."
+  description = "The subject that a token needs to use the CI identity; null if not known yet."
   value       = local.federated_subject
 }

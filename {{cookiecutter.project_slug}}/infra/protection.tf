@@ -1,5 +1,5 @@
-# What must not be deleted by mistake in production, by Terraform or by hand: the lock has to be removed first.
-# The workspace has none, since `mlops deploy` could not remove the slot before: locks hold for all within.
+# Locks against accidental deletion in production, by Terraform or by hand. The workspace has none: locks apply to
+# everything inside, so `mlops deploy` could not remove the previous slot.
 resource "azurerm_management_lock" "this" {
   for_each = local.in_production ? {
     storage   = azurerm_storage_account.this.id

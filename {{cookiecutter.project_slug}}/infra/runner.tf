@@ -1,13 +1,13 @@
-# A runner of one's own inside the network, for what GitHub's or Azure DevOps' cannot reach: private workspaces, and
-# the container groups of staging. docs/infrastructure.md has the command that registers it.
+# A self-hosted runner inside the network, because hosted ones cannot reach private workspaces or staging's container
+# groups. docs/infrastructure.md has the command to register it.
 variable "runner" {
-  description = "The public SSH key and the size of the runner; null makes none."
+  description = "The runner's public SSH key and size; null for no runner."
   type        = object({ ssh_public_key = string, size = optional(string, "Standard_B2s") })
   default     = null
 
   validation {
     condition     = var.runner == null || can(regex("^(ssh-rsa|ssh-ed25519) [A-Za-z0-9+/=]+", var.runner.ssh_public_key))
-    error_message = "ssh_public_key is a public key, which starts with ssh-rsa or ssh-ed25519."
+    error_message = "ssh_public_key is a public key that starts with ssh-rsa or ssh-ed25519."
   }
 }
 
@@ -32,7 +32,7 @@ resource "azurerm_subnet_network_security_group_association" "runner" {
   network_security_group_id = azurerm_network_security_group.this.id
 }
 
-# The way out, to GitHub or Azure DevOps and to package indexes; there is no way in.
+# Outbound access to GitHub or Azure DevOps and package indexes; nothing is allowed in.
 resource "azurerm_public_ip" "runner" {
   count = length(local.runners)
 

@@ -1,4 +1,4 @@
-# The workspace's files: data, models, logs of jobs. Nothing holds a key to them; `mlops run` comes as an identity.
+# The workspace's files: data, models, job logs. Access is by identity, as in `mlops run`; there are no keys.
 resource "azurerm_storage_account" "this" {
   name                            = local.names.storage
   resource_group_name             = local.group
@@ -36,7 +36,7 @@ resource "azurerm_storage_account" "this" {
   }
 }
 
-# The rows to learn from and the files to score, apart from what Azure ML keeps in containers of its own.
+# Training data and files to score, separate from Azure ML's containers.
 resource "azurerm_storage_container" "data" {
   name                  = "data"
   storage_account_id    = azurerm_storage_account.this.id

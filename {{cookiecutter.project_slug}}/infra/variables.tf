@@ -1,5 +1,5 @@
-# What may differ from one apply to the next: `terraform -chdir=infra apply -var environment=staging`.
-# All that belongs to the project is in project.yml.
+# Settings of an apply: `terraform -chdir=infra apply -var environment=staging`.
+# The project's settings are in project.yml.
 variable "environment" {
   description = "The environment to build: staging or production."
   type        = string
@@ -11,7 +11,7 @@ variable "environment" {
 }
 
 variable "alert_email" {
-  description = "Who hears of alerts and of the budget, besides the owners of the subscription."
+  description = "The recipient of alerts and budget warnings, besides the subscription's owners."
   type        = string
   default     = null
 
@@ -22,7 +22,7 @@ variable "alert_email" {
 }
 
 variable "monthly_budget" {
-  description = "What the resource group may cost in a month, in the currency of the subscription's bill."
+  description = "The resource group's budget per month, in the subscription's billing currency."
   type        = number
   default     = 300
 
@@ -33,7 +33,7 @@ variable "monthly_budget" {
 }
 
 variable "max_latency_ms" {
-  description = "Mean time of an answer in milliseconds from which an alert is raised."
+  description = "The mean response time in milliseconds above which an alert fires."
   type        = number
   default     = 1000
 
@@ -44,7 +44,7 @@ variable "max_latency_ms" {
 }
 
 variable "log_retention_days" {
-  description = "How long logs are kept; the first 31 days cost nothing."
+  description = "The retention of logs in days; the first 31 days are free."
   type        = number
   default     = 30
 
@@ -55,7 +55,7 @@ variable "log_retention_days" {
 }
 
 variable "log_daily_gb" {
-  description = "Gigabytes of logs a day after which no more are taken; they are most of what an idle environment costs."
+  description = "The daily cap on logs in gigabytes; logs are most of an idle environment's cost."
   type        = number
   default     = 1
 
@@ -66,7 +66,7 @@ variable "log_daily_gb" {
 }
 
 variable "address_space" {
-  description = "The environment's addresses, a /16 to /21: from them come the subnets."
+  description = "The environment's address range, a /16 to /21, which the subnets divide."
   type        = string
   default     = "10.20.0.0/20"
 

@@ -1,4 +1,4 @@
-# What `terraform -chdir=infra init` needs: Terraform, the provider, and where the state is.
+# Terraform, the provider, and the state's location, for `terraform -chdir=infra init`.
 terraform {
   required_version = ">= 1.9"
 
@@ -9,7 +9,7 @@ terraform {
     }
   }
 
-  # Each environment has an account of its own, which infra/bootstrap/ makes: `init` names it.
+  # Each environment has a storage account, created by infra/bootstrap/ and passed to `init`.
   backend "azurerm" {
     container_name   = "tfstate"
     key              = "infra.tfstate"
@@ -17,14 +17,14 @@ terraform {
   }
 }
 
-# The subscription and the login come from outside: ARM_SUBSCRIPTION_ID, and `az login` or OIDC.
+# Subscription and login come from the environment: ARM_SUBSCRIPTION_ID, and `az login` or OIDC.
 provider "azurerm" {
   resource_provider_registrations = "none" # infra/bootstrap/ registers them
   storage_use_azuread             = true
 
   features {
     storage {
-      data_plane_available = false # so that a plan needs no way to the blobs, which may be private
+      data_plane_available = false # a plan must not need the blobs, which may be private
     }
   }
 }

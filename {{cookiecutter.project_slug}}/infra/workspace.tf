@@ -1,4 +1,4 @@
-# The Azure ML workspace, what it stands on, and the cluster of its jobs. All verbs with `--on azureml` use it.
+# The Azure ML workspace, its dependencies, and the cluster for jobs. Used by every verb with `--on azureml`.
 resource "azurerm_key_vault" "this" {
   name                          = local.names.key_vault
   resource_group_name           = local.group
@@ -21,7 +21,7 @@ resource "azurerm_key_vault" "this" {
   }
 }
 
-# Images of environments, and those that `mlops deploy staging` builds for container groups.
+# Images of environments, and of container groups, which `mlops deploy staging` builds.
 resource "azurerm_container_registry" "this" {
   name                                  = local.names.registry
   resource_group_name                   = local.group
@@ -31,7 +31,7 @@ resource "azurerm_container_registry" "this" {
   anonymous_pull_enabled                = false
   public_network_access_enabled         = local.public_access
   network_rule_bypass_option            = "AzureServices"
-  network_rule_bypass_for_tasks_enabled = !local.public_access # where `az acr build` runs
+  network_rule_bypass_for_tasks_enabled = !local.public_access # for `az acr build`
   tags                                  = local.tags
 
   lifecycle {
@@ -68,11 +68,11 @@ resource "azurerm_machine_learning_workspace" "this" {
     prevent_destroy = true
   }
 
-  # Azure tries these roles while it makes the workspace.
+  # Azure uses these roles while it creates the workspace.
   depends_on = [azurerm_role_assignment.workspace]
 }
 
-# Idle, it has no nodes and costs nothing. Its size and tier are azure.compute of project.yml.
+# Scales to zero when idle. Size and tier are azure.compute in project.yml.
 resource "azurerm_machine_learning_compute_cluster" "this" {
   name                          = local.names.compute
   machine_learning_workspace_id = azurerm_machine_learning_workspace.this.id

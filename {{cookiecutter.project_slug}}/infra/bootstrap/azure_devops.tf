@@ -1,7 +1,7 @@
-# Lets a service connection of its own be the identity of Terraform: those that train and release cannot change the
-# infrastructure. `terraform -chdir=infra/bootstrap apply` reads it.
+# Let a separate service connection use the Terraform identity: the ones that train and release cannot change the
+# infrastructure. Applied by `terraform -chdir=infra/bootstrap apply`.
 variable "azure_devops" {
-  description = "Issuer and subject as the draft of the service connection shows them; null until there is one."
+  description = "Issuer and subject from the draft of the service connection; null before it exists."
   type        = object({ issuer = string, subject = string })
   default     = null
 

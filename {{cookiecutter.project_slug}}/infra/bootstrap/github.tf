@@ -1,5 +1,5 @@
-# Lets the jobs of GitHub environments of their own, staging-infra and production-infra, be the identity of Terraform:
-# the jobs that train and release cannot change the infrastructure. `terraform -chdir=infra/bootstrap apply` reads it.
+# Let jobs in the GitHub environments staging-infra and production-infra use the Terraform identity: jobs that train and
+# release cannot change the infrastructure. Applied by `terraform -chdir=infra/bootstrap apply`.
 variable "github_ids" {
   description = "As in infra/github.tf: the ids of the repository and its owner, or null."
   type        = object({ owner = string, repository = string })

@@ -1,5 +1,5 @@
-# The environment's resource group, the account that keeps the state of infra/, and the first identity: the one as
-# which a workflow may run Terraform. `terraform -chdir=infra/bootstrap apply` makes them, and may be run again.
+# The environment's resource group, the storage account for the state of infra/, and the identity with which a workflow
+# runs Terraform. `terraform -chdir=infra/bootstrap apply` creates them, and can be run again.
 module "shared" {
   source      = "../shared"
   environment = var.environment

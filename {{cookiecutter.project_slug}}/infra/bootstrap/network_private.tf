@@ -1,7 +1,7 @@
-# network: private. The account of the state answers in the environment's network, where infra/ gives it an address,
-# and until then to the addresses of whoever runs Terraform first. Run `apply` again without any, and it is closed.
+# network: private. The state's account is reachable from the environment's network, where infra/ gives it an address,
+# and until then from allowed_ips. Run `apply` again without allowed_ips to close it.
 variable "allowed_ips" {
-  description = "Public addresses that may reach the state; none once a runner in the network does."
+  description = "Public addresses that may reach the state; empty once a runner in the network does."
   type        = set(string)
   default     = []
 
@@ -18,11 +18,11 @@ locals {
 
   network_roles = merge(
     {
-      # Give the account of the state an address in the environment's network.
+      # Create the state account's address in the environment's network.
       approve-state = { scope = azurerm_storage_account.state.id, role = "Azure AI Enterprise Network Connection Approver" }
     },
     local.in_production ? {
-      # Give staging's workspace and storage addresses in production's network.
+      # Create addresses of staging's workspace and storage in production's network.
       approve-staging = { scope = local.staging_group, role = "Azure AI Enterprise Network Connection Approver" }
     } : {},
   )

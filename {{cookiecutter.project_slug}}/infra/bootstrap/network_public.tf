@@ -1,4 +1,4 @@
-# network: public. The account of the state answers on the internet, to identities with a role alone.
+# network: public. The state's account is reachable from the internet, by identities with a role only.
 locals {
   state_public_access  = "Enabled"
   state_default_action = "Allow"

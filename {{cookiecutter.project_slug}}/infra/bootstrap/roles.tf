@@ -1,12 +1,12 @@
-# What the identity of Terraform may do: build within the environment's group, and give away there no roles but those
-# of infra/shared/roles.tf, to identities alone. `terraform -chdir=infra apply` needs all of it.
+# The rights of Terraform's identity, all needed by `terraform -chdir=infra apply`: build within the environment's
+# group, and assign there only the roles of infra/shared/roles.tf, to identities only.
 locals {
   staging_group = "${local.subscription}/resourceGroups/${module.staging.names.resource_group}"
 
-  # Production's identity of CI reads and tags in staging what it serves next.
+  # Production's CI reads and tags in staging the version that it deploys.
   promotion_roles = ["AzureML Data Scientist", "Storage Blob Data Reader"]
 
-  # Azure asks it at each change of a role assignment; ROLES stands for the ids of roles.
+  # Azure evaluates this at each change of a role assignment; ROLES is replaced by role ids.
   condition = <<-EOT
     (
      (!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'}))
@@ -33,11 +33,11 @@ locals {
   promotion_ids = join(", ", [for role in local.promotion_roles : module.shared.roles[role]])
 
   common_roles = {
-    # Keep the state.
+    # Read and write the state.
     state = { scope = azurerm_storage_container.state.id, role = "Storage Blob Data Contributor" }
-    # Build what infra/ describes.
+    # Create the resources of infra/.
     build = { scope = azurerm_resource_group.environment.id, role = "Contributor" }
-    # Give the roles of infra/*.tf away.
+    # Assign the roles of infra/*.tf.
     delegate = {
       scope     = azurerm_resource_group.environment.id
       role      = "Role Based Access Control Administrator"
@@ -46,9 +46,9 @@ locals {
   }
 
   production_roles = {
-    # Lock what must not be deleted.
+    # Create locks.
     lock = { scope = azurerm_resource_group.environment.id, role = "Locks Contributor" }
-    # Let production's identity of CI fetch what staging proved.
+    # Let production's CI download the version that staging tested.
     promote = {
       scope     = local.staging_group
       role      = "Role Based Access Control Administrator"
@@ -56,7 +56,7 @@ locals {
     }
   }
 
-  # A person runs Terraform before any workflow can.
+  # Before any workflow can run Terraform, a person does.
   operator_roles = merge(
     { for id in local.operators : "state-${id}" => { principal = id, scope = azurerm_storage_container.state.id, role = "Storage Blob Data Contributor" } },
     { for id in local.operators : "lock-${id}" => { principal = id, scope = azurerm_resource_group.environment.id, role = "Locks Contributor" } if local.in_production },

@@ -1,4 +1,4 @@
-# What may differ from one run of infra/bootstrap/ to the next.
+# Settings of a run of infra/bootstrap/.
 variable "environment" {
   description = "The environment to prepare: staging or production, staging first."
   type        = string
@@ -10,7 +10,7 @@ variable "environment" {
 }
 
 variable "operators" {
-  description = "Object ids of the people or groups that may run Terraform by hand; null is whoever runs this."
+  description = "Object ids of the people or groups that may run Terraform by hand; null for the current user."
   type        = set(string)
   default     = null
 

@@ -1,7 +1,7 @@
-# What comes before infra/, once for each environment, by a person:
+# To run before infra/, once per environment, by hand:
 #   terraform -chdir=infra/bootstrap init
 #   terraform -chdir=infra/bootstrap apply -state=staging.tfstate -var environment=staging
-# Its own state stays in that file, which git ignores: there is nowhere else to keep it yet.
+# The state stays in that file, which git ignores, because no storage account exists yet.
 terraform {
   required_version = ">= 1.9"
 
@@ -13,7 +13,7 @@ terraform {
   }
 }
 
-# The subscription and the login come from outside: ARM_SUBSCRIPTION_ID and `az login`.
+# Subscription and login come from the environment: ARM_SUBSCRIPTION_ID and `az login`.
 provider "azurerm" {
   resource_provider_registrations = "none"
   storage_use_azuread             = true

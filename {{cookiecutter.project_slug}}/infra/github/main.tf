@@ -1,4 +1,4 @@
-# Who a job of a GitHub environment is to Azure: the subject of its tokens. infra/ and infra/bootstrap/ use it.
+# The token subject of jobs in a GitHub environment, for infra/ and infra/bootstrap/.
 variable "repository" {
   description = "owner/name."
   type        = string
@@ -10,7 +10,7 @@ variable "environment" {
 }
 
 variable "ids" {
-  description = "The ids of the repository and its owner, where the repository's tokens carry them; null where they don't."
+  description = "The ids of the repository and its owner if its tokens contain them; otherwise null."
   type        = object({ owner = string, repository = string })
 }
 
@@ -20,11 +20,11 @@ locals {
 }
 
 output "issuer" {
-  description = "Who issues the tokens."
+  description = "The issuer of the tokens."
   value       = "https://token.actions.githubusercontent.com"
 }
 
 output "subject" {
-  description = "Whom they are about."
+  description = "The subject of the tokens."
   value       = "repo:${local.repository}:environment:${var.environment}"
 }

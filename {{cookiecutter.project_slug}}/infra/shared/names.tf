@@ -1,5 +1,5 @@
-# What every Azure resource of an environment is called, and its tags. Both roots, infra/ and infra/bootstrap/, use it;
-# src/mlops/azure/names.py makes the same names for `mlops`.
+# The names and tags of an environment's Azure resources, for both roots, infra/ and infra/bootstrap/;
+# src/mlops/azure/names.py builds the same names for `mlops`.
 variable "environment" {
   description = "The environment: staging or production."
   type        = string

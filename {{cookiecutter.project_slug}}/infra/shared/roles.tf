@@ -1,5 +1,5 @@
-# The only roles that infra/ may assign. Its role assignments are checked against this list by every
-# `terraform plan`, and infra/bootstrap/ lets the identity of Terraform assign no other.
+# The only roles that infra/ may assign: `terraform plan` checks its role assignments against this list, and
+# infra/bootstrap/ restricts Terraform's identity to it.
 output "roles" {
   description = "The ids of Azure's built-in roles by name."
   value = {

@@ -1,4 +1,4 @@
-# serving: aci-aks, where a target is kubernetes. `terraform -chdir=infra test`
+# serving: aci-aks, with a kubernetes target. `terraform -chdir=infra test`
 mock_provider "azurerm" {}
 
 variables {
@@ -8,7 +8,7 @@ variables {
 run "the_cluster_has_no_accounts_of_its_own" {
   assert {
     condition     = (local.project.serving.production.target == "kubernetes") == (length(azurerm_kubernetes_cluster.this) == 1)
-    error_message = "There is no cluster where models are served on one, or one where they are not."
+    error_message = "The cluster is missing where the target is kubernetes, or exists elsewhere."
   }
 
   assert {
@@ -18,12 +18,12 @@ run "the_cluster_has_no_accounts_of_its_own" {
       && cluster.azure_active_directory_role_based_access_control[0].azure_rbac_enabled
       && cluster.private_cluster_enabled == !local.public_access && cluster.tags == local.tags
     ])
-    error_message = "The cluster can be entered otherwise than by Microsoft Entra, or from where it should not."
+    error_message = "The cluster accepts logins other than Microsoft Entra, or from the wrong network."
   }
 
   assert {
     condition     = alltrue([for pool in azurerm_kubernetes_cluster_node_pool.serving : pool.auto_scaling_enabled && pool.max_count == var.max_nodes && pool.mode == "User"])
-    error_message = "The machines that serve don't scale."
+    error_message = "The serving machines do not scale."
   }
 
   assert {
@@ -47,7 +47,7 @@ run "endpoints_take_a_certificate" {
       for extension in azurerm_kubernetes_cluster_extension.azureml :
       extension.configuration_settings.allowInsecureConnections == "False" && extension.configuration_settings.sslSecret == "score-tls"
     ])
-    error_message = "The endpoints answer without TLS, though there is a certificate."
+    error_message = "The endpoints answer without TLS despite a certificate."
   }
 }
 

@@ -8,7 +8,7 @@ variables {
 run "before_there_is_a_connection" {
   assert {
     condition     = length(azurerm_federated_identity_credential.ci) == 0 && output.federated_subject == null
-    error_message = "Somebody is trusted who is not known yet."
+    error_message = "A subject is trusted before a connection exists."
   }
 }
 
@@ -22,7 +22,7 @@ run "a_connection" {
 
   assert {
     condition     = azurerm_federated_identity_credential.ci[0].issuer == var.azure_devops.issuer && azurerm_federated_identity_credential.ci[0].subject == var.azure_devops.subject
-    error_message = "The service connection's tokens carry another subject."
+    error_message = "The subject differs from that of the service connection's tokens."
   }
 }
 

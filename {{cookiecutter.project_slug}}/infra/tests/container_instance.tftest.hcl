@@ -1,4 +1,4 @@
-# serving: aci-aks, where a target is container-instance. `terraform -chdir=infra test`
+# serving: aci-aks, with a container-instance target. `terraform -chdir=infra test`
 mock_provider "azurerm" {}
 
 variables {
@@ -8,7 +8,7 @@ variables {
 run "ci_may_build_start_and_switch_containers" {
   assert {
     condition     = (local.project.serving.staging.target == "container-instance") == (length(azurerm_subnet.containers) == 1)
-    error_message = "The subnet of the container groups is not where they are served."
+    error_message = "The subnet is missing where the target is container-instance, or exists elsewhere."
   }
 
   assert {
@@ -18,6 +18,6 @@ run "ci_may_build_start_and_switch_containers" {
 
   assert {
     condition     = alltrue([for subnet in azurerm_subnet.containers : subnet.delegation[0].service_delegation[0].name == "Microsoft.ContainerInstance/containerGroups"])
-    error_message = "The subnet takes no container groups."
+    error_message = "The subnet does not accept container groups."
   }
 }

@@ -1,4 +1,4 @@
-# What holds for every environment, with no account: `terraform -chdir=infra test`, after `init -backend=false`.
+# Rules for every environment; no account needed: `terraform -chdir=infra test`, after `init -backend=false`.
 mock_provider "azurerm" {
   mock_data "azurerm_client_config" {
     defaults = {
@@ -15,17 +15,17 @@ run "staging" {
 
   assert {
     condition     = azurerm_storage_account.this.shared_access_key_enabled == false && azurerm_container_registry.this.admin_enabled == false && azurerm_log_analytics_workspace.this.local_authentication_enabled == false
-    error_message = "There is a key to what identities should open."
+    error_message = "A key to what identities should open is enabled."
   }
 
   assert {
     condition     = azurerm_key_vault.this.purge_protection_enabled && azurerm_key_vault.this.rbac_authorization_enabled
-    error_message = "The vault can be purged, or is opened by policies of its own."
+    error_message = "The vault can be purged, or uses access policies."
   }
 
   assert {
     condition     = azurerm_machine_learning_workspace.this.storage_account_access_type == "Identity"
-    error_message = "The workspace opens its storage by a key."
+    error_message = "The workspace accesses its storage with a key."
   }
 
   assert {
@@ -35,7 +35,7 @@ run "staging" {
 
   assert {
     condition     = length(azurerm_management_lock.this) == 0
-    error_message = "Staging can't be taken down."
+    error_message = "Staging cannot be removed."
   }
 
   assert {
@@ -43,7 +43,7 @@ run "staging" {
       for role in concat(values(azurerm_role_assignment.workspace), values(azurerm_role_assignment.lifecycle)) :
       contains(keys(module.shared.roles), role.role_definition_name) && role.scope != data.azurerm_resource_group.this.id
     ])
-    error_message = "A role is too wide, or holds in the whole group."
+    error_message = "A role is too wide, or applies to the whole group."
   }
 
   assert {
@@ -57,7 +57,7 @@ run "staging" {
         azurerm_user_assigned_identity.ci.tags, azurerm_user_assigned_identity.workspace.tags,
       ] : try(tags.project, "") == local.project.project && try(tags.environment, "") == "staging" && try(tags["managed-by"], "") == "terraform"
     ])
-    error_message = "A resource has not all of the tags project, environment and managed-by."
+    error_message = "A resource lacks one of the tags project, environment and managed-by."
   }
 }
 
@@ -69,22 +69,22 @@ run "production" {
 
   assert {
     condition     = toset(keys(azurerm_management_lock.this)) == toset(["key-vault", "registry", "storage"])
-    error_message = "What production keeps can be deleted."
+    error_message = "Production's data can be deleted."
   }
 
   assert {
     condition     = endswith(azurerm_role_assignment.lifecycle["staging-models"].scope, "/storageAccounts/${module.staging.names.storage}") && azurerm_role_assignment.lifecycle["staging-models"].role_definition_name == "Storage Blob Data Reader"
-    error_message = "Production does more in staging's storage than to read it."
+    error_message = "Production can do more than read in staging's storage."
   }
 
   assert {
     condition     = one(azurerm_monitor_action_group.this.email_receiver[*].email_address) == "team@example.com"
-    error_message = "The team does not hear of alerts."
+    error_message = "The team does not receive alerts."
   }
 
   assert {
     condition     = toset(keys(azurerm_monitor_metric_alert.this)) == toset(["endpoint-errors", "endpoint-latency", "failed-jobs"])
-    error_message = "Errors, slow answers or failed jobs raise no alert."
+    error_message = "Errors, slow responses or failed jobs do not raise an alert."
   }
 }
 
@@ -111,7 +111,7 @@ run "a_runner_has_no_public_address" {
 
   assert {
     condition     = azurerm_network_interface.runner[0].ip_configuration[0].public_ip_address_id == null && azurerm_linux_virtual_machine.runner[0].disable_password_authentication
-    error_message = "The runner can be reached from the internet, or by a password."
+    error_message = "The runner can be reached from the internet, or with a password."
   }
 
   assert {

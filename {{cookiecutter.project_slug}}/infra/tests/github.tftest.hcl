@@ -8,7 +8,7 @@ variables {
 run "the_classic_subject" {
   assert {
     condition     = azurerm_federated_identity_credential.ci.subject == "repo:${local.project.repository}:environment:staging"
-    error_message = "GitHub's tokens carry another subject."
+    error_message = "The subject differs from that of GitHub's tokens."
   }
 }
 
@@ -19,7 +19,7 @@ run "the_immutable_subject" {
 
   assert {
     condition     = azurerm_federated_identity_credential.ci.subject == "repo:${replace(local.project.repository, "/", "@12/")}@345:environment:staging"
-    error_message = "GitHub's tokens carry another subject."
+    error_message = "The subject differs from that of GitHub's tokens."
   }
 }
 

@@ -24,24 +24,24 @@ run "nothing_answers_on_the_internet" {
       azurerm_machine_learning_workspace.this.managed_network[0].isolation_mode != "Disabled"
       && azurerm_machine_learning_workspace.this.managed_network[0].provision_on_creation_enabled
     )
-    error_message = "Jobs run outside of a managed network."
+    error_message = "Jobs run outside a managed network."
   }
 
   assert {
     condition = toset(keys(azurerm_private_endpoint.this)) == toset(
       ["workspace", "blob", "file", "vault", "registry", "state", "staging-workspace", "staging-blob"]
     )
-    error_message = "Something that the runner needs has no address in the network."
+    error_message = "A service that the runner needs has no address in the network."
   }
 
   assert {
     condition     = toset(keys(azurerm_private_dns_zone_virtual_network_link.this)) == toset(keys(local.zones))
-    error_message = "Names are not found in the network."
+    error_message = "Names do not resolve in the network."
   }
 
   assert {
     condition     = alltrue([for endpoint in azurerm_private_endpoint.this : length(endpoint.name) <= 64 && endpoint.tags == local.tags])
-    error_message = "A private endpoint has too long a name, or lacks the tags."
+    error_message = "A private endpoint's name is too long, or it lacks the tags."
   }
 }
 
@@ -53,7 +53,7 @@ run "approved_hosts_alone" {
 
   assert {
     condition     = toset([for rule in azurerm_machine_learning_workspace_network_outbound_rule_fqdn.this : rule.destination_fqdn]) == var.approved_hosts
-    error_message = "Jobs reach other hosts than those that were approved."
+    error_message = "Jobs can reach hosts that are not approved."
   }
 }
 

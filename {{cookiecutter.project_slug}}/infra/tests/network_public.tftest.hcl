@@ -12,6 +12,6 @@ run "everything_answers_to_identities" {
       && azurerm_storage_account.this.public_network_access == "Enabled"
       && azurerm_machine_learning_workspace.this.managed_network[0].isolation_mode == "Disabled"
     )
-    error_message = "The runners of GitHub or Azure DevOps can't reach the workspace."
+    error_message = "Runners of GitHub or Azure DevOps cannot reach the workspace."
   }
 }

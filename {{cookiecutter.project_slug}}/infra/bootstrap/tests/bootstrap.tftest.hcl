@@ -1,4 +1,4 @@
-# What infra/bootstrap/ makes, with no account: `terraform -chdir=infra/bootstrap test`, after `init`.
+# Rules for infra/bootstrap/; no account needed: `terraform -chdir=infra/bootstrap test`, after `init`.
 mock_provider "azurerm" {
   mock_data "azurerm_client_config" {
     defaults = {
@@ -15,12 +15,12 @@ run "staging" {
 
   assert {
     condition     = azurerm_storage_account.state.shared_access_key_enabled == false && azurerm_storage_account.state.blob_properties[0].versioning_enabled
-    error_message = "The state can be opened by a key, or has no earlier versions."
+    error_message = "The state can be opened with a key, or has no versioning."
   }
 
   assert {
     condition     = toset(keys(azurerm_role_assignment.terraform)) == toset(concat(["build", "delegate", "state"], keys(local.network_roles)))
-    error_message = "The identity of Terraform has other roles than it needs."
+    error_message = "Terraform's identity has other roles than it needs."
   }
 
   assert {
@@ -28,12 +28,12 @@ run "staging" {
       for role in azurerm_role_assignment.terraform :
       can(regex("GuidEquals.*PrincipalType", replace(role.condition, "\n", " "))) if strcontains(role.role_definition_name, "Access Control")
     ])
-    error_message = "The identity of Terraform may give away any role."
+    error_message = "Terraform's identity may assign any role."
   }
 
   assert {
     condition     = alltrue([for role in azurerm_role_assignment.terraform : role.role_definition_name != "Owner" && !can(regex("^/subscriptions/[^/]+$", role.scope))])
-    error_message = "The identity of Terraform has rights outside of the environment."
+    error_message = "Terraform's identity has rights outside the environment."
   }
 
   assert {
@@ -49,7 +49,7 @@ run "production" {
 
   assert {
     condition     = !strcontains(azurerm_role_assignment.terraform["promote"].condition, module.shared.roles["Storage Blob Data Contributor"])
-    error_message = "Production may give away in staging more than promotion needs."
+    error_message = "Production may assign more roles in staging than promotion needs."
   }
 }
 

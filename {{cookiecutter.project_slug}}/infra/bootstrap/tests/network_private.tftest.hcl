@@ -19,7 +19,7 @@ run "the_state_answers_to_some" {
 
   assert {
     condition     = azurerm_storage_account.state.public_network_access == "Enabled" && azurerm_storage_account.state.network_rules[0].default_action == "Deny"
-    error_message = "The state answers to nobody, or to all."
+    error_message = "The state is reachable from nowhere, or from everywhere."
   }
 }
 

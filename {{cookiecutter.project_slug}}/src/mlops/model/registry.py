@@ -181,7 +181,7 @@ class Registry:
         if registered != found:
             raise ReleaseError(
                 f"{version.name} {version.number} has digest {found[:12]}, but was registered "
-                f"with {registered[:12] or 'none'}: its files changed after registration.",
+                f"with {registered[:12] or 'none'}: its files were changed after registration.",
                 "Do not serve this version; train and register a new one.",
             )
         return path
