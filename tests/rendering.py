@@ -48,10 +48,13 @@ def as_git_repository(source: Path, destination: Path) -> None:
     git(destination, "commit", "--quiet", "--message", "The working tree")
 
 
-def run_cookiecutter(template: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_cookiecutter(
+    template: Path | str, home: Path, *arguments: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Render into home/out by the command line, which keeps its own files in home, on a terminal of plain ASCII."""
     return subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template), "--output-dir", str(home / "out"), *arguments],
+        cwd=folder,
         env={**os.environ, "HOME": str(home), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         encoding="utf-8",

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mlops.errors import ConfigError
+from mlops.naming import prefix_problem
 
 GateMetric = Literal["average_precision", "roc_auc", "log_loss", "brier"]
 Metric = Literal[
@@ -183,6 +184,12 @@ class Serving(Section):
         return self
 
 
+def _not_a_boolean(name: str) -> str:
+    if name in ("y", "n"):  # PyYAML reads them as strings
+        raise ValueError("Terraform reads y and n as booleans; use another name")
+    return name
+
+
 class Compute(Section):
     size: str = Field(
         "Standard_DS3_v2",
@@ -205,11 +212,22 @@ class Azure(Section):
         default_factory=Compute, description="a section with size, nodes, tier and idle_seconds"
     )
 
+    @field_validator("prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if problem := prefix_problem(prefix):
+            raise ValueError(problem)
+        return _not_a_boolean(prefix)
+
 
 class Project(Section):
     """project.yml, and the folder it lies in (``root``)."""
 
-    project: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="lower-case words and hyphens")
+    project: str = Field(
+        max_length=50,
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        description="lower-case words joined by hyphens, at most 50 characters",
+    )
     name: str = Field(min_length=1, description="the project's name, for people")
     description: str = Field(description="one sentence")
     repository: str = Field(  # names on Azure DevOps may hold blanks
@@ -224,6 +242,11 @@ class Project(Section):
     serving: Serving
     azure: Azure
     root: Path = Field(exclude=True, description="set by load_project")
+
+    @field_validator("project")
+    @classmethod
+    def _check_project(cls, project: str) -> str:
+        return _not_a_boolean(project)
 
     @property
     def data_path(self) -> Path:
