@@ -1,11 +1,8 @@
 """The names of Azure resources: the table of src/mlops/naming.py against Terraform and Azure's limits."""
 
-import importlib.util
 import json
 import re
-import sys
 from itertools import count
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,20 +10,9 @@ from doubles.terraform.client import Terraform
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from pre_gen_project import YAML_VALUES, check_azure_prefix
-from rendering import ROOT, Render
+from rendering import ROOT, Render, load_naming
 
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
-
-
-def load_naming() -> ModuleType:
-    """Import mlops.naming without the rest of the package, which needs the environment of a project."""
-    spec = importlib.util.spec_from_file_location("naming_of_mlops", PROJECT / "src" / "mlops" / "naming.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 naming = load_naming()
