@@ -1,14 +1,17 @@
-"""Remove the files that the chosen options don't need, and say what to do next.
+"""Remove the files of options that were not chosen, and print the next steps.
 
-Cookiecutter renders this file and runs it in the new project's folder. cruft runs it too, in temporary folders and
-twice for each update, so it must stay pure: no git, no network, no clock, no randomness. Imports are most of the time
-that a hook takes, so it also does without pathlib.
+Cookiecutter renders this file and runs it in the new project's folder. cruft also runs it, in temporary folders and
+twice for each update, so what it writes must be pure: no git, no network, no clock, no randomness. Imports take most of
+a hook's time, hence no pathlib.
 """
 
 import json
 import os
 import shutil
 import sys
+
+# The Python versions that a project runs on, newest first: requires-python in its pyproject.toml.
+PYTHONS = ("3.13", "3.12", "3.11")
 
 # option -> choice -> the paths that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
@@ -61,7 +64,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def paths_to_remove(answers: dict[str, str]) -> list[str]:
-    """Return the paths, relative to the project, that belong only to choices that were not made."""
+    """Return the project's paths that belong only to choices that were not made."""
     return [
         path
         for option, choices in KEPT_BY.items()
@@ -72,10 +75,10 @@ def paths_to_remove(answers: dict[str, str]) -> list[str]:
 
 
 def prune(paths: list[str]) -> None:
-    """Remove files and whole folders from the project in the current folder.
+    """Remove files and folders from the project in the current folder.
 
     Raises:
-        FileNotFoundError: KEPT_BY lists a path that the template does not have.
+        FileNotFoundError: KEPT_BY lists a path that is not in the template.
     """
     for path in paths:
         if os.path.isdir(path):
@@ -84,15 +87,53 @@ def prune(paths: list[str]) -> None:
             os.remove(path)
 
 
-def next_steps(slug: str, *, windows: bool) -> str:
+def venv_command(running: str, *, windows: bool) -> str | None:
+    """Return a command that creates .venv with a supported Python on this machine, or None if there is none.
+
+    ``running`` is the version that runs this hook, such as 3.13.
+    """
+    if running in PYTHONS:
+        name = "python" if windows else "python3"
+        on_path = shutil.which(name)
+        is_same = on_path is not None and os.path.realpath(on_path) == os.path.realpath(sys.executable)
+        return f"{name if is_same else quoted(sys.executable)} -m venv .venv"
+    if shutil.which("uv"):
+        return f"uv venv --seed --python {PYTHONS[0]} .venv"
+    for version in PYTHONS:
+        command = ["py", f"-{version}"] if windows else [f"python{version}"]
+        if shutil.which(command[0]) and works(command):
+            return " ".join(command) + " -m venv .venv"
+    return None
+
+
+def quoted(path: str) -> str:
+    return f'"{path}"' if " " in path else path
+
+
+def works(command: list[str]) -> bool:
+    """Return whether a command starts Python: pyenv puts names on the PATH that start nothing."""
+    import subprocess  # slow to import, and needed only if this Python is not supported
+
+    return subprocess.run([*command, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+def next_steps(slug: str, running: str, *, windows: bool) -> str:
     """Return the commands that take a new project to its first evaluated model, for one kind of shell."""
-    python, scripts = ("python", ".venv\\Scripts\\") if windows else ("python3", ".venv/bin/")
+    create = venv_command(running, windows=windows)
+    needs = f"{slug} is ready. It needs Python {PYTHONS[-1]} to {PYTHONS[0]}"
+    if running not in PYTHONS:
+        needs += f"; cookiecutter runs on {running}"
+    if create is None:
+        needs += f". Install Python {PYTHONS[0]} first, then"
+        create = f"{f'py -{PYTHONS[0]}' if windows else f'python{PYTHONS[0]}'} -m venv .venv"
+    scripts = ".venv\\Scripts\\" if windows else ".venv/bin/"
     return f"""
-{slug} is ready. With Python 3.11 to 3.13:
+{needs}:
 
     cd {slug}
-    {python} -m venv .venv
-    {scripts}python -m pip install -r requirements.txt -e .
+    {create}
+    {scripts}python -m pip install --no-deps -e .
+    {scripts}python -m pip install -r requirements.txt
     {scripts}mlops run
 """
 
@@ -100,9 +141,10 @@ def next_steps(slug: str, *, windows: bool) -> str:
 def main(answers: dict[str, str]) -> None:
     """Prune the project in the current folder and print the next steps."""
     prune(paths_to_remove(answers))
-    print(next_steps(answers["project_slug"], windows=sys.platform == "win32"))
+    running = ".".join(map(str, sys.version_info[:2]))
+    print(next_steps(answers["project_slug"], running, windows=sys.platform == "win32"))
 
 
 if __name__ == "__main__":
-    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they hold.
+    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they contain.
     main(json.loads({{cookiecutter | tojson | tojson}}))  # type: ignore[arg-type, name-defined]  # noqa: F821

@@ -1,10 +1,9 @@
-"""Refuse answers that could not work: all of them at once, each with its rule and a way out, before a file is written.
+"""Check all answers before a file is written, and report every error at once: the rule, and an answer that passes.
 
-Cookiecutter renders this file and runs it with its own interpreter, so it uses the standard library only and can import
-nothing from its neighbours. cruft runs it for every update, so it must stay pure: no git, no network, no clock.
+Cookiecutter renders this file and runs it with its own interpreter, so it uses only the standard library and imports no
+other file. cruft runs it for every update, so it must stay pure: no git, no network, no clock.
 """
 
-import hashlib
 import json
 import keyword
 import re
@@ -23,51 +22,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": ("public", "private"),
 }
 
-ENVIRONMENTS = ("staging", "production")
-
-
-class AzureName(NamedTuple):
-    """How one kind of Azure resource is named from the prefix and the environment, and what Azure allows."""
-
-    resource: str
-    pattern: str
-    legal: str
-    shortest: int
-    longest: int
-
-
-# Lengths and characters: Microsoft's "Naming rules and restrictions for Azure resources".
-AZURE_NAMES = (
-    AzureName("storage account", "st{prefix}{environment}", r"[a-z0-9]+", 3, 24),
-    AzureName("Key Vault", "kv-{prefix}-{environment}", r"[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*", 3, 24),
-    AzureName("container registry", "cr{prefix}{environment}", r"[a-zA-Z0-9]+", 5, 50),
-    AzureName("online endpoint", "{prefix}-{environment}", r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]", 3, 32),
-    AzureName("batch endpoint", "{prefix}-{environment}-batch", r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]", 3, 32),
-    AzureName("Azure ML workspace", "mlw-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 33),
-    AzureName("AKS cluster", "aks-{prefix}-{environment}", r"[a-zA-Z0-9]([a-zA-Z0-9_-]*[a-zA-Z0-9])?", 1, 63),
-    AzureName("Log Analytics workspace", "log-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]", 4, 63),
-    AzureName("resource group", "rg-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 90),
-    AzureName("container group", "ci-{prefix}-{environment}-green", r"[a-z0-9]+(-[a-z0-9]+)*", 1, 63),
-    AzureName("virtual network", "vnet-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 2, 64),
-    AzureName("user-assigned identity", "id-{prefix}-{environment}", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
-    AzureName("identity of CI", "id-{prefix}-{environment}-ci", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
-    AzureName("identity of the workspace", "id-{prefix}-{environment}-workspace", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
-    AzureName("identity of Terraform", "id-{prefix}-{environment}-terraform", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
-    AzureName("identity of the AKS cluster", "id-{prefix}-{environment}-aks", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
-    AzureName("identity of the AKS nodes", "id-{prefix}-{environment}-nodes", r"[a-zA-Z0-9][a-zA-Z0-9_-]*", 3, 128),
-    AzureName("resource group of the state", "rg-{prefix}-{environment}-state", r"[\w.()-]*[\w()-]", 1, 90),
-    AzureName("resource group of the AKS nodes", "rg-{prefix}-{environment}-nodes", r"[\w.()-]*[\w()-]", 1, 80),
-    AzureName("storage account of the state", "tf{prefix}{environment}", r"[a-z0-9]+", 3, 24),
-    AzureName("Application Insights", "appi-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 255),
-    AzureName("action group", "ag-{prefix}-{environment}", r"[\w.()-]*[\w()-]", 1, 260),
-    AzureName("budget", "budget-{prefix}-{environment}", r"[a-zA-Z0-9_-]+", 1, 63),
-    AzureName("network security group", "nsg-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
-    AzureName("NAT gateway", "ng-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
-    AzureName("public address", "pip-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
-    AzureName("network interface", "nic-{prefix}-{environment}", r"[a-zA-Z0-9]([\w.-]*\w)?", 1, 80),
-    AzureName("virtual machine", "vm-{prefix}-{environment}", r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?", 1, 64),
-    AzureName("private endpoint", "pe-{prefix}-{environment}-staging-workspace", r"[a-zA-Z0-9]([\w.-]*\w)?", 2, 64),
-)
+# The longest prefix that keeps the Key Vault's name, kv-<prefix>-production, within Azure's 24 characters. The table of
+# all names and limits is src/mlops/naming.py, which a hook can't import.
+LONGEST_PREFIX = 10
 
 AZURE_REGIONS = tuple(
     """
@@ -83,10 +40,10 @@ AZURE_REGIONS = tuple(
 
 WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
-# Names stand unquoted in YAML, where these words are no strings: to Terraform, which reads YAML 1.1, y and n neither.
+# Names are unquoted in YAML, where these words are not strings; Terraform, with YAML 1.1, reads y and n as booleans.
 YAML_VALUES = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
-# Import names in the project's environment: a package of the same name would hide them, or be hidden.
+# Import names in the project's environment: a package of the same name would shadow them, or be shadowed.
 DEPENDENCIES = set(
     """
     aiohappyeyeballs aiohttp aiosignal alembic altair annotated_doc annotated_types anyio asgiref ast_serialize attr
@@ -104,7 +61,7 @@ DEPENDENCIES = set(
     """.split()
 )
 
-# Those that are installed under another name: a project of that name would replace them.
+# Distributions whose name differs from their import name: a project of that name would replace them.
 DISTRIBUTIONS = set(
     """
     azure-ai-ml azure-common azure-core azure-core-tracing-opentelemetry azure-identity azure-mgmt-core
@@ -133,11 +90,11 @@ TAKEN_PACKAGES = {
     **dict.fromkeys((*keyword.kwlist, *keyword.softkwlist), "a Python keyword"),
     **dict.fromkeys(WINDOWS_DEVICES, "a device name on Windows"),
     **dict.fromkeys(YAML_VALUES, "a value in YAML"),
-    "mlops": "the package of this template's lifecycle",
+    "mlops": "the package of the lifecycle",
     "tests": "the folder of the tests",
 }
 
-# ci_cd -> what the host of the repository allows, and the same in words.
+# ci_cd -> what the repository's host allows, as a pattern and in words.
 REPOSITORY_RULES = {
     "github-actions": (
         r"(?=[^/]{1,39}/)[A-Za-z0-9]+(-[A-Za-z0-9]+)*/(?!\.\.?$)(?!.*\.git$)[A-Za-z0-9._-]{1,100}",
@@ -155,21 +112,12 @@ REPOSITORY_RULES = {
     ),
 }
 
-# Built from pieces: written out, they would start Jinja tags in this very file.
+# Built from pieces: written out, they would start Jinja tags in this file.
 JINJA_TAGS = tuple("{" + second for second in ("{", "%", "#"))
-# The derived defaults of cookiecutter.json hold such tags. By the start of their SHA-256: written out, they would be
-# filled in by this file's own rendering.
-OWN_DEFAULTS = {
-    "project_slug": "bd36746acd86c785",
-    "package_name": "5868b7e2c03e02a0",
-    "description": "a9da71ced356f771",
-    "repository": "50d7793c9a13f64c",
-    "azure_prefix": "6fccb0782e3011d1",
-}
 
 
 class Problem(NamedTuple):
-    """One answer that can't stay: the rule it breaks, and an answer that would pass where one is known."""
+    """An invalid answer, the rule that it breaks, and an answer that passes, if one is known."""
 
     question: str
     answer: str
@@ -178,8 +126,8 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         shown = repr(self.answer) if len(self.answer) <= 60 else repr(self.answer[:60]) + "..."
-        mend = f"\n    Try: {self.suggestion}" if self.suggestion else ""
-        return f"  {self.question} = {shown}\n    Rule: {self.rule}.{mend}"
+        fix = f"\n    Try: {self.suggestion}" if self.suggestion else ""
+        return f"  {self.question} = {shown}\n    Rule: {self.rule}.{fix}"
 
 
 def check_project_name(answers: Answers) -> str | None:
@@ -190,19 +138,19 @@ def check_project_name(answers: Answers) -> str | None:
 
 
 def may_start_name(character: str) -> bool:
-    """Tell whether it is a letter or a decimal digit of any script."""
+    """Return whether a character is a letter or decimal digit of any script."""
     return unicodedata.category(character) in {"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"}
 
 
 def may_be_in_name(character: str) -> bool:
-    """Tell whether a project name may hold it: many scripts write vowels as marks on the letter before."""
+    """Return whether a project name may contain a character; many scripts write vowels as combining marks."""
     return character in " -_.'&()" or may_start_name(character) or unicodedata.category(character) in {"Mn", "Mc"}
 
 
 def check_project_slug(answers: Answers) -> str | None:
     slug = answers["project_slug"]
     if slug in TAKEN_SLUGS:
-        return f"a name of its own: this one is {TAKEN_SLUGS[slug]}"
+        return f"not {TAKEN_SLUGS[slug]}"
     if len(slug) <= 50 and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug):
         return None
     return "at most 50 lower-case letters and digits, in words joined by single hyphens, starting with a letter"
@@ -211,7 +159,7 @@ def check_project_slug(answers: Answers) -> str | None:
 def check_package_name(answers: Answers) -> str | None:
     package = answers["package_name"]
     if package in TAKEN_PACKAGES:
-        return f"a name of its own: this one is {TAKEN_PACKAGES[package]}"
+        return f"not {TAKEN_PACKAGES[package]}"
     if re.fullmatch(r"[a-z][a-z0-9_]{0,39}", package):
         return None
     return "at most 40 lower-case letters, digits and underscores, starting with a letter"
@@ -226,7 +174,7 @@ def check_description(answers: Answers) -> str | None:
 
 def check_repository(answers: Answers) -> str | None:
     if answers["ci_cd"] not in REPOSITORY_RULES:
-        return None  # ci_cd is reported itself; which rule holds here depends on its mending
+        return None  # ci_cd itself is reported; the rule depends on its correction
     legal, rule = REPOSITORY_RULES[answers["ci_cd"]]
     return None if re.fullmatch(legal, answers["repository"], re.ASCII) else rule
 
@@ -241,21 +189,14 @@ def check_azure_prefix(answers: Answers) -> str | None:
     prefix = answers["azure_prefix"]
     if not re.fullmatch(r"[a-z][a-z0-9]*", prefix) or prefix in YAML_VALUES:
         return "lower-case letters and digits, starting with a letter, and not a value in YAML"
-    for resource, pattern, legal, shortest, longest in AZURE_NAMES:
-        for environment in ENVIRONMENTS:
-            name = pattern.format(prefix=prefix, environment=environment)
-            if not shortest <= len(name) <= longest:
-                return (
-                    f"short enough for every Azure name made from it: the {resource} {name} would have {len(name)} "
-                    f"characters, Azure allows {shortest} to {longest}"
-                )
-            if not re.fullmatch(legal, name):
-                return f"legal in every Azure name made from it: Azure does not allow the {resource} {name}"
+    if len(prefix) > LONGEST_PREFIX:
+        name = f"kv-{prefix}-production"
+        return f"at most {LONGEST_PREFIX} characters: the Key Vault {name} would have {len(name)}, Azure allows 24"
     return None
 
 
 def check_choice(option: str) -> Callable[[Answers], str | None]:
-    """Return the check of one option of CHOICES."""
+    """Return the check for one option of CHOICES."""
 
     def check(answers: Answers) -> str | None:
         choices = CHOICES[option]
@@ -264,7 +205,7 @@ def check_choice(option: str) -> Callable[[Answers], str | None]:
     return check
 
 
-# question -> the rule that its answer breaks, as words that follow "Rule:", or None.
+# question -> a function that returns the rule that the answer breaks, or None.
 CHECKS: dict[str, Callable[[Answers], str | None]] = {
     "project_name": check_project_name,
     "project_slug": check_project_slug,
@@ -278,8 +219,8 @@ CHECKS: dict[str, Callable[[Answers], str | None]] = {
 
 
 def candidates(question: str, answer: str) -> list[str]:
-    """Return answers near the given one that might pass, best first; the caller checks them."""
-    import difflib  # only a refusal needs it, and imports are most of the time that a hook takes
+    """Return similar answers that might pass, best first; the caller checks them."""
+    import difflib  # slow to import, and needed only for a refusal
 
     plain = unicodedata.normalize("NFKD", answer).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain.lstrip("0123456789-_ "))
@@ -308,21 +249,22 @@ def candidates(question: str, answer: str) -> list[str]:
 
 
 def is_own_default(question: str, raw: str) -> bool:
-    """Tell whether an answer that was not rendered yet is the template's own default."""
-    return hashlib.sha256(raw.encode()).hexdigest()[:16] == OWN_DEFAULTS.get(question)
+    """Return whether an unrendered answer is the default in cookiecutter.json."""
+    return raw == JINJA_TAGS[0] + f" cookiecutter.__{question} " + "}}"
 
 
 def find_problems(answers: Answers, given: Answers | None = None) -> list[Problem]:
-    """Check every answer by its rule and return what is wrong, in the order of the questions.
+    """Check every answer and return the problems, in the order of the questions.
 
-    Cookiecutter renders an answer that is not typed at its prompt as a template of its own; ``given`` holds the answers
-    before that, where they are known.
+    Cookiecutter renders answers that were not typed at its prompt; ``given`` holds them as they were before.
     """
     problems = []
     for question, check in CHECKS.items():
         answer = answers[question]
         raw = (given or {}).get(question, answer)
-        if any(tag in text for tag in JINJA_TAGS for text in (answer, raw)) and not is_own_default(question, raw):
+        if is_own_default(question, raw):
+            raw = answer
+        if any(tag in text for tag in JINJA_TAGS for text in (answer, raw)):
             problems.append(Problem(question, raw, f"no {' or '.join(JINJA_TAGS)}, which start Jinja tags", ""))
         elif rule := check(answers):
             passing = (near for near in candidates(question, answer) if not check({**answers, question: near}))
@@ -331,21 +273,22 @@ def find_problems(answers: Answers, given: Answers | None = None) -> list[Proble
 
 
 def main(context: dict[str, object], given: dict[str, object]) -> int:
-    """Report what is wrong with the answers on standard error; return the exit code, 0 if nothing is."""
-    # In a replay file, which people write by hand, an answer may be a number.
+    """Report invalid answers on standard error; return the exit code, 0 if there are none."""
+    # In a hand-written replay file, an answer may be a number.
     answers = {question: str(context[question]) for question in CHECKS}
     problems = find_problems(answers, {name: text for name, text in given.items() if isinstance(text, str)})
     if not problems:
         return 0
-    count = "An answer" if len(problems) == 1 else f"{len(problems)} answers"
-    print(f"\n{count} can't be used; nothing was written.\n", file=sys.stderr)
+    count = "1 answer is" if len(problems) == 1 else f"{len(problems)} answers are"
+    print(f"\n{count} not valid; nothing was written.\n", file=sys.stderr)
     print(*problems, sep="\n\n", end="\n\n", file=sys.stderr)
+    print("The traceback that cookiecutter prints next says no more than this.\n", file=sys.stderr)
     return 1
 
 
 if __name__ == "__main__":
-    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they hold. Those that
-    # were not yet rendered are in _cookiecutter, which cruft does not have.
+    # Encoded twice: the answers become one Python string literal, whatever quotes or backslashes they contain.
+    # _cookiecutter has them unrendered; cruft does not set it.
     ANSWERS = json.loads({{cookiecutter | tojson | tojson}})  # type: ignore[arg-type, name-defined]  # noqa: F821
     GIVEN = json.loads({{_cookiecutter | default({}) | tojson | tojson}})  # type: ignore  # noqa: F821
     sys.exit(main(ANSWERS, GIVEN))

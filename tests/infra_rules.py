@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from landing_zone import LandingZone, Resource
-from pre_gen_project import AZURE_NAMES
+from rendering import load_naming
 
 Resources = Sequence[Resource]
 TAGS = {"project", "environment", "managed-by"}
@@ -92,26 +92,26 @@ VALUES: dict[str, dict[str, set[Any]]] = {
 }
 
 
-# type -> its name in AZURE_NAMES, the table of Azure's name rules.
+# type -> its key in the table of src/mlops/naming.py, which has Azure's limits.
 NAMED = {
-    "azurerm_application_insights": "Application Insights",
+    "azurerm_application_insights": "application_insights",
     "azurerm_consumption_budget_resource_group": "budget",
-    "azurerm_container_registry": "container registry",
-    "azurerm_key_vault": "Key Vault",
-    "azurerm_kubernetes_cluster": "AKS cluster",
-    "azurerm_linux_virtual_machine": "virtual machine",
-    "azurerm_log_analytics_workspace": "Log Analytics workspace",
-    "azurerm_machine_learning_workspace": "Azure ML workspace",
-    "azurerm_monitor_action_group": "action group",
-    "azurerm_nat_gateway": "NAT gateway",
-    "azurerm_network_interface": "network interface",
-    "azurerm_network_security_group": "network security group",
-    "azurerm_private_endpoint": "private endpoint",
-    "azurerm_public_ip": "public address",
-    "azurerm_resource_group": "resource group",
-    "azurerm_storage_account": "storage account",
-    "azurerm_user_assigned_identity": "user-assigned identity",
-    "azurerm_virtual_network": "virtual network",
+    "azurerm_container_registry": "registry",
+    "azurerm_key_vault": "key_vault",
+    "azurerm_kubernetes_cluster": "cluster",
+    "azurerm_linux_virtual_machine": "runner",
+    "azurerm_log_analytics_workspace": "log_analytics",
+    "azurerm_machine_learning_workspace": "workspace",
+    "azurerm_monitor_action_group": "action_group",
+    "azurerm_nat_gateway": "nat_gateway",
+    "azurerm_network_interface": "network_interface",
+    "azurerm_network_security_group": "network_security",
+    "azurerm_private_endpoint": "private_endpoint",
+    "azurerm_public_ip": "public_ip",
+    "azurerm_resource_group": "resource_group",
+    "azurerm_storage_account": "storage",
+    "azurerm_user_assigned_identity": "identity",
+    "azurerm_virtual_network": "network",
 }
 
 
@@ -131,14 +131,14 @@ def tagged(resources: Resources) -> Iterator[str]:
 
 
 def legal_names(resources: Resources) -> Iterator[str]:
-    rules = {one.resource: one for one in AZURE_NAMES}
+    rules = load_naming().RULES
     for resource in resources:
         if resource.type in NAMED:
-            _, _, legal, shortest, longest = rules[NAMED[resource.type]]
-            name = resource.values["name"]
-            if not shortest <= len(name) <= longest:
-                yield f"{resource.address}: {name} has {len(name)} characters, Azure allows {shortest} to {longest}"
-            if not re.fullmatch(legal, name, re.ASCII):
+            rule, name = rules[NAMED[resource.type]], resource.values["name"]
+            if not rule.shortest <= len(name) <= rule.longest:
+                limits = f"{rule.shortest} to {rule.longest}"
+                yield f"{resource.address}: {name} has {len(name)} characters, Azure allows {limits}"
+            elif not rule.allows(name):
                 yield f"{resource.address}: Azure does not allow the name {name}"
 
 

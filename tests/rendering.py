@@ -1,5 +1,6 @@
 """The template as its tests see it: its questions and options, its files, and renders through the command line."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from variants.findings import Answers
 from variants.matrix import all_variants, pairwise
@@ -48,10 +50,25 @@ def as_git_repository(source: Path, destination: Path) -> None:
     git(destination, "commit", "--quiet", "--message", "The working tree")
 
 
-def run_cookiecutter(template: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def load_naming() -> ModuleType:
+    """Import mlops.naming alone; the rest of the package needs the environment of a project."""
+    file = ROOT / "{{cookiecutter.project_slug}}" / "src" / "mlops" / "naming.py"
+    spec = importlib.util.spec_from_file_location("mlops_naming", file)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up their annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_cookiecutter(
+    template: Path | str, home: Path, *arguments: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Render into home/out by the command line, which keeps its own files in home, on a terminal of plain ASCII."""
     return subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template), "--output-dir", str(home / "out"), *arguments],
+        cwd=folder,
         env={**os.environ, "HOME": str(home), "PYTHONIOENCODING": "ascii"},
         capture_output=True,
         encoding="utf-8",

@@ -1,14 +1,14 @@
-"""What may be answered: every rule with answers on both sides of it, and the reports that a person reads."""
+"""Which answers are valid: examples on both sides of every rule, and the messages that people read."""
 
-import hashlib
 import json
-import os
 import re
+import shutil
 import subprocess
 import tomllib
 import unicodedata
 from pathlib import Path
 
+import cruft
 import pre_gen_project as hook
 import pytest
 import yaml
@@ -16,12 +16,12 @@ from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from rendering import OPTIONS, QUESTIONS, ROOT, Render, run_cookiecutter
+from rendering import OPTIONS, QUESTIONS, ROOT, Render, git, run_cookiecutter
 from variants.findings import Answers
 
 
 def answers(**given: str) -> Answers:
-    """Return all answers: the given ones, and for the rest the defaults, derived as cookiecutter derives them."""
+    """Return the given answers, and the defaults as cookiecutter derives them for the rest."""
     context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=given)
     return {question: str(answer) for question, answer in prompt_for_config(context, no_input=True).items()}
 
@@ -79,7 +79,7 @@ def test_a_good_answer_passes(question: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(("question", "answer"), [(question, bad) for question in BAD for bad in BAD[question]])
-def test_a_bad_answer_is_reported_with_its_question_alone(question: str, answer: str) -> None:
+def test_a_bad_answer_is_the_only_one_reported(question: str, answer: str) -> None:
     [problem] = hook.find_problems({**DEFAULTS, question: answer})
     assert problem.question == question
     assert problem.answer == answer
@@ -116,49 +116,18 @@ def test_a_report_suggests_an_answer_that_passes(question: str, answer: str, sug
 
 @pytest.mark.parametrize("question", sorted(QUESTIONS))
 @pytest.mark.parametrize("tag", ["{{ 7 * 7 }}", "{% raw %}", "{# note #}"])
-def test_an_answer_can_not_hold_jinja(question: str, tag: str) -> None:
+def test_an_answer_cannot_contain_jinja(question: str, tag: str) -> None:
     reports = [p.rule for p in hook.find_problems({**DEFAULTS, question: tag}) if p.question == question]
     assert reports == ["no {{ or {% or {#, which start Jinja tags"]
 
 
-@pytest.mark.parametrize(
-    ("length", "resource"),
-    [(11, "Key Vault"), (13, "storage account"), (22, "online endpoint"), (19, "Azure ML workspace")],
-)
-def test_a_long_prefix_names_the_resource_whose_limit_it_hits(
-    length: int, resource: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only that resource's row is kept: the report names the first limit that is hit, in the table's order."""
-    [row] = [name for name in hook.AZURE_NAMES if name.resource == resource]
-    monkeypatch.setattr(hook, "AZURE_NAMES", (row,))
-    [problem] = hook.find_problems({**DEFAULTS, "azure_prefix": "x" * length})
-    assert resource in problem.rule
-    assert f"{row.shortest} to {row.longest}" in problem.rule
-    assert hook.find_problems({**DEFAULTS, "azure_prefix": "x" * (length - 1)}) == []
-
-
-def test_every_azure_name_of_a_legal_prefix_is_legal() -> None:
-    for prefix in ("a", "x" * 10):
-        assert hook.check_azure_prefix({"azure_prefix": prefix}) is None
-    assert hook.check_azure_prefix({"azure_prefix": "x" * 11}) is not None
-
-
-def test_the_project_makes_the_names_that_the_hook_checks(project_python: Path) -> None:
-    code = """
-import json
-from mlops.azure.names import Names
-for environment in ("staging", "production"):
-    own = Names(environment, "x")
-    found = {name: getattr(own, name) for name, kind in vars(Names).items() if isinstance(kind, property)}
-    print(json.dumps([*found.values(), own.container_group("green")]))
-"""
-    source = ROOT / "{{cookiecutter.project_slug}}" / "src"
-    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-    run = subprocess.run([project_python, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    for name, line in zip(hook.ENVIRONMENTS, run.stdout.splitlines(), strict=True):
-        checked = {row.pattern.format(prefix="x", environment=name) for row in hook.AZURE_NAMES}
-        within = {"snet-aci", "aks", "cpu-cluster"}  # which lie within others, and bear no prefix
-        assert set(json.loads(line)) - within <= checked  # the rest is for Terraform alone
+def test_a_long_prefix_names_the_resource_that_it_breaks() -> None:
+    """tests/test_azure_names.py compares the rule with the table of names in src/mlops/naming.py."""
+    [problem] = hook.find_problems({**DEFAULTS, "azure_prefix": "x" * 11})
+    assert problem.rule == (
+        "at most 10 characters: the Key Vault kv-xxxxxxxxxxx-production would have 25, Azure allows 24"
+    )
+    assert hook.find_problems({**DEFAULTS, "azure_prefix": "x" * 10}) == []
 
 
 @pytest.mark.parametrize("repository", ["My Team/credit risk", "a/b", "Team_1/a.b", "x" * 64 + "/" + "y" * 64])
@@ -172,8 +141,8 @@ def test_azure_pipelines_refuses_what_azure_devops_refuses(repository: str) -> N
     assert "Azure DevOps" in problem.rule
 
 
-def test_no_name_of_the_project_environment_may_be_taken(project_python: Path) -> None:
-    """A package would hide what is imported by the same name, and a project replace what is installed by it."""
+def test_names_in_the_project_environment_are_refused(project_python: Path) -> None:
+    """A package would shadow an import of the same name, and a project would replace the distribution."""
     code = "from importlib.metadata import *; import json; print(json.dumps(packages_distributions()))"
     run = subprocess.run([project_python, "-c", code], check=True, stdout=subprocess.PIPE, encoding="utf-8")
     distributions: dict[str, list[str]] = json.loads(run.stdout)
@@ -189,10 +158,50 @@ def test_the_hook_knows_every_choice() -> None:
 
 def test_the_hook_knows_the_derived_defaults() -> None:
     derived = {name: default for name, default in QUESTIONS.items() if isinstance(default, str) and "{" in default}
-    assert set(hook.OWN_DEFAULTS) == set(derived)
+    assert len(derived) == 5
     for question, default in derived.items():
-        digest = hashlib.sha256(default.encode()).hexdigest()[:16]
-        assert hook.is_own_default(question, default), f"set OWN_DEFAULTS[{question!r}] = {digest!r}"
+        assert hook.is_own_default(question, default), f'write it as "__{question}" in cookiecutter.json'
+
+
+@pytest.mark.parametrize("question", ["description", "project_slug"])
+def test_jinja_that_is_typed_at_the_prompt_is_refused(question: str) -> None:
+    """Only such an answer is not rendered, so the hook is given the default beside it."""
+    [problem] = hook.find_problems({**DEFAULTS, question: "a {{ 7 }}"}, {question: str(QUESTIONS[question])})
+    assert problem.question == question
+    assert problem.rule.startswith("no {{")
+
+
+@pytest.mark.parametrize("way", ["folder", "current folder", "zip", "git"])
+def test_the_derived_defaults_pass_however_cookiecutter_gets_the_template(
+    way: str, template: Path, tmp_path: Path
+) -> None:
+    """The hook is never told where cookiecutter.json is: not by cruft, and as "." for the current folder."""
+    source = str(template)
+    if way == "current folder":
+        source = "."
+    elif way == "zip":
+        source = shutil.make_archive(str(tmp_path / "template"), "zip", template.parent, template.name)
+    elif way == "git":
+        git(template, "clone", "--quiet", "--bare", source, str(tmp_path / "origin.git"))
+        source = (tmp_path / "origin.git").as_uri()
+    run = run_cookiecutter(source, tmp_path, "--no-input", "project_name=New Risk", folder=template)
+    assert run.returncode == 0, run.stderr
+    config = yaml.safe_load((tmp_path / "out" / "new-risk" / "project.yml").read_text(encoding="utf-8"))
+    assert config["azure"]["prefix"] == "newrisk"
+
+
+def test_the_derived_defaults_pass_under_cruft(template: Path, tmp_path: Path) -> None:
+    newer = tmp_path / "template"
+    git(template, "clone", "--quiet", str(template), str(newer))
+    project = cruft.create(str(newer), tmp_path, extra_context={"project_name": "New Risk"}, default_config=True)
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "The render")
+    readme = newer / "{{cookiecutter.project_slug}}" / "README.md"
+    readme.write_text(readme.read_text(encoding="utf-8") + "\n{{ cookiecutter.azure_prefix }}\n", encoding="utf-8")
+    git(newer, "commit", "--quiet", "--all", "--message", "A change")
+    assert cruft.update(project)
+    assert (project / "README.md").read_text(encoding="utf-8").endswith("\nnewrisk\n")
 
 
 def in_a_name(categories: tuple[str, ...], also: str = "") -> st.SearchStrategy[str]:
@@ -219,7 +228,7 @@ NAMES = st.builds(
 def test_the_answers_derived_from_a_legal_name_pass(name: str) -> None:
     assume(len(name) >= 2)
     derived = answers(project_name=name)
-    assume(derived["project_slug"] not in hook.TAKEN_SLUGS)  # those are refused, and another name suggested
+    assume(derived["project_slug"] not in hook.TAKEN_SLUGS)  # refused, with another name suggested
     assume(derived["package_name"] not in hook.TAKEN_PACKAGES)
     assert hook.find_problems(derived) == []
 
@@ -230,18 +239,18 @@ def assert_refused(run: subprocess.CompletedProcess[str], home: Path) -> None:
     assert list((home / "out").iterdir()) == []
 
 
-def test_all_errors_come_at_once_and_nothing_is_left_behind(template: Path, tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_and_no_file_remains(template: Path, tmp_path: Path) -> None:
     bad = {question: examples[-1] for question, examples in BAD.items() if question not in OPTIONS}
     run = run_cookiecutter(template, tmp_path, "--no-input", *(f"{question}={bad[question]}" for question in bad))
     assert_refused(run, tmp_path)
     for question, answer in bad.items():
         assert f"  {question} = {answer[:60]!r}".encode("ascii", "backslashreplace").decode() in run.stderr
     assert run.stderr.count("    Rule: ") == len(bad)
-    assert "7 answers can't be used; nothing was written." in run.stderr
+    assert "7 answers are not valid; nothing was written." in run.stderr
 
 
-def test_a_replayed_answer_that_is_no_choice_is_refused(template: Path, tmp_path: Path) -> None:
-    """Cookiecutter checks choices itself, but not those of a replay file."""
+def test_an_invalid_choice_in_a_replay_file_is_refused(template: Path, tmp_path: Path) -> None:
+    """Cookiecutter checks choices, but not in a replay file."""
     replay = tmp_path / "replay.json"
     replayed = {**DEFAULTS, "ci_cd": "gitlab", "azure_prefix": 7}
     replay.write_text(json.dumps({"cookiecutter": replayed}), encoding="utf-8")
@@ -261,7 +270,7 @@ UNUSUAL = [
 
 
 @pytest.mark.parametrize("given", UNUSUAL, ids=lambda given: next(iter(given.values())))
-def test_unusual_answers_are_read_back_as_they_were_given(given: Answers, render: Render) -> None:
+def test_unusual_answers_are_read_back_unchanged(given: Answers, render: Render) -> None:
     expected = answers(**given)
     project = render(given)
     config = yaml.safe_load((project / "project.yml").read_text(encoding="utf-8"))

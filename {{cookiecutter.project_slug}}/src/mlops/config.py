@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from mlops.errors import ConfigError
+from mlops.naming import prefix_problem
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -231,6 +232,12 @@ class Serving(Section):
         return self
 
 
+def _not_a_boolean(name: str) -> str:
+    if name in ("y", "n"):  # PyYAML reads them as strings
+        raise ValueError("Terraform reads y and n as booleans; use another name")
+    return name
+
+
 class Compute(Section):
     size: str = Field(
         "Standard_DS3_v2",
@@ -255,11 +262,22 @@ class Azure(Section):
         default_factory=Compute, description="a section with size, nodes, tier and idle_seconds"
     )
 
+    @field_validator("prefix")
+    @classmethod
+    def _check_prefix(cls, prefix: str) -> str:
+        if problem := prefix_problem(prefix):
+            raise ValueError(problem)
+        return _not_a_boolean(prefix)
+
 
 class Project(Section):
     """The content of project.yml, and its folder (``root``)."""
 
-    project: str = Field(pattern=r"^[a-z][a-z0-9-]*$", description="lower-case words and hyphens")
+    project: str = Field(
+        max_length=50,
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        description="lower-case words joined by hyphens, at most 50 characters",
+    )
     name: str = Field(min_length=1, description="the display name")
     description: str = Field(description="one sentence")
     repository: str = Field(  # names on Azure DevOps may contain spaces
@@ -276,6 +294,11 @@ class Project(Section):
     serving: Serving
     azure: Azure
     root: Path = Field(exclude=True, description="set by load_project")
+
+    @field_validator("project")
+    @classmethod
+    def _check_project(cls, project: str) -> str:
+        return _not_a_boolean(project)
 
     @property
     def data_path(self) -> Path:

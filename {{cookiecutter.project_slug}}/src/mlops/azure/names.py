@@ -1,15 +1,16 @@
-"""What everything on Azure is called: one pattern each, from the prefix and the environment."""
+"""The names of an environment's resources."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from mlops.config import Project
+from mlops.naming import RULES
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one environment's resources.
+    """The names of one environment's resources, from the patterns in `mlops.naming`.
 
     Parameters
     ----------
@@ -24,67 +25,61 @@ class Names:
 
     @property
     def resource_group(self) -> str:
-        return f"rg-{self.prefix}-{self.environment}"
+        return self._name("resource_group")
 
     @property
     def workspace(self) -> str:
-        return f"mlw-{self.prefix}-{self.environment}"
+        return self._name("workspace")
 
     @property
     def registry(self) -> str:
-        """The container registry."""
-        return f"cr{self.prefix}{self.environment}"
-
-    @property
-    def storage(self) -> str:
-        return f"st{self.prefix}{self.environment}"
-
-    @property
-    def key_vault(self) -> str:
-        return f"kv-{self.prefix}-{self.environment}"
+        """Return the name of the container registry."""
+        return self._name("registry")
 
     @property
     def identity(self) -> str:
-        """The user-assigned identity that jobs and endpoints run as."""
-        return f"id-{self.prefix}-{self.environment}"
+        """Return the name of the identity that jobs and endpoints run as."""
+        return self._name("identity")
 
     @property
     def network(self) -> str:
-        return f"vnet-{self.prefix}-{self.environment}"
+        return self._name("network")
 
     @property
     def container_subnet(self) -> str:
-        """The subnet of the container groups, which have no public address."""
-        return "snet-aci"
+        return self._name("container_subnet")
 
     @property
     def cluster(self) -> str:
-        """The AKS cluster."""
-        return f"aks-{self.prefix}-{self.environment}"
+        """Return the name of the AKS cluster."""
+        return self._name("cluster")
 
     @property
     def attached_cluster(self) -> str:
-        """The AKS cluster as a compute of the workspace."""
-        return "aks"
+        """Return the name of the AKS cluster as a compute of the workspace."""
+        return self._name("attached_cluster")
 
     @property
     def compute(self) -> str:
-        """The compute cluster of jobs and batch scoring."""
-        return "cpu-cluster"
+        """Return the name of the compute cluster for jobs and batch scoring."""
+        return self._name("compute")
 
     @property
     def endpoint(self) -> str:
-        return f"{self.prefix}-{self.environment}"
+        return self._name("endpoint")
 
     @property
     def batch_endpoint(self) -> str:
-        return f"{self.prefix}-{self.environment}-batch"
+        return self._name("batch_endpoint")
 
     def container_group(self, slot: str) -> str:
-        """The container group that is the slot ``blue`` or ``green``."""
-        return f"ci-{self.prefix}-{self.environment}-{slot}"
+        """Return the name of the container group for a slot, ``blue`` or ``green``."""
+        return RULES["container_group"].name(self.prefix, self.environment, slot)
+
+    def _name(self, key: str) -> str:
+        return RULES[key].name(self.prefix, self.environment)
 
 
 def names(project: Project, environment: str) -> Names:
-    """The names of ``staging`` or ``production``."""
+    """Return the names of an environment's resources."""
     return Names(environment, project.azure.prefix)
