@@ -206,6 +206,12 @@ class Azure(Section):
     )
 
 
+class Doctor(Section):
+    ignore: list[str] = Field(
+        default_factory=list, description="codes of findings to ignore, such as [AZ070]"
+    )
+
+
 class Project(Section):
     """project.yml, and the folder it lies in (``root``)."""
 
@@ -223,6 +229,7 @@ class Project(Section):
     gate: Gate = Field(default_factory=Gate)
     serving: Serving
     azure: Azure
+    doctor: Doctor = Field(default_factory=Doctor, description="a section with ignore")
     root: Path = Field(exclude=True, description="set by load_project")
 
     @property
