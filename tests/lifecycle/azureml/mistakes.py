@@ -1,4 +1,4 @@
-"""Mistakes that people make in azureml/, each made in a copy of this project.
+"""Mistakes that people make in azureml/ and project.yml, each made in a copy of the project.
 
 ``python mistakes.py`` prints which of them Azure ML's own validation finds, and which
 the rules of `mlops doctor`.
@@ -6,6 +6,7 @@ the rules of `mlops doctor`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,586 +16,488 @@ from typing import Any
 
 import mlops
 import yaml
-from mlops.azure.doctor import Finding, check_rules, read_site
-from mlops.azure.doctor.documents import Document
+from mlops.azure.doctor import Finding, check_context, check_rules, read_context
+from mlops.azure.doctor.documents import Context, Document
 from mlops.azure.doctor.strict import validate_strictly
+from mlops.cli import main as cli
 from mlops.config import load_project
 
 ROOT = Path(mlops.__file__).resolve().parents[2]  # the render under test
 COPIED = ("azureml", "expectations", "src")
 COPIED_FILES = (".amlignore", "project.yml", "requirements.txt", "docs/model-card.md")
-Change = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change to a file, and the field that findings should point to (dotted)."""
+
+    edit: Callable[[Path], None]
+    field: str = ""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake, the file of azureml/ that it is made in, and words that a finding has to say."""
+    """A mistake, and the findings that it should lead to in its file: these and no others.
 
-    title: str
+    Attributes
+    ----------
+    file : str
+        The file that findings should name, relative to azureml/.
+    code, says
+        The code of the first finding, and words of its message or fix.
+    at : str
+        The field it points to, if not the one that was changed.
+    also : tuple of (code, field)
+        Further findings in the same file.
+    """
+
     file: str
+    title: str
     change: Change
+    code: str
     says: str
+    at: str | None = None
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reported_file(self) -> str:
+        return os.path.normpath(f"azureml/{self.file}").replace(os.sep, "/")
 
 
-@dataclass(frozen=True)
-class Caught:
-    """What our rules find of a mistake, and the documents of its file."""
+def edit(place: str, change: Callable[[dict[str, Any], str], object]) -> Callable[[Path], None]:
+    """Return a function that changes the field at a dotted place of a YAML file."""
 
-    rules: list[Finding]
-    documents: list[Document]
-
-    def by_sdk(self) -> list[Finding]:
-        """What Azure ML's own validation finds, which takes its time."""
-        return [finding for document in self.documents for finding in validate_strictly(document)]
-
-
-def put(place: str, value: Any) -> Change:
-    """Set a field; its place is written with dots."""
-
-    def change(file: Path) -> None:
+    def apply(file: Path) -> None:
         content = yaml.safe_load(file.read_text("utf-8"))
         *sections, field = place.split(".")
         section = content
         for name in sections:
             section = section.setdefault(name, {})
-        section[field] = value
+        change(section, field)
         file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
 
-    return change
+    return apply
+
+
+def put(place: str, value: Any) -> Change:
+    """Set a field."""
+    return Change(edit(place, lambda section, field: section.update({field: value})), place)
 
 
 def drop(place: str) -> Change:
-    """Remove a field."""
-
-    def change(file: Path) -> None:
-        content = yaml.safe_load(file.read_text("utf-8"))
-        *sections, field = place.split(".")
-        section = content
-        for name in sections:
-            section = section[name]
-        del section[field]
-        file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-
-    return change
+    """Remove a field; findings should point to its section."""
+    return Change(edit(place, lambda section, field: section.pop(field)), place.rpartition(".")[0])
 
 
 def misspell(place: str, name: str) -> Change:
     """Rename a field."""
-
-    def change(file: Path) -> None:
-        content = yaml.safe_load(file.read_text("utf-8"))
-        *sections, field = place.split(".")
-        section = content
-        for part in sections:
-            section = section[part]
-        section[name] = section.pop(field)
-        file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-
-    return change
+    renamed = ".".join([*place.split(".")[:-1], name])
+    return Change(edit(place, lambda section, field: section.update({name: section.pop(field)})), renamed)
 
 
-def swap(old: str, new: str) -> Change:
-    """Write something else in a text."""
+def swap(old: str, new: str, field: str = "command") -> Change:
+    """Replace text."""
 
-    def change(file: Path) -> None:
+    def apply(file: Path) -> None:
         text = file.read_text("utf-8")
-        assert old in text, f"{file.name} holds no {old}"
+        assert old in text, f"{file.name} does not contain {old}"
         file.write_text(text.replace(old, new, 1), "utf-8")
 
-    return change
+    return Change(apply, field)
 
 
-def elsewhere(path: str, change: Change) -> Change:
-    """Make the change in another file of the project, named from the file of the mistake."""
-    return lambda file: change(file.parent / path)
+def elsewhere(path: str, change: Change, field: str) -> Change:
+    """Change another file, at a path relative to that of the mistake."""
+    return Change(lambda file: change.edit(file.parent / path), field)
 
 
-def delete(file: Path) -> None:
-    file.unlink()
+def trigger(kind: str, **fields: Any) -> Change:
+    return Change(put("trigger", {"type": kind, **fields}).edit, "trigger")
 
 
-def absent_target() -> str:
-    """A target that this project was rendered without."""
-    return "kubernetes" if (ROOT / "azureml" / "managed").is_dir() else "managed"
+def line_of(file: Path, field: str) -> int:
+    """Return the line of a field's key in a file, by reading its lines."""
+    lines, number = file.read_text("utf-8").splitlines(), 0
+    for key in filter(None, field.split(".")):
+        number = next(n for n, line in enumerate(lines[number:], number + 1) if line.lstrip(" -").startswith(f"{key}:"))
+    return max(number, 1)
 
 
-PIPELINE, TRAIN = "pipeline.yml", "components/train.yml"
-SEARCH, SWEEP = "components/search.yml", "search-pipeline.yml"
-EVALUATE = "components/evaluate.yml"
+DELETE = Change(Path.unlink)
+PROJECT = "../project.yml"
+PIPELINE, SWEEP = "pipeline.yml", "search-pipeline.yml"
+TRAIN, SEARCH, EVALUATE = (f"components/{name}.yml" for name in ("train", "search", "evaluate"))
+ENVIRONMENT, DATA, COMPUTE = "environment.yml", "data.yml", "compute.yml"
 MANAGED, ENDPOINT = "managed/deployment.yml", "managed/endpoint.yml"
 K8S, K8S_ENDPOINT, K8S_COMPUTE = (f"kubernetes/{name}.yml" for name in ("deployment", "endpoint", "compute"))
 BATCH, BATCH_ENDPOINT = "batch/deployment.yml", "batch/endpoint.yml"
 MONITOR, SCHEDULE = "monitoring.yml", "schedule.yml"
 SIGNALS = "create_monitor.monitoring_signals"
+WATCHED = "create_monitor.monitoring_target.endpoint_deployment_id"
 EARLIER = "${{parent.jobs.validate.outputs.results}}"
+STEPS = ("validate", "train", "evaluate", "register", "report")
+BINDING = "jobs.train.inputs.earlier"
+SCRIPT = "code_configuration.scoring_script"
+ABSENT = "kubernetes" if (ROOT / "azureml" / "managed").is_dir() else "managed"  # target of other renders
 
+M = Mistake
 ALL = [
     # pipelines
-    Mistake("unknown field", PIPELINE, misspell("experiment_name", "experiment_nam"), "experiment_nam"),
-    Mistake(
+    M(PIPELINE, "unknown field", misspell("experiment_name", "experiment_nam"), "AZ004", "experiment_nam"),
+    M(
+        PIPELINE,
         "unknown setting",
-        PIPELINE,
         misspell("settings.continue_on_step_failure", "continue_on_failure"),
-        "continue_on_failure",
+        "AZ030",
+        "no setting continue_on_failure",
     ),
-    Mistake("unknown field of a step", PIPELINE, put("jobs.train.computer", "x"), "computer"),
-    Mistake(
-        "component's file missing",
+    M(PIPELINE, "unknown field of a step", put("jobs.train.computer", "x"), "AZ004", "computer"),
+    M(PIPELINE, "component missing", put("jobs.train.component", "components/nope.yml"), "AZ008", "nope.yml"),
+    M(PIPELINE, "component deleted", elsewhere(TRAIN, DELETE, "jobs.train.component"), "AZ008", "train.yml"),
+    M(
         PIPELINE,
-        put("jobs.train.component", "components/nope.yml"),
-        "nope.yml",
+        "unknown input of a component",
+        misspell(BINDING, "earlyer"),
+        "AZ025",
+        "no input earlyer",
+        also=(("AZ026", "jobs.train.inputs"),),
     ),
-    Mistake("component's file deleted", PIPELINE, elsewhere("components/train.yml", delete), "train.yml"),
-    Mistake(
-        "input that the component lacks",
+    M(PIPELINE, "input missing", drop(BINDING), "AZ026", "no value for the input earlier"),
+    M(PIPELINE, "unknown step", put(BINDING, EARLIER.replace("validate", "validat")), "AZ027", "validat"),
+    M(PIPELINE, "unknown output of a step", put(BINDING, EARLIER.replace("results", "x")), "AZ027", "outputs.x"),
+    M(PIPELINE, "input of a step", put(BINDING, "${{parent.jobs.validate.inputs.data}}"), "AZ027", "inputs.data"),
+    M(PIPELINE, "unknown pipeline input", put("jobs.train.inputs.data", "${{parent.inputs.rows}}"), "AZ027", "rows"),
+    M(
         PIPELINE,
-        misspell("jobs.train.inputs.earlier", "earlyer"),
-        "earlyer",
-    ),
-    Mistake("needed input not given", PIPELINE, drop("jobs.train.inputs.earlier"), "earlier"),
-    Mistake(
-        "output of a job that is not there",
-        PIPELINE,
-        put("jobs.train.inputs.earlier", EARLIER.replace("validate", "validat")),
-        "validat",
-    ),
-    Mistake(
-        "output that the job lacks",
-        PIPELINE,
-        put("jobs.train.inputs.earlier", EARLIER.replace("results", "result")),
-        "result",
-    ),
-    Mistake(
-        "input instead of output of a job",
-        PIPELINE,
-        put("jobs.train.inputs.earlier", "${{parent.jobs.validate.inputs.data}}"),
-        "validate",
-    ),
-    Mistake(
-        "input that the pipeline lacks",
-        PIPELINE,
-        put("jobs.train.inputs.data", "${{parent.inputs.rows}}"),
-        "rows",
-    ),
-    Mistake(
-        "output that the pipeline lacks",
-        PIPELINE,
+        "unknown pipeline output",
         put("jobs.report.outputs.results", "${{parent.outputs.everything}}"),
+        "AZ025",
         "everything",
+        also=(("AZ021", "outputs.results"),),
     ),
-    Mistake(
-        "output that the component lacks",
+    M(
         PIPELINE,
+        "unknown output of a component",
         misspell("jobs.report.outputs.results", "result"),
-        "result",
+        "AZ025",
+        "no output result",
     ),
-    Mistake(
-        "steps that wait for each other",
+    M(
         PIPELINE,
-        put("jobs.train.inputs.earlier", EARLIER.replace("validate", "evaluate")),
-        "wait for each other",
+        "circular steps",
+        put(BINDING, EARLIER.replace("validate", "evaluate")),
+        "AZ029",
+        "wait for each other: train, evaluate",
+        at="jobs.train.inputs",
     ),
-    Mistake(
-        "a step that waits for itself",
+    M(
         PIPELINE,
-        put("jobs.train.inputs.earlier", EARLIER.replace("validate", "train")),
-        "wait for each other",
+        "step that waits for itself",
+        put(BINDING, EARLIER.replace("validate", "train")),
+        "AZ029",
+        "wait for each other: train",
+        at="jobs.train.inputs",
     ),
-    Mistake(
-        "folder for a file",
+    M(PIPELINE, "folder for a file", put("jobs.train.inputs.data", EARLIER), "AZ028", "bound to type uri_folder"),
+    M(
         PIPELINE,
-        put("jobs.train.inputs.data", EARLIER),
-        "wants uri_file, and gets uri_folder",
-    ),
-    Mistake(
-        "pipeline's data of another type",
-        PIPELINE,
+        "data of another type",
         put("inputs.data.type", "mltable"),
-        "wants uri_file, and gets mltable",
+        "AZ028",
+        "bound to type mltable",
+        at="jobs.validate.inputs.data",
+        also=tuple(("AZ028", f"jobs.{step}.inputs.data") for step in ("train", "evaluate", "report")),
     ),
-    Mistake(
-        "folder for a number",
-        SWEEP,
-        put("jobs.search.inputs.candidate", "${{parent.inputs.data}}"),
-        "wants integer, and gets uri_file",
-    ),
-    Mistake("text for a number", SWEEP, put("jobs.search.inputs.candidate", "first"), "candidate"),
-    Mistake("number out of range", SWEEP, put("jobs.search.inputs.candidate", -1), "candidate"),
-    Mistake(
-        "binding that is none",
+    M(SWEEP, "file for a number", put("jobs.search.inputs.candidate", "${{parent.inputs.data}}"), "AZ028", "integer"),
+    M(SWEEP, "text for a number", put("jobs.search.inputs.candidate", "first"), "AZ024", "not of type integer"),
+    M(SWEEP, "number out of range", put("jobs.search.inputs.candidate", -1), "AZ024", "below the minimum 0"),
+    M(PIPELINE, "binding without parent", put(BINDING, "${{jobs.validate.outputs.results}}"), "AZ027", "not a valid"),
+    M(
         PIPELINE,
-        put("jobs.train.inputs.earlier", "${{jobs.validate.outputs.results}}"),
-        "jobs.validate.outputs.results",
+        "no compute",
+        drop("settings.default_compute"),
+        "AZ012",
+        "has no compute",
+        at="jobs.validate",
+        also=tuple(("AZ012", f"jobs.{step}") for step in STEPS[1:]),
     ),
-    Mistake("no compute anywhere", PIPELINE, drop("settings.default_compute"), "compute"),
-    Mistake(
-        "compute that is not there",
-        PIPELINE,
-        put("settings.default_compute", "azureml:ghost"),
-        "azureml:ghost",
-    ),
-    Mistake(
-        "compute with a version",
-        PIPELINE,
-        put("jobs.train.compute", "azureml:cpu-cluster:1"),
-        "version",
-    ),
-    Mistake("compute without azureml:", PIPELINE, put("jobs.train.compute", "cpu"), "'cpu'"),
-    Mistake(
-        "reference that is none",
-        PIPELINE,
-        put("inputs.data.path", "azureml:data@@latest"),
-        "azureml:data@@latest",
-    ),
-    Mistake(
-        "data that is not there",
-        PIPELINE,
-        put("inputs.data.path", "azureml:date@latest"),
-        "azureml:date",
-    ),
-    Mistake("data without version", PIPELINE, put("inputs.data.path", "azureml:data"), "no version"),
-    Mistake("local path that is not there", PIPELINE, put("inputs.data.path", "../nodata"), "nodata"),
-    Mistake("input that no step uses", PIPELINE, put("inputs.more", {"type": "uri_folder"}), "more"),
-    Mistake("output that no step fills", PIPELINE, drop("jobs.report.outputs"), "output results"),
+    M(PIPELINE, "unknown compute", put("settings.default_compute", "azureml:ghost"), "AZ011", "defines ghost"),
+    M(PIPELINE, "compute with a version", put("jobs.train.compute", "azureml:cpu-cluster:1"), "AZ010", "version"),
+    M(PIPELINE, "compute without azureml:", put("jobs.train.compute", "cpu"), "AZ010", "'cpu' is not a valid"),
+    M(PIPELINE, "invalid reference", put("inputs.data.path", "azureml:data@@latest"), "AZ010", "data@@latest"),
+    M(PIPELINE, "unknown data", put("inputs.data.path", "azureml:date@latest"), "AZ011", "defines date"),
+    M(PIPELINE, "data without version", put("inputs.data.path", "azureml:data"), "AZ013", "no version"),
+    M(PIPELINE, "local path missing", put("inputs.data.path", "../nodata"), "AZ008", "nodata"),
+    M(PIPELINE, "unused input", put("inputs.more", {"type": "uri_folder"}), "AZ021", "No step uses more"),
+    M(PIPELINE, "unfilled output", drop("jobs.report.outputs"), "AZ021", "No step fills results", at="outputs.results"),
     # the sweep
-    Mistake(
-        "search for an input that is not there",
-        SWEEP,
-        misspell("jobs.search.search_space.candidate", "candidat"),
-        "candidat",
-    ),
-    Mistake(
-        "metric that is never logged",
-        SWEEP,
-        put("jobs.search.objective.primary_metric", "accuracy"),
-        "accuracy",
-    ),
-    Mistake("worst instead of best", SWEEP, put("jobs.search.objective.goal", "minimize"), "maximize"),
-    Mistake("no trials", SWEEP, put("jobs.search.limits.max_total_trials", 0), "max_total_trials"),
-    Mistake(
-        "more trials at once than in all",
-        SWEEP,
-        put("jobs.search.limits.max_concurrent_trials", 99),
-        "99 trials at once",
-    ),
-    Mistake("unknown way of sampling", SWEEP, put("jobs.search.sampling_algorithm", "guess"), "guess"),
+    M(SWEEP, "search of an unknown input", misspell("jobs.search.search_space.candidate", "cand"), "AZ025", "cand"),
+    M(SWEEP, "metric never logged", put("jobs.search.objective.primary_metric", "accuracy"), "AZ031", "accuracy"),
+    M(SWEEP, "worst instead of best", put("jobs.search.objective.goal", "minimize"), "AZ031", "goal: maximize"),
+    M(SWEEP, "no trials", put("jobs.search.limits.max_total_trials", 0), "AZ007", "max_total_trials"),
+    M(SWEEP, "too many at once", put("jobs.search.limits.max_concurrent_trials", 99), "AZ031", "99 concurrent"),
+    M(SWEEP, "unknown sampling", put("jobs.search.sampling_algorithm", "guess"), "AZ004", "guess"),
     # components
-    Mistake("code folder missing", TRAIN, put("code", "../../nope"), "nope"),
-    Mistake("verb that is none", TRAIN, swap("python -m mlops train", "python -m mlops trian"), "trian"),
-    Mistake("option that the verb lacks", TRAIN, swap("train --data", "train --dat"), "--dat"),
-    Mistake(
-        "option that the verb needs",
+    M(TRAIN, "code folder missing", put("code", "../../nope"), "AZ008", "nope"),
+    M(TRAIN, "unknown command", swap("mlops train", "mlops trian"), "AZ023", "no command 'trian'"),
+    M(TRAIN, "unknown option", swap("train --data", "train --dat"), "AZ023", "--dat"),
+    M(
         SEARCH,
+        "option missing",
         swap("--candidate ${{inputs.candidate}}", ""),
-        "candidate",
+        "AZ023",
+        "requires --candidate",
+        also=(("AZ021", "inputs.candidate"),),
     ),
-    Mistake("word that the verb has no use for", TRAIN, swap("mlops train", "mlops train now"), "now"),
-    Mistake("script missing", TRAIN, swap("python -m mlops train", "python src/nope.py"), "src/nope.py"),
-    Mistake("module missing", TRAIN, swap("-m mlops train", "-m nope.train"), "nope.train"),
-    Mistake(
-        "script that is not uploaded",
+    M(TRAIN, "extra argument", swap("mlops train", "mlops train now"), "AZ023", "does not take now"),
+    M(TRAIN, "script missing", swap("python -m mlops train", "python src/nope.py"), "AZ009", "src/nope.py"),
+    M(TRAIN, "module missing", swap("-m mlops train", "-m nope.train"), "AZ009", "nope.train"),
+    M(TRAIN, "script not uploaded", swap("python -m mlops train", "python mistakes.py"), "AZ009", "mistakes.py"),
+    M(TRAIN, "open quote", swap("--data ", "--data '"), "AZ023", "closing quotation"),
+    M(
         TRAIN,
-        swap("python -m mlops train", "python mistakes.py"),
-        "mistakes.py",
+        "undeclared input",
+        swap("inputs.data}}", "inputs.rows}}"),
+        "AZ020",
+        "inputs.rows",
+        also=(("AZ021", "inputs.data"),),
     ),
-    Mistake("quote that is not closed", TRAIN, swap("--data ", "--data '"), "quot"),
-    Mistake("undeclared input", TRAIN, swap("inputs.data}}", "inputs.rows}}"), "inputs.rows"),
-    Mistake("undeclared output", TRAIN, swap("outputs.results}}", "outputs.result}}"), "outputs.result"),
-    Mistake("input that is not used", TRAIN, swap("--data ${{inputs.data}}", ""), "inputs.data"),
-    Mistake(
-        "output that is not used",
+    M(
         TRAIN,
-        put("outputs.more", {"type": "uri_folder"}),
-        "outputs.more",
+        "undeclared output",
+        swap("outputs.results}}", "outputs.result}}"),
+        "AZ020",
+        "outputs.result is not declared",
     ),
-    Mistake(
-        "optional input that is always used",
+    M(TRAIN, "unused input", swap("--data ${{inputs.data}}", ""), "AZ021", "inputs.data", at="inputs.data"),
+    M(TRAIN, "unused output", put("outputs.more", {"type": "uri_folder"}), "AZ021", "outputs.more"),
+    M(
         EVALUATE,
-        put("command", "python -m mlops evaluate ${{inputs.replace}}"),
-        "replace is optional",
+        "optional input always used",
+        swap('$[[--replace-champion "${{inputs.replace}}"]]', '--replace-champion "${{inputs.replace}}"'),
+        "AZ022",
+        "inputs.replace is optional",
     ),
-    Mistake("no environment", TRAIN, drop("environment"), "environment"),
-    Mistake("environment missing", TRAIN, put("environment", "azureml:mlop@latest"), "azureml:mlop@"),
-    Mistake("environment without version", TRAIN, put("environment", "azureml:mlops"), "no version"),
-    Mistake("unknown type", TRAIN, put("inputs.data.type", "uri_fold"), "uri_fold"),
-    Mistake("name that is none", TRAIN, put("name", "Train it!"), "Train it!"),
-    Mistake("name twice", TRAIN, put("name", "validate"), "validate"),
-    Mistake("default out of range", SEARCH, put("inputs.candidate.default", -5), "default"),
-    Mistake("default of another type", SEARCH, put("inputs.candidate.default", "first"), "default"),
-    Mistake("no command", TRAIN, drop("command"), "command"),
+    M(TRAIN, "no environment", drop("environment"), "AZ004", "environment: Missing data"),
+    M(TRAIN, "unknown environment", put("environment", "azureml:mlop@latest"), "AZ011", "defines mlop"),
+    M(TRAIN, "environment without version", put("environment", "azureml:mlops"), "AZ013", "no version"),
+    M(TRAIN, "unknown type", put("inputs.data.type", "uri_fold"), "AZ004", "uri_fold", at="inputs.data"),
+    M(TRAIN, "invalid name", put("name", "Train it!"), "AZ005", "'Train it!' is not a valid name"),
+    M(TRAIN, "no name", drop("name"), "AZ005", "name is missing"),
+    M(TRAIN, "duplicated name", put("name", "validate"), "AZ006", "the name validate"),
+    M(SEARCH, "default out of range", put("inputs.candidate.default", -5), "AZ024", "below the minimum 0"),
+    M(SEARCH, "default of another type", put("inputs.candidate.default", "first"), "AZ024", "not of type integer"),
+    M(TRAIN, "no command", drop("command"), "AZ004", "command: Missing data"),
     # the environment
-    Mistake("conda file missing", "environment.yml", put("conda_file", "nope.yml"), "nope.yml"),
-    Mistake("no image", "environment.yml", drop("build"), "neither image nor build"),
-    Mistake("image and build", "environment.yml", put("image", "python:3.11"), "image"),
-    Mistake("build folder missing", "environment.yml", put("build.path", "../nope"), "nope"),
-    Mistake(
-        "Dockerfile missing",
-        "environment.yml",
-        put("build.dockerfile_path", "azureml/Dockerfil"),
-        "azureml/Dockerfil",
+    M(ENVIRONMENT, "conda file missing", put("conda_file", "nope.yml"), "AZ008", "nope.yml"),
+    M(ENVIRONMENT, "no image", drop("build"), "AZ004", "Docker image or Dockerfile is required"),
+    M(ENVIRONMENT, "image and build", put("image", "python:3.11"), "AZ004", "not both"),
+    M(ENVIRONMENT, "build folder missing", put("build.path", "../nope"), "AZ008", "nope"),
+    M(ENVIRONMENT, "Dockerfile missing", put("build.dockerfile_path", "azureml/Dockerfil"), "AZ009", "Dockerfil"),
+    M(
+        ENVIRONMENT,
+        "Dockerfile copies a missing file",
+        elsewhere("Dockerfile", swap("COPY requirements.txt", "COPY requirements.in"), "build.dockerfile_path"),
+        "AZ009",
+        "copies requirements.in",
     ),
-    Mistake(
-        "Dockerfile copies what is not there",
-        "environment.yml",
-        elsewhere("Dockerfile", swap("COPY requirements.txt", "COPY requirements.in")),
-        "requirements.in",
-    ),
-    Mistake(
-        "Dockerfile copies what is not uploaded",
-        "environment.yml",
-        elsewhere("../.amlignore", swap("!/requirements.txt\n", "")),
-        "requirements.txt",
+    M(
+        ENVIRONMENT,
+        "Dockerfile copies an ignored file",
+        elsewhere("../.amlignore", swap("!/requirements.txt\n", ""), "build.dockerfile_path"),
+        "AZ009",
+        "copies requirements.txt",
     ),
     # data and computes
-    Mistake("data missing", "data.yml", put("path", "../nodata"), "nodata"),
-    Mistake("unknown type of data", "data.yml", put("type", "uri_dir"), "Must be one of: uri_file"),
-    Mistake("file called a folder", "data.yml", put("type", "uri_folder"), "uri_folder"),
-    Mistake("folder called a file", "data.yml", put("path", ".."), "is a folder"),
-    Mistake("unknown size", "compute.yml", put("size", "Standard_FAKE"), "Standard_FAKE"),
-    Mistake(
-        "size with a slip",
-        "compute.yml",
-        put("size", "Standard_DS3v2"),
-        "Did you mean Standard_DS3_v2",
-    ),
-    Mistake("least above most", "compute.yml", put("min_instances", 9), "min_instances"),
-    Mistake("no nodes", "compute.yml", put("max_instances", 0), "max_instances"),
-    Mistake("unknown tier", "compute.yml", put("tier", "spot"), "spot"),
-    Mistake("unknown limit", "compute.yml", misspell("max_instances", "max_nodes"), "max_nodes"),
-    Mistake("no idle time", "compute.yml", put("idle_time_before_scale_down", 0), "idle_time"),
-    Mistake("compute's name", "compute.yml", put("name", "cpu_cluster"), "cpu_cluster"),
+    M(DATA, "data missing", put("path", "../nodata"), "AZ008", "nodata"),
+    M(DATA, "unknown type of data", put("type", "uri_dir"), "AZ004", "Must be one of: uri_file"),
+    M(DATA, "file called a folder", put("type", "uri_folder"), "AZ040", "is a file"),
+    M(DATA, "folder called a file", put("path", ".."), "AZ040", "is a folder", at="type"),
+    M(COMPUTE, "unknown size", put("size", "Standard_FAKE"), "AZ070", "Standard_FAKE"),
+    M(COMPUTE, "misspelt size", put("size", "Standard_DS3v2"), "AZ070", "Did you mean Standard_DS3_v2"),
+    M(COMPUTE, "minimum above maximum", put("min_instances", 9), "AZ007", "more than max_instances, 2"),
+    M(COMPUTE, "no nodes", put("max_instances", 0), "AZ007", "max_instances"),
+    M(COMPUTE, "unknown tier", put("tier", "spot"), "AZ004", "spot"),
+    M(COMPUTE, "unknown limit", misspell("max_instances", "max_nodes"), "AZ004", "max_nodes"),
+    M(COMPUTE, "no idle time", put("idle_time_before_scale_down", 0), "AZ007", "idle_time"),
+    M(COMPUTE, "invalid name", put("name", "cpu_cluster"), "AZ005", "cpu_cluster"),
     # managed endpoints
-    Mistake("unknown way to authenticate", ENDPOINT, put("auth_mode", "token"), "auth_mode"),
-    Mistake("keys", ENDPOINT, put("auth_mode", "key"), "keys are not used"),
-    Mistake("traffic of 110 %", ENDPOINT, put("traffic", {"blue": 100, "green": 10}), "sum to 110"),
-    Mistake("traffic below 0", ENDPOINT, put("traffic", {"blue": 110, "green": -10}), "-10"),
-    Mistake("too much mirrored", ENDPOINT, put("mirror_traffic", {"green": 60}), "mirror_traffic"),
-    Mistake("endpoint's name", ENDPOINT, put("name", "under_score"), "under_score"),
-    Mistake("endpoint's name too long", ENDPOINT, put("name", "x" * 33), "x" * 33),
-    Mistake("unknown field of an endpoint", ENDPOINT, misspell("auth_mode", "authmode"), "authmode"),
-    Mistake(
-        "unknown field of a deployment",
-        MANAGED,
-        misspell("instance_count", "instances"),
-        "instances",
+    M(ENDPOINT, "unknown authentication", put("auth_mode", "token"), "AZ043", "auth_mode is token"),
+    M(ENDPOINT, "keys", put("auth_mode", "key"), "AZ043", "never keys"),
+    M(ENDPOINT, "traffic of 110 %", put("traffic", {"blue": 100, "green": 10}), "AZ042", "sums to 110"),
+    M(ENDPOINT, "traffic below 0", put("traffic", {"blue": 110, "green": -10}), "AZ042", "-10"),
+    M(ENDPOINT, "too much mirrored", put("mirror_traffic", {"green": 60}), "AZ042", "mirror_traffic"),
+    M(ENDPOINT, "invalid name", put("name", "under_score"), "AZ005", "under_score"),
+    M(ENDPOINT, "name too long", put("name", "x" * 33), "AZ005", "x" * 33),
+    M(
+        ENDPOINT,
+        "unknown field",
+        misspell("auth_mode", "authmode"),
+        "AZ004",
+        "authmode: Unknown field",
+        also=(("AZ043", ""),),
     ),
-    Mistake("unknown size to serve on", MANAGED, put("instance_type", "Standard_FAKE"), "Standard_FAKE"),
-    Mistake(
-        "Kubernetes' type to serve on",
+    M(MANAGED, "unknown field", misspell("instance_count", "instances"), "AZ004", "instances"),
+    M(MANAGED, "unknown size", put("instance_type", "Standard_FAKE"), "AZ070", "Standard_FAKE"),
+    M(MANAGED, "instance type of Kubernetes", put("instance_type", "defaultinstancetype"), "AZ070", "defaultinst"),
+    M(MANAGED, "no instances", put("instance_count", 0), "AZ007", "instance_count"),
+    M(MANAGED, "no model", drop("model"), "AZ014", "no model"),
+    M(MANAGED, "model without version", put("model", "azureml:model"), "AZ014", "azureml:model is not"),
+    M(MANAGED, "latest model", put("model", "azureml:model@latest"), "AZ014", "one exact version"),
+    M(MANAGED, "model missing", put("model", "./nomodel"), "AZ008", "nomodel"),
+    M(MANAGED, "invalid name", put("name", "Blue_1!"), "AZ005", "Blue_1!"),
+    M(MANAGED, "no endpoint", drop("endpoint_name"), "AZ004", "endpoint_name: Missing data"),
+    M(MANAGED, "unknown endpoint", put("endpoint_name", "endpont"), "AZ011", "defines endpont"),
+    M(MANAGED, "no time", put("request_settings.request_timeout_ms", 0), "AZ007", "1 to 180000"),
+    M(MANAGED, "too much time", put("request_settings.request_timeout_ms", 600_000), "AZ007", "1 to 180000"),
+    M(MANAGED, "script missing", put(SCRIPT, "mlops/serving/scor.py"), "AZ009", "scor.py"),
+    M(MANAGED, "script without run", put(SCRIPT, "mlops/errors.py"), "AZ041", "does not define init and run"),
+    M(
         MANAGED,
-        put("instance_type", "defaultinstancetype"),
-        "defaultinstancetype",
+        "script with a syntax error",
+        elsewhere("../../src/mlops/serving/score.py", swap("def init()", "def init("), SCRIPT),
+        "AZ041",
+        "is not valid Python",
     ),
-    Mistake("no instances", MANAGED, put("instance_count", 0), "instance_count"),
-    Mistake("no model", MANAGED, drop("model"), "no model"),
-    Mistake("model without version", MANAGED, put("model", "azureml:model"), "azureml:model"),
-    Mistake("latest model", MANAGED, put("model", "azureml:model@latest"), "which model is served"),
-    Mistake("model's path missing", MANAGED, put("model", "./nomodel"), "nomodel"),
-    Mistake("deployment's name", MANAGED, put("name", "Blue_1!"), "Blue_1!"),
-    Mistake("no endpoint", MANAGED, drop("endpoint_name"), "endpoint"),
-    Mistake("endpoint that is not there", MANAGED, put("endpoint_name", "endpont"), "endpont"),
-    Mistake(
-        "no time to answer",
-        MANAGED,
-        put("request_settings.request_timeout_ms", 0),
-        "request_timeout_ms",
-    ),
-    Mistake(
-        "too much time to answer",
-        MANAGED,
-        put("request_settings.request_timeout_ms", 600_000),
-        "request_timeout_ms",
-    ),
-    Mistake(
-        "scoring script missing",
-        MANAGED,
-        put("code_configuration.scoring_script", "mlops/serving/scor.py"),
-        "scor.py",
-    ),
-    Mistake(
-        "scoring script without run",
-        MANAGED,
-        put("code_configuration.scoring_script", "mlops/release/smoke.py"),
-        "lacks the functions init, run",
-    ),
-    Mistake(
-        "scoring script that is no Python",
-        MANAGED,
-        elsewhere("../../src/mlops/serving/score.py", swap("def init()", "def init(")),
-        "is no Python",
-    ),
-    Mistake("scoring code missing", MANAGED, put("code_configuration.code", "../../scr"), "scr"),
+    M(MANAGED, "code folder missing", put("code_configuration.code", "../../scr"), "AZ008", "scr"),
     # Kubernetes
-    Mistake(
-        "script missing on Kubernetes",
-        K8S,
-        put("code_configuration.scoring_script", "nope.py"),
-        "nope.py",
-    ),
-    Mistake("amount of cpu", K8S, put("resources.requests.cpu", "lots"), "lots"),
-    Mistake("amount of memory", K8S, put("resources.limits.memory", "2GB"), "2GB"),
-    Mistake("more than the limit", K8S, put("resources.requests.memory", "8Gi"), "limit"),
-    Mistake("a machine's size", K8S, put("instance_type", "Standard_DS3_v2"), "Standard_DS3_v2"),
-    Mistake("Entra on Kubernetes", K8S_ENDPOINT, put("auth_mode", "aad_token"), "aml_token"),
-    Mistake("cluster missing", K8S_ENDPOINT, put("compute", "azureml:aks1"), "azureml:aks1"),
-    Mistake("namespace's name", K8S_COMPUTE, put("namespace", "Azure_ML"), "Azure_ML"),
-    Mistake("cluster's address", K8S_COMPUTE, put("resource_id", "aks-credit-production"), "resource id"),
+    M(K8S, "script missing", put(SCRIPT, "nope.py"), "AZ009", "nope.py"),
+    M(K8S, "amount of cpu", put("resources.requests.cpu", "lots"), "AZ007", "'lots' is not a valid cpu"),
+    M(K8S, "amount of memory", put("resources.limits.memory", "2GB"), "AZ007", "2GB"),
+    M(K8S, "request above limit", put("resources.requests.memory", "8Gi"), "AZ007", "more memory than its limit"),
+    M(K8S, "VM size", put("instance_type", "Standard_DS3_v2"), "AZ007", "this is a VM size"),
+    M(K8S_ENDPOINT, "Entra on Kubernetes", put("auth_mode", "aad_token"), "AZ043", "aml_token"),
+    M(K8S_ENDPOINT, "unknown cluster", put("compute", "azureml:aks1"), "AZ011", "defines aks1"),
+    M(K8S_COMPUTE, "invalid namespace", put("namespace", "Azure_ML"), "AZ007", "Azure_ML"),
+    M(K8S_COMPUTE, "invalid resource ID", put("resource_id", "aks-credit-production"), "AZ007", "resource ID"),
     # batch
-    Mistake("unknown output", BATCH, put("settings.output_action", "append_rows"), "append_rows"),
-    Mistake("no cluster", BATCH, drop("compute"), "compute"),
-    Mistake(
-        "unknown batch setting",
-        BATCH,
-        misspell("settings.mini_batch_size", "mini_batch"),
-        "mini_batch",
-    ),
-    Mistake("mini-batches of nothing", BATCH, put("settings.mini_batch_size", 0), "mini_batch_size"),
-    Mistake("no process", BATCH, put("settings.max_concurrency_per_instance", 0), "max_concurrency"),
-    Mistake("no time", BATCH, put("settings.retry_settings.timeout", 0), "timeout"),
-    Mistake("no nodes to score on", BATCH, put("resources.instance_count", 0), "instance_count"),
-    Mistake("errors below none", BATCH, put("settings.error_threshold", -2), "error_threshold"),
-    Mistake("unknown level", BATCH, put("settings.logging_level", "loud"), "loud"),
-    Mistake("file name", BATCH, put("settings.output_file_name", "a/b.csv"), "a/b.csv"),
-    Mistake("online endpoint for a batch", BATCH, put("endpoint_name", "endpoint"), "endpoint"),
-    Mistake("keys for a batch", BATCH_ENDPOINT, put("auth_mode", "key"), "key"),
+    M(BATCH, "unknown output", put("settings.output_action", "append_rows"), "AZ004", "append_rows"),
+    M(BATCH, "no cluster", drop("compute"), "AZ004", "compute: Missing data"),
+    M(BATCH, "unknown setting", misspell("settings.mini_batch_size", "mini_batch"), "AZ004", "mini_batch"),
+    M(BATCH, "empty mini-batches", put("settings.mini_batch_size", 0), "AZ007", "mini_batch_size"),
+    M(BATCH, "no process", put("settings.max_concurrency_per_instance", 0), "AZ007", "max_concurrency"),
+    M(BATCH, "no time", put("settings.retry_settings.timeout", 0), "AZ007", "timeout"),
+    M(BATCH, "no nodes", put("resources.instance_count", 0), "AZ007", "instance_count"),
+    M(BATCH, "negative errors", put("settings.error_threshold", -2), "AZ007", "-1 or more"),
+    M(BATCH, "unknown level", put("settings.logging_level", "loud"), "AZ007", "debug, info or warning"),
+    M(BATCH, "invalid file name", put("settings.output_file_name", "a/b.csv"), "AZ007", "a/b.csv"),
+    M(BATCH, "online endpoint", put("endpoint_name", "endpoint"), "AZ011", "defines endpoint"),
+    M(BATCH_ENDPOINT, "keys", put("auth_mode", "key"), "AZ043", "never keys"),
     # schedules
-    Mistake(
+    M(
+        SCHEDULE,
         "unknown frequency",
-        SCHEDULE,
-        put("trigger", {"type": "recurrence", "frequency": "daily", "interval": 1}),
+        trigger("recurrence", frequency="daily", interval=1),
+        "AZ004",
         "daily",
+        at="trigger.frequency",
     ),
-    Mistake(
+    M(
+        SCHEDULE,
         "hour 25",
-        SCHEDULE,
-        put(
-            "trigger",
-            {
-                "type": "recurrence",
-                "frequency": "day",
-                "interval": 1,
-                "schedule": {"hours": [25], "minutes": [0]},
-            },
-        ),
-        "25",
+        trigger("recurrence", frequency="day", interval=1, schedule={"hours": [25], "minutes": [0]}),
+        "AZ007",
+        "25 is not a valid hours",
+        at="trigger.schedule.hours",
     ),
-    Mistake(
+    M(
+        SCHEDULE,
         "day of the month in a week",
-        SCHEDULE,
-        put(
-            "trigger",
-            {
-                "type": "recurrence",
-                "frequency": "week",
-                "interval": 1,
-                "schedule": {"hours": 1, "minutes": 0, "month_days": 5},
-            },
-        ),
-        "month_days",
+        trigger("recurrence", frequency="week", interval=1, schedule={"hours": 1, "minutes": 0, "month_days": 5}),
+        "AZ045",
+        "month_days has no effect",
+        at="trigger.schedule.month_days",
     ),
-    Mistake(
+    M(
+        SCHEDULE,
         "interval of 0",
-        SCHEDULE,
-        put("trigger", {"type": "recurrence", "frequency": "day", "interval": 0}),
-        "interval",
+        trigger("recurrence", frequency="day", interval=0),
+        "AZ007",
+        "1 or more",
+        at="trigger.interval",
     ),
-    Mistake("unknown time zone", SCHEDULE, put("trigger.time_zone", "Mars"), "Mars"),
-    Mistake("IANA's time zone", SCHEDULE, put("trigger.time_zone", "Europe/Berlin"), "IANA"),
-    Mistake("no cron", SCHEDULE, put("trigger.expression", "not a cron"), "not a cron"),
-    Mistake("minute 60", SCHEDULE, put("trigger.expression", "60 4 * * 1"), "60"),
-    Mistake("weekday 7", SCHEDULE, put("trigger.expression", "0 4 * * 7"), "weekday"),
-    Mistake("cron with seconds", SCHEDULE, put("trigger.expression", "0 0 4 * * 1"), "6 fields"),
-    Mistake("day of the month in a cron", SCHEDULE, put("trigger.expression", "0 4 1 * *"), "ignores"),
-    Mistake("step of 0", SCHEDULE, put("trigger.expression", "*/0 4 * * *"), "minute"),
-    Mistake("falling range", SCHEDULE, put("trigger.expression", "0 9-4 * * *"), "hour"),
-    Mistake("start that is no time", SCHEDULE, put("trigger.start_time", "soon"), "start_time"),
-    Mistake(
+    M(SCHEDULE, "unknown time zone", put("trigger.time_zone", "Mars"), "AZ072", "Mars"),
+    M(SCHEDULE, "IANA time zone", put("trigger.time_zone", "Europe/Berlin"), "AZ072", "IANA"),
+    M(SCHEDULE, "words for a cron", put("trigger.expression", "not a cron"), "AZ044", "3 fields, not 5"),
+    M(SCHEDULE, "minute 60", put("trigger.expression", "60 4 * * 1"), "AZ044", "the minute '60'"),
+    M(SCHEDULE, "weekday 7", put("trigger.expression", "0 4 * * 7"), "AZ044", "the weekday '7'"),
+    M(SCHEDULE, "cron with seconds", put("trigger.expression", "0 0 4 * * 1"), "AZ044", "6 fields, not 5"),
+    M(SCHEDULE, "day of the month in a cron", put("trigger.expression", "0 4 1 * *"), "AZ044", "ignores"),
+    M(SCHEDULE, "step of 0", put("trigger.expression", "*/0 4 * * *"), "AZ044", "the minute '*/0'"),
+    M(SCHEDULE, "falling range", put("trigger.expression", "0 9-4 * * *"), "AZ044", "the hour '9-4'"),
+    M(SCHEDULE, "start is not a time", put("trigger.start_time", "soon"), "AZ046", "start_time"),
+    M(
+        SCHEDULE,
         "end before start",
-        SCHEDULE,
-        put(
-            "trigger",
-            {
-                "type": "cron",
-                "expression": "0 4 * * 1",
-                "start_time": "2030-01-01T00:00:00",
-                "end_time": "2029-01-01T00:00:00",
-            },
-        ),
+        trigger("cron", expression="0 4 * * 1", start_time="2030-01-01T00:00:00", end_time="2029-01-01T00:00:00"),
+        "AZ046",
         "ends before it starts",
+        at="trigger.end_time",
     ),
-    Mistake("scheduled job missing", SCHEDULE, put("create_job", "nope.yml"), "nope.yml"),
+    M(SCHEDULE, "job missing", put("create_job", "nope.yml"), "AZ008", "nope.yml"),
     # the monitor
-    Mistake(
+    M(
+        MONITOR,
         "unknown metric",
-        MONITOR,
         put(f"{SIGNALS}.inputs_drift.metric_thresholds.numerical", {"jensen_shanon": 0.1}),
+        "AZ004",
         "jensen_shanon",
+        at=f"{SIGNALS}.inputs_drift.metric_thresholds.numerical.jensen_shanon",
     ),
-    Mistake("unknown signal", MONITOR, put(f"{SIGNALS}.inputs_drift.type", "data_drft"), "data_drft"),
-    Mistake(
-        "size that Spark lacks",
+    M(MONITOR, "unknown signal", put(f"{SIGNALS}.inputs_drift.type", "data_drft"), "AZ004", "data_drft"),
+    M(
         MONITOR,
+        "size without Spark",
         put("create_monitor.compute.instance_type", "standard_ds3_v2"),
+        "AZ071",
         "standard_ds3_v2",
     ),
-    Mistake("old Spark", MONITOR, put("create_monitor.compute.runtime_version", "2.0"), "2.0"),
-    Mistake(
-        "nothing to watch",
+    M(
         MONITOR,
-        drop("create_monitor.monitoring_target.endpoint_deployment_id"),
-        "watches no deployment",
+        "old Spark",
+        put("create_monitor.compute.runtime_version", "2.0"),
+        "AZ004",
+        "must be one of: 3.4",
+        at="create_monitor.compute",
     ),
-    Mistake(
-        "endpoint to watch missing",
+    M(MONITOR, "nothing to monitor", drop(WATCHED), "AZ010", "ENDPOINT:DEPLOYMENT"),
+    M(MONITOR, "unknown endpoint", put(WATCHED, "azureml:endpont:blue"), "AZ011", "defines endpont"),
+    M(
         MONITOR,
-        put(
-            "create_monitor.monitoring_target.endpoint_deployment_id",
-            "azureml:endpont:blue",
-        ),
-        "endpont",
-    ),
-    Mistake(
         "threshold above 1",
-        MONITOR,
         put(f"{SIGNALS}.inputs_quality.metric_thresholds.numerical.null_value_rate", 5),
+        "AZ007",
         "null_value_rate",
     ),
-    Mistake("monitor's time zone", MONITOR, put("trigger.time_zone", "CEST"), "CEST"),
+    M(MONITOR, "unknown time zone", put("trigger.time_zone", "CEST"), "AZ072", "CEST"),
     # any file
-    Mistake("no YAML", TRAIN, swap("inputs:", "inputs: ["), "no valid YAML"),
-    Mistake("tab", TRAIN, swap("  data:", "\tdata:"), "no valid YAML"),
-    Mistake("field twice", TRAIN, swap("type: command", "type: command\ntype: command"), "twice"),
-    Mistake("no schema", TRAIN, drop("$schema"), "$schema"),
-    Mistake("empty file", TRAIN, lambda file: file.write_text("# nothing\n") and None, "no fields"),
+    M(TRAIN, "invalid YAML", swap("inputs:", "inputs: [", "inputs.type"), "AZ001", "not valid YAML"),
+    M(TRAIN, "tab", swap("  data:", "\tdata:", "\tdata"), "AZ001", "not valid YAML"),
+    M(TRAIN, "duplicated field", swap("\nname:", "\nname: a\nname:", "name.name"), "AZ002", "name is duplicated"),
+    M(TRAIN, "no schema", drop("$schema"), "AZ003", "$schema is missing"),
+    M(TRAIN, "empty file", Change(lambda file: file.write_text("# nothing\n") and None), "AZ001", "no fields"),
     # project.yml
-    Mistake(
-        "project's size of nodes",
-        "compute.yml",
-        elsewhere("../project.yml", put("azure.compute.size", "Standard_DS33_v2")),
-        "Standard_DS33_v2",
+    M(PROJECT, "unknown size", put("azure.compute.size", "Standard_DS33_v2"), "AZ070", "Standard_DS33_v2"),
+    M(PROJECT, "unknown region", put("azure.region", "westeurop"), "AZ073", "Did you mean westeurope"),
+    M(
+        PROJECT,
+        "target of another render",
+        put("serving.production", {"target": ABSENT, "port": 5090}),
+        "AZ047",
+        f"{ABSENT} needs azureml/",
+        at="serving.production.target",
     ),
-    Mistake(
-        "target whose files are not there",
-        "compute.yml",
-        elsewhere("../project.yml", put("serving.production", {"target": absent_target(), "port": 5090})),
-        "needs azureml/",
-    ),
-    Mistake(
-        "project's data missing",
-        "compute.yml",
-        elsewhere("../project.yml", put("data.path", "data/nope.csv")),
-        "data/nope.csv",
-    ),
+    M(PROJECT, "data missing", put("data.path", "data/nope.csv"), "AZ008", "data/nope.csv"),
 ]
 
 
 def mistakes() -> list[Mistake]:
-    """Those that can be made in this project: its options chose which files it has."""
+    """Return the mistakes in files that this project was rendered with."""
     return [mistake for mistake in ALL if (ROOT / "azureml" / mistake.file).is_file()]
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy what the checks look at."""
+    """Copy the files that the doctor reads."""
     root = folder / "project"
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in COPIED:
@@ -609,30 +512,33 @@ def copy_project(folder: Path) -> Path:
     return root
 
 
-def make(mistake: Mistake, folder: Path) -> Caught:
-    """Make a mistake in a copy of the project, and look what finds it."""
+def make(mistake: Mistake, folder: Path) -> tuple[Context, list[Document]]:
+    """Make a mistake in a copy of the project; return its files, and the one with the mistake."""
     root = copy_project(folder)
-    file = root / "azureml" / mistake.file
-    mistake.change(file)
-    site, unread = read_site(load_project(root))
-    documents = [document for document in site.documents if document.path == file.resolve()]
-    return Caught([*unread, *check_rules(site)], documents)
+    mistake.change.edit(root / "azureml" / mistake.file)
+    context = read_context(load_project(root), cli.commands)
+    return context, [document for document in context.documents if document.name == mistake.reported_file]
+
+
+def findings(mistake: Mistake, folder: Path) -> list[Finding]:
+    """Return what `mlops doctor` finds in the file with the mistake."""
+    found = check_context(*make(mistake, folder))
+    return [finding for finding in found if finding.file == mistake.reported_file]
 
 
 def main() -> None:
     """Print the table."""
     counts = {"Azure ML alone": 0, "doctor alone": 0, "both": 0, "missed": 0}
-    print(f"{'mistake':<42}{'file':<26}{'Azure ML':<10}{'doctor':<8}")
+    print(f"{'mistake':<34}{'file':<26}{'Azure ML':<10}doctor")
     for mistake in mistakes():
         with tempfile.TemporaryDirectory() as folder:
-            caught = make(mistake, Path(folder))
-            sdk, rules = bool(caught.by_sdk()), bool(caught.rules)
-        marks = ("yes" if sdk else "-", "yes" if rules else "-")
-        missed = "" if sdk or rules else "MISSED"
-        print(f"{mistake.title:<42}{mistake.file:<26}{marks[0]:<10}{marks[1]:<8}{missed}")
-        key = "both" if sdk and rules else "Azure ML alone" if sdk else "doctor alone"
-        counts["missed" if missed else key] += 1
-    print(f"{len(mistakes())} mistakes: {', '.join(f'{v} {k}' for k, v in counts.items())}")
+            context, documents = make(mistake, Path(folder))
+            sdk = any(True for document in documents for _ in validate_strictly(document))
+            rules = bool(check_rules(context))
+        found = {(True, True): "both", (True, False): "Azure ML alone", (False, True): "doctor alone"}
+        counts[found.get((sdk, rules), "missed")] += 1
+        print(f"{mistake.title:<34}{mistake.file:<26}{'yes' if sdk else '-':<10}{'yes' if rules else '-'}")
+    print(f"{len(mistakes())} mistakes: {', '.join(f'{n} {name}' for name, n in counts.items())}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The doctor: it finds nothing in this project, and whatever is done wrong to it."""
+"""The doctor: it finds nothing in this project, and exactly the mistakes that are made in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from mistakes import ROOT, Mistake, copy_project, make, mistakes, put
+from mistakes import ALL, ROOT, Mistake, copy_project, findings, line_of, mistakes, put
 from mlops.azure.doctor import check_project
+from mlops.azure.doctor.catalog import size_problem
+from mlops.azure.doctor.codes import CODES
 from mlops.azure.doctor.schedules import cron_problem
-from mlops.azure.doctor.sizes import size_problem
 from mlops.cli import main
 from mlops.config import load_project
 
@@ -20,39 +21,84 @@ def doctor(root: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["--project", str(root), "doctor", *options])
 
 
+def check(root: Path) -> list[str]:
+    return [str(finding) for finding in check_project(load_project(root), main.commands)]
+
+
 @pytest.mark.parametrize("mistake", mistakes(), ids=lambda mistake: f"{mistake.file}: {mistake.title}")
-def test_a_mistake_is_found_and_named(mistake: Mistake, tmp_path: Path) -> None:
-    caught = make(mistake, tmp_path)
-    said = [str(finding) for finding in caught.rules]
-    if not any(mistake.says in words for words in said):
-        said += map(str, caught.by_sdk())
-    assert any(mistake.says in words for words in said), "\n".join(said) or "nothing was found"
+def test_a_mistake_leads_to_its_findings_and_no_others(mistake: Mistake, tmp_path: Path) -> None:
+    found = findings(mistake, tmp_path)
+    file = tmp_path / "project" / "azureml" / mistake.file
+    at = mistake.change.field if mistake.at is None else mistake.at
+    expected = [(mistake.code, at), *mistake.also]
+    assert sorted((finding.code, finding.line) for finding in found) == sorted(
+        (code, line_of(file, field)) for code, field in expected
+    ), "\n".join(map(str, found))
+    assert any(mistake.says in str(finding) for finding in found if finding.code == mistake.code)
 
 
-def test_this_project_has_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_code_has_a_mistake() -> None:
+    assert {mistake.code for mistake in ALL} == set(CODES)
+
+
+def test_this_project_has_no_problems(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: socket.socket, address: object) -> None:
-        raise AssertionError(f"{address} was asked")
+        raise AssertionError(f"{address} was contacted")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     result = doctor(ROOT, "--offline")
     assert result.exit_code == 0, result.output
-    assert result.output == "No mistakes in azureml/ and project.yml.\n"
+    assert result.output == "No problems in azureml/ and project.yml.\n"
 
 
-def test_mistakes_are_listed_with_file_and_line(tmp_path: Path) -> None:
+def test_findings_are_listed_one_per_line_and_errors_fail(tmp_path: Path) -> None:
     root = copy_project(tmp_path)
-    put("size", "Standard_DS3v2")(root / "azureml" / "compute.yml")
-    put("trigger.expression", "0 4 1 * *")(root / "azureml" / "schedule.yml")
+    compute, schedule = root / "azureml" / "compute.yml", root / "azureml" / "schedule.yml"
+    put("size", "Standard_DS3v2").edit(compute)
+    put("trigger.expression", "0 4 1 * *").edit(schedule)
     result = doctor(root, "--offline")
     assert result.exit_code == 1
-    size, expression, error, fix = result.output.splitlines()
-    lines = (root / "azureml" / "compute.yml").read_text("utf-8").splitlines()
-    number = next(n for n, line in enumerate(lines, start=1) if line.startswith("size:"))
-    assert size.startswith(f"azureml/compute.yml:{number}: Standard_DS3v2 is no known size")
-    assert "Did you mean Standard_DS3_v2" in size
-    assert "sets the day, which Azure ML ignores" in expression
-    assert error == "Error: 2 mistakes in what Azure ML is asked for."
-    assert fix == "Fix: Mend the lines above."
+    assert result.output.splitlines() == [
+        f"AZ070 warning azureml/compute.yml:{line_of(compute, 'size')} Standard_DS3v2 is not a known VM size. "
+        "Fix: Did you mean Standard_DS3_v2 or Standard_DS13_v2? `az vm list-sizes --location REGION` lists the sizes. "
+        "docs/doctor.md#az070",
+        f"AZ044 error azureml/schedule.yml:{line_of(schedule, 'trigger.expression')} The cron expression '0 4 1 * *' "
+        "sets the day, which Azure ML ignores. Fix: Use minute, hour, day, month and weekday, such as '0 4 * * 1'. "
+        "docs/doctor.md#az044",
+        "1 error, 1 warning in azureml/ and project.yml.",
+    ]
+
+
+def test_warnings_alone_do_not_fail(tmp_path: Path) -> None:
+    root = copy_project(tmp_path)
+    put("size", "Standard_NEW_v9").edit(root / "azureml" / "compute.yml")
+    put("trigger.time_zone", "Mars").edit(root / "azureml" / "schedule.yml")
+    put("azure.region", "moonnorth").edit(root / "project.yml")
+    result = doctor(root, "--offline")
+    assert (result.exit_code, result.output.count(" warning ")) == (0, 3)
+    assert result.output.endswith("\n3 warnings in azureml/ and project.yml.\n")
+
+
+def test_ignored_codes_are_left_out(tmp_path: Path) -> None:
+    root = copy_project(tmp_path)
+    put("trigger.expression", "0 4 1 * *").edit(root / "azureml" / "schedule.yml")
+    put("min_instances", 9).edit(root / "azureml" / "compute.yml")
+    put("tier", "spot").edit(root / "azureml" / "compute.yml")
+    put("doctor.ignore", ["AZ044"]).edit(root / "project.yml")
+    result = doctor(root, "--offline", "--ignore", "AZ007", "--ignore", "AZ004")
+    assert (result.exit_code, result.output) == (0, "No problems in azureml/ and project.yml.\n")
+    assert "2 errors in azureml/" in doctor(root, "--offline").output
+
+
+@pytest.mark.parametrize(("code", "nearest"), [("AZ04", "AZ04"), ("az044", "AZ044"), ("AZO70", "AZ070"), ("x", "AZ")])
+def test_an_unknown_code_to_ignore_is_refused_with_the_nearest(code: str, nearest: str, tmp_path: Path) -> None:
+    result = doctor(ROOT, "--offline", "--ignore", code)
+    assert result.exit_code == 2
+    assert f"--ignore: {code} is not a code of `mlops doctor`." in result.output
+    assert f"Did you mean {nearest}" in result.output
+    root = copy_project(tmp_path)
+    put("doctor.ignore", [code]).edit(root / "project.yml")
+    assert f"doctor.ignore: {code} is not a code" in doctor(root, "--offline").output
 
 
 def test_a_project_without_a_subscription_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,17 +113,19 @@ def test_a_project_without_azureml_is_told_so(tmp_path: Path) -> None:
     shutil.rmtree(root / "azureml")
     result = doctor(root, "--offline")
     assert result.exit_code == 2
-    assert f"{root / 'azureml'} holds no files." in result.output
+    assert f"{root / 'azureml'} has no files." in result.output
 
 
 def test_an_ignored_file_is_as_good_as_missing(tmp_path: Path) -> None:
     root = copy_project(tmp_path)
     ignore = root / "src" / ".amlignore"
     ignore.write_text(ignore.read_text("utf-8") + "score.py\nbatch_score.py\n", "utf-8")
-    found = [str(finding) for finding in check_project(load_project(root))]
+    found = check(root)
     scripts = list((root / "azureml").glob("*/deployment.yml"))
     assert len(found) == len(scripts) > 0
-    assert all("score.py in what is uploaded" in words for words in found)
+    assert all(
+        line.startswith("AZ009 error") and "score.py is not in the uploaded folder src/." in line for line in found
+    )
 
 
 def test_a_folder_of_data_is_as_good_as_a_file(tmp_path: Path) -> None:
@@ -85,15 +133,12 @@ def test_a_folder_of_data_is_as_good_as_a_file(tmp_path: Path) -> None:
     data = load_project(root).data_path
     data.unlink() if data.is_file() else shutil.rmtree(data)
     data.mkdir()
-    found = check_project(load_project(root))
-    assert [(finding.file, finding.what) for finding in found] == [
-        (
-            "azureml/data.yml",
-            f"../{data.relative_to(root).as_posix()} is a folder, and the type uri_file.",
-        )
-    ]
-    put("type", "uri_folder")(root / "azureml" / "data.yml")
-    assert check_project(load_project(root)) == []
+    path = data.relative_to(root).as_posix()
+    (found,) = check(root)
+    assert found.startswith("AZ040 error azureml/data.yml:")
+    assert f"../{path} is a folder, but type is uri_file. Fix: Use type: uri_folder." in found
+    put("type", "uri_folder").edit(root / "azureml" / "data.yml")
+    assert check(root) == []
 
 
 @pytest.mark.parametrize(

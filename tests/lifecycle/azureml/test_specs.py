@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 def change(root: Path, settings: dict[str, Any]) -> Project:
     for place, value in settings.items():
-        put(place, value)(root / "project.yml")
+        put(place, value).edit(root / "project.yml")
     return load_project(root)
 
 

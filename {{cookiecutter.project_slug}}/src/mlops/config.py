@@ -270,6 +270,12 @@ class Azure(Section):
         return _not_a_boolean(prefix)
 
 
+class Doctor(Section):
+    ignore: list[str] = Field(
+        default_factory=list, description="codes of findings to ignore, such as [AZ070]"
+    )
+
+
 class Project(Section):
     """The content of project.yml, and its folder (``root``)."""
 
@@ -293,6 +299,7 @@ class Project(Section):
     gate: Gate = Field(default_factory=Gate)
     serving: Serving
     azure: Azure
+    doctor: Doctor = Field(default_factory=Doctor, description="a section with ignore")
     root: Path = Field(exclude=True, description="set by load_project")
 
     @field_validator("project")

@@ -1,43 +1,60 @@
-"""Finds the mistakes in azureml/ and project.yml that Azure would find minutes or hours later.
+"""Find problems in azureml/ and project.yml that Azure would report minutes or hours later.
 
-Azure ML's own validation does not see beyond one field: that jobs, inputs, files or sizes exist,
-that types fit, or that a schedule ever runs. Nothing here asks Azure.
+Azure ML's own validation looks at single fields: not whether jobs, inputs, files or sizes exist,
+whether types match, or whether a schedule ever runs. Nothing here contacts Azure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mlops.azure.doctor import assets, jobs, schedules
-from mlops.azure.doctor.documents import Document, Finding, Site, read_document
-from mlops.azure.doctor.sizes import size_problem
+import click
+
+from mlops.azure.doctor import assets, components, fields, pipelines, schedules
+from mlops.azure.doctor.catalog import region_problem, size_problem
+from mlops.azure.doctor.codes import CODES
+from mlops.azure.doctor.documents import PAGE, Context, Document, Finding, read_document
 from mlops.azure.doctor.strict import validate_strictly
 from mlops.config import ENVIRONMENTS, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 
-__all__ = ["Finding", "check_project", "check_rules", "read_site"]
+__all__ = [
+    "Finding",
+    "check_context",
+    "check_project",
+    "check_rules",
+    "read_context",
+    "summarize",
+]
 
-Rule = Callable[[Document, Site], Iterator[Finding]]
+Rule = Callable[[Document, Context], Iterator[Finding]]
 
-EVERYWHERE: tuple[Rule, ...] = (assets.check_name, assets.check_counts, assets.check_references)
+EVERYWHERE: tuple[Rule, ...] = (
+    fields.check_name,
+    fields.check_values,
+    fields.check_sizes,
+    fields.check_paths,
+    fields.check_references,
+)
 RULES: dict[str, tuple[Rule, ...]] = {
     "amlCompute": (assets.check_compute,),
     "batchEndpoint": (assets.check_endpoint,),
-    "commandComponent": (jobs.check_component,),
+    "commandComponent": (components.check_component,),
     "data": (assets.check_data,),
     "environment": (assets.check_environment,),
-    "kubernetesCompute": (assets.check_kubernetes_compute,),
+    "kubernetesCompute": (),
     "kubernetesOnlineDeployment": (assets.check_deployment,),
     "kubernetesOnlineEndpoint": (assets.check_endpoint,),
     "managedOnlineDeployment": (assets.check_deployment,),
     "managedOnlineEndpoint": (assets.check_endpoint,),
     "modelBatchDeployment": (assets.check_deployment,),
-    "monitorSchedule": (schedules.check_trigger, assets.check_monitor),
-    "pipelineJob": (jobs.check_pipeline,),
+    "monitorSchedule": (schedules.check_trigger, schedules.check_monitor),
+    "pipelineJob": (pipelines.check_pipeline,),
     "schedule": (schedules.check_trigger,),
 }
-# What a target of project.yml needs below azureml/.
+# The files of azureml/ that a target of project.yml needs.
 TARGETS = {
     "managed": ("managed/endpoint.yml", "managed/deployment.yml"),
     "kubernetes": (
@@ -49,66 +66,110 @@ TARGETS = {
 }
 
 
-def check_project(project: Project) -> list[Finding]:
-    """All that is wrong: what Azure ML's own validation says, and what it misses."""
-    site, unread = read_site(project)
-    refused = [finding for doc in site.documents for finding in validate_strictly(doc)]
-    return sorted({*unread, *refused, *check_rules(site)})
+def check_project(
+    project: Project, commands: Mapping[str, click.Command], ignore: Iterable[str] = ()
+) -> list[Finding]:
+    """Check azureml/ and project.yml, by our rules and by Azure ML's own validation.
 
+    Parameters
+    ----------
+    commands : mapping of str to click.Command
+        The commands of `mlops`, which components call.
+    ignore : iterable of str
+        Codes to leave out, besides ``doctor.ignore`` of project.yml.
 
-def read_site(project: Project) -> tuple[Site, list[Finding]]:
-    """The files of azureml/, and what cannot be read of them.
+    Returns
+    -------
+    list of Finding
+        Sorted by file and line.
 
     Raises
     ------
     ConfigError
-        There are none.
+        azureml/ has no files, or a code to ignore does not exist.
     """
-    documents, unread = [], []
-    files = sorted((project.root / "azureml").rglob("*.yml"))
+    ignored = {*_known("--ignore", ignore), *_known("doctor.ignore", project.doctor.ignore)}
+    context = read_context(project, commands)
+    return check_context(context, context.documents, ignored)
+
+
+def check_context(
+    context: Context, validated: Iterable[Document], ignored: Collection[str] = ()
+) -> list[Finding]:
+    """Check files that were read, and have Azure ML's own validation check some of them."""
+    findings = {item for item in check_rules(context) if item.code not in ignored}
+    if "AZ004" not in ignored:
+        for document in validated:
+            errors = {f.line for f in findings if (f.file, f.severity) == (document.name, "error")}
+            findings.update(validate_strictly(document, errors))
+    return sorted(findings)
+
+
+def summarize(findings: Iterable[Finding]) -> str:
+    """Return the numbers of errors and warnings, as a sentence."""
+    severities = [finding.severity for finding in findings]
+    counts = {name: severities.count(name) for name in ("error", "warning")}
+    parts = [f"{n} {name}{'s' if n > 1 else ''}" for name, n in counts.items() if n]
+    return f"{', '.join(parts) or 'No problems'} in azureml/ and project.yml."
+
+
+def read_context(project: Project, commands: Mapping[str, click.Command]) -> Context:
+    """Read project.yml and the files of azureml/.
+
+    Raises
+    ------
+    ConfigError
+        azureml/ has no files.
+    """
+    root = project.root.resolve()
+    files = sorted((root / "azureml").rglob("*.yml"))
     if not files:
-        raise ConfigError(f"{project.root / 'azureml'} holds no files.", "Restore it from git.")
-    for file in files:
-        document, wrong = read_document(file.resolve(), project.root.resolve())
-        unread += wrong
-        if document.content:
-            documents.append(document)
-    return Site(project, tuple(documents)), unread
+        raise ConfigError(f"{root / 'azureml'} has no files.", "Restore it from git.")
+    read = [read_document(file, root) for file in (root / "project.yml", *files)]
+    (settings, _), *others = read
+    documents = tuple(document for document, _ in others if document.content)
+    unreadable = tuple(finding for _, findings in read for finding in findings)
+    return Context(project, commands, settings, documents, unreadable)
 
 
-def check_rules(site: Site) -> list[Finding]:
-    """What Azure ML's own validation misses."""
-    found = [
-        finding
-        for document in site.documents
-        for rule in (*EVERYWHERE, *RULES.get(document.kind, ()))
-        for finding in rule(document, site)
-    ]
-    unknown = [
-        document.wrong(
-            ("$schema",),
-            f"$schema names {document.kind or 'nothing'}, which no command of mlops reads.",
-            "Restore the line from git.",
-        )
-        for document in site.documents
-        if document.kind not in RULES
-    ]
-    return [*found, *unknown, *_check_settings(site.project)]
+def check_rules(context: Context) -> list[Finding]:
+    """Check what Azure ML's own validation misses."""
+    found = [*context.unreadable, *_check_settings(context)]
+    for document in context.documents:
+        for rule in (*EVERYWHERE, *RULES.get(document.kind, ())):
+            found += rule(document, context)
+        if document.kind not in RULES:
+            message = f"$schema is {document.kind or 'missing'}, which no command of mlops reads."
+            found += [document.finding("AZ003", ("$schema",), message, "Restore it from git.")]
+    return found
 
 
-def _check_settings(project: Project) -> Iterator[Finding]:
-    """What project.yml asks Azure for."""
-    file, _ = read_document(project.root.resolve() / "project.yml", project.root.resolve())
+def _known(source: str, codes: Iterable[str]) -> Iterator[str]:
+    for code in codes:
+        if code not in CODES:
+            nearest = difflib.get_close_matches(code.upper(), CODES, n=1, cutoff=0)[0]
+            fix = f"Did you mean {nearest}? {PAGE} lists the codes."
+            raise ConfigError(f"{source}: {code} is not a code of `mlops doctor`.", fix)
+        yield code
+
+
+def _check_settings(context: Context) -> Iterator[Finding]:
+    """Check what project.yml asks of Azure."""
+    project, settings = context.project, context.settings
     if problem := size_problem(project.azure.compute.size):
-        yield file.wrong(("azure", "compute", "size"), *problem)
+        yield settings.finding("AZ070", ("azure", "compute", "size"), *problem)
+    if problem := region_problem(project.azure.region):
+        yield settings.finding("AZ073", ("azure", "region"), *problem)
     for name in ENVIRONMENTS:
         wanted = project.endpoint(name)
         if isinstance(wanted, ManagedEndpoint) and (problem := size_problem(wanted.instance_type)):
-            yield file.wrong(("serving", name, "instance_type"), *problem)
-        for needed in TARGETS.get(wanted.target, ()):
-            if not Path(project.root, "azureml", needed).is_file():
-                what = f"The target {wanted.target} needs azureml/{needed}, which does not exist."
-                fix = "Choose another target, or render the project with another `serving`."
-                yield file.wrong(("serving", name, "target"), what, fix)
+            yield settings.finding("AZ070", ("serving", name, "instance_type"), *problem)
+        needed = [f"azureml/{file}" for file in TARGETS.get(wanted.target, ())]
+        missing = [file for file in needed if not Path(project.root, file).is_file()]
+        if missing:
+            message = f"The target {wanted.target} needs {', '.join(missing)}."
+            fix = "Choose another target, or render the project with another `serving`."
+            yield settings.finding("AZ047", ("serving", name, "target"), message, fix)
     if not project.data_path.exists():
-        yield file.wrong(("data", "path"), f"{project.data.path} does not exist.", "Correct it.")
+        message = f"{project.data.path} does not exist."
+        yield settings.finding("AZ008", ("data", "path"), message, "Correct the path.")

@@ -1,4 +1,4 @@
-"""When schedules run: cron expressions, recurrences, time zones and times."""
+"""Rules about schedules: cron expressions, recurrences, time zones and times; and monitors."""
 
 from __future__ import annotations
 
@@ -8,36 +8,34 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 
-from mlops.azure.doctor.documents import Document, Finding, Place, Site
+from mlops.azure.doctor.documents import Context, Document, Finding
+from mlops.azure.doctor.fields import undefined
 
 FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 # A part of a cron field: * or a value or a range of values, and perhaps a step.
 PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d+))?")
-RECURRENCE: dict[str, tuple[int, int]] = {
-    "hours": (0, 23),
-    "minutes": (0, 59),
-    "month_days": (1, 31),
-}
 
 
-def check_trigger(document: Document, site: Site) -> Iterator[Finding]:
-    """The trigger of a schedule."""
-    expression = document.get("trigger", "expression")
-    if document.get("trigger", "type") == "cron":
-        problem = cron_problem(str(expression or ""))
-        if problem:
-            what = f"The cron expression {expression!r} {problem}."
-            fix = "Write minute, hour, day, month and weekday, such as '0 4 * * 1'."
-            yield document.wrong(("trigger", "expression"), what, fix)
-    else:
-        yield from _check_recurrence(document)
+def check_trigger(document: Document, context: Context) -> Iterator[Finding]:
+    """Check when a schedule runs."""
+    for path, expression in document.match("trigger.expression"):
+        if problem := cron_problem(str(expression)):
+            message = f"The cron expression {expression!r} {problem}."
+            fix = "Use minute, hour, day, month and weekday, such as '0 4 * * 1'."
+            yield document.finding("AZ044", path, message, fix)
+    frequency = str(document.get("trigger", "frequency", default="")).lower()
+    for key, needed in (("week_days", "week"), ("month_days", "month")):
+        if key in document.section("trigger", "schedule") and frequency != needed:
+            message = f"{key} has no effect with the frequency {frequency or 'of a cron'}."
+            path = ("trigger", "schedule", key)
+            yield document.finding("AZ045", path, message, f"Use frequency: {needed}.")
     yield from _check_time_zone(document)
     yield from _check_times(document)
 
 
 def cron_problem(expression: str) -> str | None:
-    """Why Azure ML does not take a cron expression as it is meant; None if it does."""
+    """Return why Azure ML would not run a cron expression as written; None if it would."""
     parts = expression.split()
     if len(parts) != len(FIELDS):
         return f"has {len(parts)} fields, not {len(FIELDS)}"
@@ -66,25 +64,6 @@ def _cron_value(text: str, name: str) -> int | None:
     return WEEKDAYS.index(day) if name == "weekday" and day in WEEKDAYS else None
 
 
-def _check_recurrence(document: Document) -> Iterator[Finding]:
-    interval = document.get("trigger", "interval", default=1)
-    if not isinstance(interval, int) or interval < 1:
-        what = f"The interval should be 1 or more, is {interval!r}."
-        yield document.wrong(("trigger", "interval"), what)
-    frequency = str(document.get("trigger", "frequency", default="")).lower()
-    for key, value in document.section("trigger", "schedule").items():
-        place: Place = ("trigger", "schedule", key)
-        if key in RECURRENCE:
-            low, high = RECURRENCE[key]
-            for number in value if isinstance(value, list) else [value]:
-                if not isinstance(number, int) or not low <= number <= high:
-                    yield document.wrong(place, f"{key} should be {low} to {high}, is {number!r}.")
-        needs = {"week_days": "week", "month_days": "month"}.get(key)
-        if needs and frequency != needs:
-            what = f"{key} has a meaning only with the frequency {needs}, not {frequency}."
-            yield document.wrong(place, what)
-
-
 def _check_time_zone(document: Document) -> Iterator[Finding]:
     from azure.ai.ml.constants import TimeZone
 
@@ -93,12 +72,12 @@ def _check_time_zone(document: Document) -> Iterator[Finding]:
     if name in known:
         return
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "Such as 'W. Europe Standard Time' or UTC."
+    fix = f"Did you mean {near[0]!r}?" if near else "Use UTC or a name such as"
     if name in zoneinfo.available_timezones():
-        hint = (
-            f"{name} is an IANA name; use Windows' name for it, such as 'W. Europe Standard Time'."
-        )
-    yield document.wrong(("trigger", "time_zone"), f"Azure ML knows no time zone {name!r}.", hint)
+        fix = "This is an IANA name; use the Windows name, such as"
+    fix += "" if fix.endswith("?") else " 'W. Europe Standard Time'."
+    message = f"Azure ML does not know the time zone {name!r}."
+    yield document.finding("AZ072", ("trigger", "time_zone"), message, fix)
 
 
 def _check_times(document: Document) -> Iterator[Finding]:
@@ -109,7 +88,22 @@ def _check_times(document: Document) -> Iterator[Finding]:
             if value is not None:
                 found[key] = datetime.datetime.fromisoformat(str(value)).replace(tzinfo=None)
         except ValueError:
-            what = f"{key} should be a time such as 2026-01-31T04:00:00, is {value!r}."
-            yield document.wrong(("trigger", key), what)
+            message = f"{key} is {value!r}, which is not a time."
+            fix = "Use a time such as 2026-01-31T04:00:00."
+            yield document.finding("AZ046", ("trigger", key), message, fix)
     if len(found) == 2 and found["end_time"] <= found["start_time"]:
-        yield document.wrong(("trigger", "end_time"), "The schedule ends before it starts.")
+        message = "The schedule ends before it starts."
+        yield document.finding("AZ046", ("trigger", "end_time"), message, "Swap the two times.")
+
+
+def check_monitor(document: Document, context: Context) -> Iterator[Finding]:
+    """Check that a monitor watches a deployment of an endpoint."""
+    path = ("create_monitor", "monitoring_target", "endpoint_deployment_id")
+    target = str(document.get(*path, default=""))
+    found = re.fullmatch(r"azureml:([\w-]+):[\w-]+", target)
+    names = context.names("managedOnlineEndpoint", "kubernetesOnlineEndpoint")
+    if not found:
+        message = f"{target!r} is not a deployment to monitor."
+        yield document.finding("AZ010", path, message, "Use azureml:ENDPOINT:DEPLOYMENT.")
+    elif found[1] not in names:
+        yield undefined(document, path, found[1], names)

@@ -7,14 +7,18 @@ import inspect
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from mlops.azure.doctor.documents import Document, Finding, Place
+import yaml
+
+from mlops.azure.doctor.documents import Document, FieldPath, Finding
+
+Refusal = tuple[FieldPath, str]  # a field, () if unknown, and the SDK's words
 
 
 def loader(kind: str) -> Callable[..., Any] | None:
-    """What loads files of a kind; None if Azure ML has no such kind."""
+    """Return the SDK's loader of a kind of files; None if it has none."""
     import azure.ai.ml as sdk
     from azure.ai.ml.entities import _load_functions as functions
 
@@ -37,59 +41,94 @@ def loader(kind: str) -> Callable[..., Any] | None:
     return loaders.get(kind)
 
 
-def validate_strictly(document: Document) -> list[Finding]:
-    """What Azure ML's SDK says of a file, without contacting Azure."""
+def validate_strictly(document: Document, reported: Collection[int] = ()) -> Iterator[Finding]:
+    """Yield what the SDK rejects, without contacting Azure.
+
+    Parameters
+    ----------
+    reported : collection of int
+        Lines with errors that our rules found, whose words are clearer: they are not repeated,
+        nor is a rejection for which the SDK names no field.
+    """
+    for path, message in _refusals(document):
+        if path or not reported:
+            name = f"{path[-1]}: " if path else ""
+            text = f"Azure ML rejects {name}{' '.join(message.split())[:300].rstrip('.')}."
+            finding = document.finding("AZ004", path or _guess(document, message), text)
+            if finding.line not in reported:
+                yield finding
+
+
+def _refusals(document: Document) -> list[Refusal]:
     load = loader(document.kind)
     if load is None:
         return []
     with _quiet():
         try:
-            return list(_problems(document, load(document.path)))
-        except Exception as error:  # it raises many kinds, of which none is a bug of ours
-            # For a monitor, it then fails to say what is wrong: the reason is the error before.
+            return list(_validate(load(document.path), document.kind))
+        except Exception as error:  # the SDK raises many types, none of them a bug of ours
+            # For a monitor, the SDK fails to report what is wrong: the previous error says it.
             hidden = isinstance(error, NotImplementedError) and error.__context__
-            text = str(hidden or error)
-            return [document.wrong(_place(document, text), _words(text))]
+            return _parse(str(hidden or error))
 
 
-def _problems(document: Document, entity: Any) -> Iterator[Finding]:
-    if hasattr(entity, "_validate") and document.kind != "monitorSchedule":
+def _validate(entity: Any, kind: str) -> Iterator[Refusal]:
+    if hasattr(entity, "_validate") and kind != "monitorSchedule":
         result = entity._validate()
-        if result is not None:
-            for problem in (*result._errors, *result._warnings):
-                place: Place = tuple(str(problem.yaml_path).split("."))
-                yield document.wrong(place, f"{problem.yaml_path}: {problem.message}")
-    for method in ("_to_rest_object", "_to_rest_online_endpoint", "_to_rest_batch_endpoint"):
-        if hasattr(entity, method):
-            _convert(getattr(entity, method))
+        for problem in (*result._errors, *result._warnings) if result is not None else ():
+            yield tuple(str(problem.yaml_path).split(".")), problem.message
+    # Converting to what is sent to Azure finds mistakes that loading does not.
+    for name in ("_to_rest_object", "_to_rest_online_endpoint", "_to_rest_batch_endpoint"):
+        if method := getattr(entity, name, None):
+            wants_location = "location" in inspect.signature(method).parameters
+            method(location="westeurope") if wants_location else method()
 
 
-def _convert(method: Callable[..., Any]) -> None:
-    """To what is sent to Azure, which finds some mistakes that loading does not."""
-    wanted = inspect.signature(method).parameters
-    method(location="westeurope") if "location" in wanted else method()
+def _parse(text: str) -> list[Refusal]:
+    """Read an error of the SDK: words, or words around a JSON object."""
+    found = re.search(r"\{.*\}", text, re.S)
+    try:
+        content = yaml.safe_load(found[0]) if found else None  # JSON, or a dict's repr
+    except yaml.YAMLError:
+        content = None
+    if not isinstance(content, dict):
+        details = re.search(r"\(x\) (.*?)\x1b", text)
+        return [((), details[1] if details else text)]
+    if "errors" not in content:
+        return _leaves(content, ())
+    problems = [
+        (tuple(str(error["path"]).strip("*").split(".")), path, words)
+        for error in content["errors"]
+        for path, words in _parse(str(error["message"]))
+    ]
+    return [(path or tuple(filter(None, outer)), words) for outer, path, words in problems]
 
 
-def _place(document: Document, message: str) -> Place:
-    """The place of the field that is named first in an error's words."""
-    named = re.findall(r"[\w$]+", message)
-    for word in named:
-        for place in document.lines:
-            if place[-1] == word:
-                return place
+def _leaves(node: Any, path: FieldPath) -> list[Refusal]:
+    """Return the messages in a nested error, with the field of each."""
+    if isinstance(node, dict):
+        inner = (
+            (() if key in ("_schema", "value") else (key,), value) for key, value in node.items()
+        )
+        return [leaf for key, value in inner for leaf in _leaves(value, (*path, *key))]
+    if isinstance(node, list) and node and all(isinstance(item, dict) for item in node):
+        # One item for each type that the field may have: the nearest has the fewest errors.
+        return min((_leaves(item, path) for item in node), key=len)
+    return [(path, str(words)) for words in (node if isinstance(node, list) else [node])]
+
+
+def _guess(document: Document, message: str) -> FieldPath:
+    """Return the field that a message mentions first; () if it mentions none."""
+    for word in re.findall(r"[\w$]+", message.lower()):
+        for path in document.lines:
+            if path[-1] == word:
+                return path
     return ()
-
-
-def _words(message: str) -> str:
-    """An error of the SDK without its JSON and its advice."""
-    text = message.split("The easiest way to author")[0]
-    text = re.sub(r"(Validation for \w+ failed:)|[{}\[\]\"\\]|Error: ", " ", text)
-    return "Azure ML refuses it: " + " ".join(text.split())[:600]
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the SDK's remarks on what it calls experimental."""
+    """Silence the SDK's remarks about experimental features."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,0 +1,136 @@
+"""Rules about components: what the command uses and calls, and the values of inputs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlops.azure.doctor.documents import Context, Document, Finding
+from mlops.azure.doctor.uploads import is_uploaded
+
+PLACEHOLDER = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
+OPTIONAL_PART = re.compile(r"\$\[\[(.*?)\]\]", re.S)
+SEPARATORS = {"&&", "||", ";", "|"}
+NUMBERS = {"integer": int, "number": float}
+
+Problem = tuple[str, str, str]  # a code, a message and a fix
+
+
+def check_component(document: Document, context: Context) -> Iterator[Finding]:
+    """Check a component's command, and the defaults of its inputs."""
+    for (*path, _), declared in document.match("inputs.*.type"):
+        value = document.get(*path, "default")
+        problem = value is not None and value_problem(value, document.section(*path))
+        if problem:
+            message = f"The default of {path[-1]} {problem}."
+            yield document.finding("AZ024", (*path, "default"), message, f"Use type {declared}.")
+    command = document.get("command")
+    folder = document.local(str(document.get("code", default=".")))
+    if not command or not folder.is_dir():
+        return
+    yield from _check_placeholders(document, str(command))
+    for code, message, fix in _calls_problems(str(command), folder, context.commands):
+        yield document.finding(code, ("command",), message, fix)
+
+
+def value_problem(value: Any, declared: Mapping[str, Any]) -> str | None:
+    """Return why a value does not match the declared type or range; None if it does."""
+    kind, choices = declared.get("type"), declared.get("enum")
+    if kind in NUMBERS:
+        try:
+            number = NUMBERS[kind](str(value))
+        except ValueError:
+            return f"is {value!r}, not of type {kind}"
+        low, high = declared.get("min"), declared.get("max")
+        if low is not None and number < low:
+            return f"is {value!r}, below the minimum {low}"
+        if high is not None and number > high:
+            return f"is {value!r}, above the maximum {high}"
+    elif kind == "boolean" and str(value).lower() not in ("true", "false"):
+        return f"is {value!r}, neither true nor false"
+    elif kind == "string" and isinstance(value, dict | list):
+        return f"is {value!r}, not of type string"
+    elif kind not in ("boolean", "string"):
+        path = value.get("path") if isinstance(value, dict) else value
+        return None if isinstance(path, str) else f"is {value!r}, not of type {kind}"
+    return f"is {value!r}, not one of {choices}" if choices and value not in choices else None
+
+
+def _check_placeholders(document: Document, command: str) -> Iterator[Finding]:
+    """Check that the command uses every declared input and output, and no other."""
+    declared = [
+        ".".join(map(str, p)) for f in ("inputs.*", "outputs.*") for p, _ in document.match(f)
+    ]
+    used = set(PLACEHOLDER.findall(command))
+    always = set(PLACEHOLDER.findall(OPTIONAL_PART.sub("", command)))
+    for name in sorted(used.difference(declared)):
+        fix = f"Use one of: {', '.join(declared) or 'none'}."
+        yield document.finding("AZ020", ("command",), f"{name} is not declared.", fix)
+    for name in declared:
+        path = tuple(name.split("."))
+        if name not in used:
+            message = f"The command does not use {name}."
+            yield document.finding("AZ021", path, message, "Use it or remove it.")
+        if name in always and document.get(*path, "optional"):
+            message = f"{name} is optional, but the command always uses it."
+            yield document.finding("AZ022", ("command",), message, "Put that part in $[[ ]].")
+
+
+def _calls_problems(
+    command: str, folder: Path, commands: Mapping[str, click.Command]
+) -> Iterator[Problem]:
+    """Yield what is wrong with the calls of Python that a shell command makes."""
+    bare = PLACEHOLDER.sub("VALUE", OPTIONAL_PART.sub(r"\1", command))
+    try:
+        words = shlex.split(bare)
+    except ValueError as error:
+        yield "AZ023", f"The command cannot be parsed: {error}.", "Correct the quotes."
+        return
+    call: list[str] = []
+    for word in [*words, ";"]:
+        if word not in SEPARATORS:
+            call.append(word)
+            continue
+        while call and "=" in call[0]:  # a variable that is set for the call
+            del call[0]
+        match call:
+            case [python, "-m", "mlops", *rest] if _is_python(python):
+                yield from _mlops_problems(rest, commands)
+            case [python, "-m", module, *_] if _is_python(python):
+                path = Path("src", *module.split("."))
+                files = (path.with_suffix(".py"), path / "__main__.py")
+                if not any(is_uploaded(folder, file) for file in files):
+                    yield "AZ009", f"There is no module {module} in src/.", "Correct its name."
+            case [python, script, *_] if _is_python(python) and script.endswith(".py"):
+                if not is_uploaded(folder, script):
+                    message = f"{script} is not in the uploaded folder."
+                    yield "AZ009", message, "Check the path and .amlignore."
+        call = []
+
+
+def _is_python(word: str) -> bool:
+    return Path(word).name.startswith("python")
+
+
+def _mlops_problems(words: list[str], commands: Mapping[str, click.Command]) -> Iterator[Problem]:
+    """Yield why `mlops` would refuse its arguments."""
+    name = words[0] if words else ""
+    if name not in commands:
+        yield "AZ023", f"mlops has no command {name!r}.", f"Use one of: {', '.join(commands)}."
+        return
+    command, fix = commands[name], f"See `mlops {name} --help`."
+    try:
+        given, extra, _ = command.make_parser(click.Context(command)).parse_args(words[1:])
+    except click.UsageError as error:
+        yield "AZ023", f"mlops {name}: {error.format_message()}", fix
+        return
+    for parameter in command.params:
+        if parameter.required and given.get(str(parameter.name)) is None:
+            yield "AZ023", f"mlops {name} requires {parameter.opts[0]}.", fix
+    if extra:
+        yield "AZ023", f"mlops {name} does not take {' '.join(extra)}.", fix
