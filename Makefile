@@ -49,17 +49,30 @@ demo: $(VENV)/.installed ## Render a project with the defaults and run its whole
 	printf "Score a row:       curl http://127.0.0.1:%s/score --json '%s'\n" "$$port" '$(ROW)'; \
 	printf 'Stop the servers:  %s\n' 'cd $(DEMO_PROJECT) && .venv/bin/mlops stop'
 
+.PHONY: check
+check: lint ## Lint, check types and every variant, and run the fast tests
+	$(PYTEST) -m "not slow"
+
 .PHONY: test
-test: install ## Lint, check types, check every variant and run every test
-	$(TOOLS)/ruff check .
-	$(TOOLS)/ruff format --check .
-	$(TOOLS)/mypy
-	cd tests && $(TOOLS)/python -m variants
+test: lint ## The same with the slow tests: what CI runs
 	$(PYTEST) -m "not exhaustive"
 
 .PHONY: test-all
 test-all: install ## Run every test: each step of a release under each fault, each landing zone
 	$(PYTEST)
+
+.PHONY: lint
+lint: install
+	$(TOOLS)/ruff check .
+	$(TOOLS)/ruff format --check .
+	$(TOOLS)/mypy
+	cd tests && $(TOOLS)/python -m variants
+
+.PHONY: lifecycle
+lifecycle: $(VENV)/.installed $(PROJECT_VENV)/.installed ## Run the lifecycle's tests, or some: TESTS=tests/lifecycle/test_gate.py
+	rm -rf build/lifecycle
+	$(TOOLS)/cookiecutter . --no-input --default-config --output-dir build/lifecycle $(ANSWERS) >/dev/null
+	PYTHONPATH=$(wildcard build/lifecycle/*/src) $(PROJECT_PYTHON) -m pytest -c tests/lifecycle/pytest.ini $(TESTS)
 
 .PHONY: lint-variants
 lint-variants: install ## Check every variant, or some: VARIANT=ci_cd=github-actions KEEP=build/variants

@@ -28,8 +28,6 @@ SLOW = (
     "test_arm_double",
     "test_azure_scoring",
 )
-# The files whose tests share nothing, so that any worker may take the next of them.
-SHARED_BY_WORKERS = ("tests/test_lifecycle.py", "tests/test_project.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,11 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-class Scheduling(LoadFileScheduling):
-    """Keep the tests of a file with one worker, for what they share; the others go to whichever is free."""
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Keep the tests of a file with one worker, for what they share; those of test_lifecycle.py share nothing."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if nodeid.startswith(SHARED_BY_WORKERS) else str(super()._split_scope(nodeid))
+        return nodeid if "test_lifecycle.py::" in nodeid else str(super()._split_scope(nodeid))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:

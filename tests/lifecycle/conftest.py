@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import multiprocessing
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,19 @@ from mlops.model.tracking import local_store
 
 HERE = Path(__file__).parent
 ROWS = 1600
+# Processes are forked from one that has done the slow imports.
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(["conftest", "great_expectations", "mlflow.sklearn", "sklearn.ensemble"])
+
+
+def run_command(arguments: list[str], output: Connection) -> None:
+    """Run `mlops` as this process; write what it prints to ``output``."""
+    with (
+        open(output.fileno(), "w", buffering=1, encoding="utf-8", closefd=False) as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
+        main(arguments)
 
 
 @dataclass(frozen=True)
@@ -47,14 +61,19 @@ class Toy:
             )
         return result
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        """Start a command as a process of its own, so that it can be killed."""
-        return subprocess.Popen(
-            [sys.executable, "-u", "-m", "mlops", "--project", str(self.root), *args],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    @contextlib.contextmanager
+    def running(self, *args: str) -> Iterator[tuple[BaseProcess, TextIO]]:
+        """Run a command in its own process, killed in the end; yield the process and what it prints."""
+        read, write = WARM.Pipe(duplex=False)
+        process = WARM.Process(target=run_command, args=(["--project", str(self.root), *args], write))
+        process.start()
+        write.close()
+        with read, open(read.fileno(), encoding="utf-8", closefd=False) as output:
+            try:
+                yield process, output
+            finally:
+                process.kill()
+                process.join()
 
     def set(self, **sections: dict[str, Any]) -> None:
         """Change fields of project.yml's sections."""

@@ -18,37 +18,25 @@ SECONDS = 90
 
 
 def kill(toy: Toy, args: list[str], now: Callable[[str], bool]) -> None:
-    """Start a command and kill it as soon as ``now`` accepts its output."""
-    process = toy.start(*args)
-    assert process.stdout is not None
+    """Start a command and kill it as soon as ``now`` is true of what it has printed."""
     said = ""
     until = time.monotonic() + SECONDS
-    try:
+    with toy.running(*args) as (_, output):
         while not now(said):
             assert time.monotonic() < until, f"the moment never came:\n{said}"
-            line = process.stdout.readline()
-            assert line or process.poll() is None, f"the command ended before:\n{said}"
+            line = output.readline()
+            assert line, f"it ended before:\n{said}"
             said += line
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def kill_when(toy: Toy, args: list[str], happened: Callable[[], bool]) -> None:
-    """Start a command and kill it as soon as ``happened`` returns true."""
-    process = toy.start(*args)
-    assert process.stdout is not None
+    """Start a command and kill it as soon as something has happened to the project's files."""
     until = time.monotonic() + SECONDS
-    try:
+    with toy.running(*args) as (process, output):
         while not happened():
-            assert time.monotonic() < until, "the moment never came"
-            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < until, "it never happened"
+            assert process.is_alive(), output.read()
             time.sleep(0.002)
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def end_state(toy: Toy) -> dict[str, Any]:
