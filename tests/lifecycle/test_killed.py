@@ -53,7 +53,7 @@ def kill_when(toy: Toy, args: list[str], happened: Callable[[], bool]) -> None:
 
 def end_state(toy: Toy) -> dict[str, Any]:
     """All that counts in the end, without the names that MLflow draws for runs."""
-    decision = toy.output("evaluation/decision.json")
+    decision = toy.output("evaluation/evaluation.json")
     registration = toy.output("registration/registration.json")
     registered = Registry(load_project(toy.root)).versions()
     assert decision.pop("run_id") == registration.pop("run_id") == registered[-1].run_id
@@ -85,7 +85,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     "while it trains": lambda root: (root / "outputs/training/started.json").exists(),
     "when the model is logged": lambda root: any(root.glob("mlruns/*/artifacts/model/MLmodel")),
     "while it evaluates": lambda root: (root / "outputs/evaluation").exists(),
-    "when it is decided": lambda root: (root / "outputs/evaluation/decision.json").exists(),
+    "when it is decided": lambda root: (root / "outputs/evaluation/evaluation.json").exists(),
     "when it is registered": lambda root: (root / "outputs/registration").exists(),
     "while it reports": lambda root: (root / "outputs/report").exists(),
 }

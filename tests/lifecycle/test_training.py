@@ -234,7 +234,7 @@ def test_three_classes_go_from_validation_to_the_registry(toy: Toy) -> None:
         toy.mlops(verb)
     training = toy.output("training/training.json")
     assert training["threshold"] is None
-    decision = toy.output("evaluation/decision.json")
+    decision = toy.output("evaluation/evaluation.json")
     assert decision["classes"] == ["high", "low", "middle"]
     assert decision["positive"] is None
     assert [r["code"] for r in decision["decision"]["reasons"]] == ["better"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlops.model.registry import Version
     from mlops.release.platform import Platform
     from mlops.release.release import Release
+    from mlops.results import Evaluation
 
 ENVIRONMENTS = ("staging", "production")
 
@@ -384,10 +385,10 @@ def _train(project: Project, raw: RawData, dataset: Dataset) -> None:
 
 def _evaluate(project: Project, raw: RawData, dataset: Dataset, replace: str) -> bool:
     from mlops.evaluation.evaluate import evaluate as score_and_decide
-    from mlops.model.training import Training
+    from mlops.results import Training, read_result
     from mlops.tables import show_evaluation
 
-    training = Training(**_output(project, "training", "training.json", "train"))
+    training = read_result(project.outputs / "training" / "training.json", Training, "train")
     if training.data_digest != raw.digest:
         raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
     folder = project.outputs / "evaluation"
@@ -398,23 +399,33 @@ def _evaluate(project: Project, raw: RawData, dataset: Dataset, replace: str) ->
 
 def _register(project: Project) -> Version:
     from mlops.model.registration import register as register_winner
+    from mlops.results import Training, read_result
 
-    decision = _output(project, "evaluation", "decision.json", "evaluate")
-    training = _output(project, "training", "training.json", "train")
-    version = register_winner(decision, training, project, project.outputs / "registration")
+    evaluation = _evaluation(project, "evaluate")
+    training = read_result(project.outputs / "training" / "training.json", Training, "train")
+    version = register_winner(evaluation, training, project, project.outputs / "registration")
     click.echo(f"Registered as {version.name} version {version.number}.")
     return version
 
 
 def _report(project: Project, raw: RawData, dataset: Dataset) -> None:
     from mlops.evaluation.report import write_report
+    from mlops.results import Registration, Training, read_result
 
-    decision = _output(project, "evaluation", "decision.json", "evaluate")
-    training = _output(project, "training", "training.json", "train")
-    if decision["data_digest"] != raw.digest:
+    evaluation = _evaluation(project, "evaluate")
+    training = read_result(project.outputs / "training" / "training.json", Training, "train")
+    if evaluation.data_digest != raw.digest:
         raise ConfigError("The model was evaluated on other data.", "Run `mlops evaluate`.")
-    page = write_report(decision, training, dataset, project)
+    file = project.outputs / "registration" / "registration.json"
+    registration = read_result(file, Registration, "register") if file.is_file() else None
+    page = write_report(evaluation, training, registration, dataset, project)
     click.echo(f"Report: {page}")
+
+
+def _evaluation(project: Project, verb: str) -> Evaluation:
+    from mlops.results import Evaluation, read_result
+
+    return read_result(project.outputs / "evaluation" / "evaluation.json", Evaluation, verb)
 
 
 def _output(project: Project, folder: str, name: str, verb: str) -> dict[str, Any]:
@@ -426,8 +437,8 @@ def _output(project: Project, folder: str, name: str, verb: str) -> dict[str, An
 def _say_registered(project: Project, number: int | None) -> None:
     """The last line of a run; ends with 3 if the gate refused the model."""
     if number is None:
-        reasons = _output(project, "evaluation", "decision.json", "evaluate")["decision"]["reasons"]
-        click.echo(f"registered=none reason={reasons[0]['code']}")
+        reasons = _evaluation(project, "evaluate").decision.reasons
+        click.echo(f"registered=none reason={reasons[0].code}")
         sys.exit(3)
     click.echo(f"registered={number}")
 
@@ -456,8 +467,8 @@ def _run_on_azure(
         return
     pipeline.follow(client, job)
     pipeline.fetch(project, client, job)
-    for reason in _output(project, "evaluation", "decision.json", "run")["decision"]["reasons"]:
-        click.echo(f"Gate: {reason['code']}: {reason['text']}")
+    for reason in _evaluation(project, "run").decision.reasons:
+        click.echo(f"Gate: {reason.code}: {reason.text}")
     registered = project.outputs / "registration" / "registration.json"
     number = None
     if registered.is_file():

@@ -12,9 +12,9 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from mlops.data.validation import Validation
-    from mlops.evaluation.evaluate import Evaluation
     from mlops.model.registry import Version
     from mlops.release.target import EndpointState
+    from mlops.results import Evaluation
 
 
 def show_breaches(validation: Validation) -> None:
@@ -30,17 +30,18 @@ def show_breaches(validation: Validation) -> None:
 
 
 def show_evaluation(evaluation: Evaluation, metric: str) -> None:
-    """Challenger beside champion, the gate's checks that failed, and its reasons."""
+    """Show challenger beside champion, how many thresholds passed, and the gate's reasons."""
     champion = evaluation.champion_metrics or {}
     shown = f"champion (version {evaluation.champion})" if evaluation.champion else "no champion"
     table = _table("metric", "challenger", shown)
     for name, value in evaluation.metrics.items():
-        other = f"{champion[name]:.4f}" if name in champion else "-"
-        table.add_row(f"{name} *" if name == metric else name, f"{value:.4f}", other)
+        row = [_number(value), _number(champion.get(name))]
+        table.add_row(f"{name} *" if name == metric else name, *row)
     _show(table)
-    checks = evaluation.decision.checks
-    met = sum(check.passed for check in checks)
-    print(f"* the gate's metric; {met} of {len(checks)} thresholds met, {evaluation.rows:,} rows.")
+    results = evaluation.decision.thresholds
+    passed = sum(result.passed for result in results)
+    summary = f"{passed} of {len(results)} thresholds passed, {evaluation.rows:,} rows."
+    print(f"* the gate's metric; {summary}")
     verdict = "accepted" if evaluation.decision.accepted else "REFUSED"
     for reason in evaluation.decision.reasons:
         print(f"Gate: {verdict} ({reason.code}): {reason.text}")
@@ -67,6 +68,10 @@ def show_status(
         if not state.slots:
             table.add_row(name, "-", "-", "-", "nothing deployed", "-")
     _show(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _table(*columns: str) -> Table:
