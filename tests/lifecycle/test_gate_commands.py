@@ -1,13 +1,19 @@
-"""The gate, as a person meets it: through the commands, on real rows."""
+"""The gate through the commands, on real rows."""
 
 from __future__ import annotations
 
 import pandas as pd
 from conftest import Toy
+from mlops.results import Evaluation
+
+
+def evaluation(toy: Toy) -> Evaluation:
+    file = toy.root / "outputs" / "evaluation" / "evaluation.json"
+    return Evaluation.model_validate_json(file.read_bytes())
 
 
 def codes(toy: Toy) -> list[str]:
-    return [reason["code"] for reason in toy.output("evaluation/decision.json")["decision"]["reasons"]]
+    return [reason.code for reason in evaluation(toy).decision.reasons]
 
 
 def test_only_a_better_and_fair_challenger_replaces_the_champion(toy: Toy) -> None:
@@ -26,22 +32,26 @@ def test_only_a_better_and_fair_challenger_replaces_the_champion(toy: Toy) -> No
     toy.model("Columns", width=2)
     assert toy.mlops("run").stdout.endswith("registered=2\n")
     assert codes(toy) == ["better"]
-    assert toy.output("evaluation/decision.json")["champion"] == 1
+    assert evaluation(toy).champion == 1
 
     toy.model("Unfair", width=3)
     toy.set(gate={"slice_thresholds": {"roc_auc": 0.5}})
     toy.mlops("run", code=3)
-    decision = toy.output("evaluation/decision.json")
-    assert decision["metrics"]["average_precision"] > decision["champion_metrics"]["average_precision"]
+    unfair = evaluation(toy)
+    assert unfair.champion_metrics is not None
+    ours, theirs = (metrics["average_precision"] for metrics in (unfair.metrics, unfair.champion_metrics))
+    assert ours is not None
+    assert theirs is not None
+    assert ours > theirs
     assert codes(toy) == ["slice_threshold_failed"]
-    assert "segment=c roc_auc" in decision["decision"]["reasons"][0]["text"]
+    assert "segment=c roc_auc" in unfair.decision.reasons[0].text
     assert list(toy.stages()) == [1, 2]
 
 
 def test_an_equal_challenger_is_a_tie(toy: Toy) -> None:
     toy.model("Columns", width=2)
     toy.mlops("run")
-    toy.model("Faulty", width=2)  # the same model under another name
+    toy.model("Faulty", width=2)  # the same model by another class name
     toy.mlops("run", code=3)
     assert codes(toy) == ["tie"]
 
@@ -55,7 +65,7 @@ def test_a_gain_within_chance_is_refused(toy: Toy) -> None:
     assert codes(toy) == ["below_margin"]
 
 
-def test_floors_alone_judge_the_first_model(toy: Toy) -> None:
+def test_thresholds_alone_judge_the_first_model(toy: Toy) -> None:
     toy.model("Shuffled", width=1)
     toy.mlops("run", code=3)
     assert "threshold_failed" in codes(toy)
@@ -91,11 +101,11 @@ def test_a_changed_schema_blocks_until_a_person_replaces_the_champion(toy: Toy) 
     toy.model("Columns", width=2)
     toy.mlops("run", code=3)
     assert codes(toy) == ["schema_changed"]
-    assert "note" in toy.output("evaluation/decision.json")["decision"]["reasons"][0]["text"]
-    toy.mlops("run", "--replace-champion", "note is called remark now")
+    assert "note" in evaluation(toy).decision.reasons[0].text
+    toy.mlops("run", "--replace-champion", "note was renamed to remark")
 
 
-def test_training_twice_gives_the_same_model_bit_by_bit(toy: Toy) -> None:
+def test_training_twice_gives_identical_predictions(toy: Toy) -> None:
     toy.set(model={"estimator": "random_forest", "params": {"n_estimators": 20}})
     predictions = toy.root / "outputs/evaluation/predictions.parquet"
     toy.mlops("run")

@@ -41,10 +41,10 @@ def kill_when(toy: Toy, args: list[str], happened: Callable[[], bool]) -> None:
 
 def end_state(toy: Toy) -> dict[str, Any]:
     """Return all results, without MLflow's random run names."""
-    decision = toy.output("evaluation/decision.json")
+    evaluation = toy.output("evaluation/evaluation.json")
     registration = toy.output("registration/registration.json")
     registered = Registry(load_project(toy.root)).versions()
-    assert decision.pop("run_id") == registration.pop("run_id") == registered[-1].run_id
+    assert evaluation.pop("run_id") == registration.pop("run_id") == registered[-1].run_id
     tags = [dict(version.tags) for version in registered]
     for version in tags:
         version.pop("mlops.model_digest")  # the files contain times and ids
@@ -70,10 +70,10 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     "while the store is created": lambda root: (root / "mlflow.db.part").exists(),
     "while it validates": lambda root: (root / "outputs/validation").exists(),
     "when a run has started": lambda root: (root / "mlruns").exists(),
-    "while it trains": lambda root: (root / "outputs/training/started.json").exists(),
+    "while it trains": lambda root: (root / "outputs/training/started").exists(),
     "when the model is logged": lambda root: any(root.glob("mlruns/*/artifacts/model/MLmodel")),
     "while it evaluates": lambda root: (root / "outputs/evaluation").exists(),
-    "when the gate has decided": lambda root: (root / "outputs/evaluation/decision.json").exists(),
+    "when the gate has decided": lambda root: (root / "outputs/evaluation/evaluation.json").exists(),
     "when it is registered": lambda root: (root / "outputs/registration").exists(),
     "while it reports": lambda root: (root / "outputs/report").exists(),
 }

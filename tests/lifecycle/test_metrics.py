@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn's own or a case worked out by hand; slices against groupby."""
+"""Every metric against scikit-learn's or a case computed by hand; slices against a plain loop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlops.evaluation.metrics import Predictions, calibration_error, measure, measure_slices
+from mlops.results import Slice, SliceMetrics
 from sklearn import metrics as sk
 
 
@@ -73,7 +74,7 @@ def test_three_classes_are_measured_as_scikit_learn_does() -> None:
     )
 
 
-def test_a_certain_and_wrong_prediction_costs_much_but_not_all() -> None:
+def test_a_certain_and_wrong_prediction_has_a_finite_loss() -> None:
     p = Predictions(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([1, 1]), 1)
     assert measure(p)["log_loss"] == pytest.approx(-math.log(1e-15) / 2)
 
@@ -82,7 +83,7 @@ def test_a_certain_and_wrong_prediction_costs_much_but_not_all() -> None:
 def test_without_both_classes_a_ranking_is_undefined(label: int) -> None:
     p = binary()
     found = measure(p[p.truth == label])
-    undefined = {name for name, value in found.items() if math.isnan(value)}
+    undefined = {name for name, value in found.items() if value is None}
     # Without a positive example, recall and F1 stay defined where something was predicted.
     assert {"average_precision", "roc_auc"} <= undefined
     assert undefined <= {"average_precision", "roc_auc", "recall", "f1"}
@@ -93,12 +94,12 @@ def test_without_a_positive_prediction_precision_is_undefined() -> None:
     p = binary()
     never = Predictions(p.truth, p.probabilities, np.ones_like(p.labels), 0)
     found = measure(never)
-    assert math.isnan(found["precision"])
+    assert found["precision"] is None
     assert found["recall"] == 0
     assert found["f1"] == 0
 
 
-def test_a_class_that_lacks_is_left_out_of_the_mean_over_classes() -> None:
+def test_a_missing_class_is_left_out_of_the_mean_over_classes() -> None:
     p = three()
     left = p[p.truth != 2]
     found = measure(left)
@@ -110,8 +111,8 @@ def test_a_class_that_lacks_is_left_out_of_the_mean_over_classes() -> None:
         assert found[name] == pytest.approx(np.mean(parts))
 
 
-def test_calibration_error_of_a_case_worked_out_by_hand() -> None:
-    """Ten bins of two rows; each bin's rows have one score, so any order fills the bins alike."""
+def test_calibration_error_of_a_case_computed_by_hand() -> None:
+    """Ten bins of two rows; each bin's rows share one score, so any order gives the same bins."""
     score = np.repeat([0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.65, 0.9, 0.95, 1.0], 2)
     hits = [0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1]
     gaps = [0.05, 0.1, 0.35, 0.2, 0.1, 0.1, 0.15, 0.1, 0.05, 0.0]
@@ -141,31 +142,37 @@ def test_slices_are_measured_as_by_a_plain_groupby() -> None:
         texts = frame[column].astype(object).where(frame[column].notna(), "missing").astype(str)
         for value, rows in texts.reset_index(drop=True).groupby(texts.to_numpy()):
             some = p[rows.index.to_numpy()]
-            plain.append({"column": column, "value": value, "rows": len(rows), "metrics": measure(some)})
-    assert found == plain
-    assert [part["value"] for part in found if part["column"] == "code"] == [
-        "1.0",
-        "2.0",
-        "missing",
-    ]
+            part = Slice(column=column, value=value)
+            plain.append(SliceMetrics(slice=part, rows=len(rows), metrics=measure(some)))
+    assert found == tuple(plain)
+    assert [part.slice.value for part in found if part.slice.column == "code"] == ["1.0", "2.0", "missing"]
 
 
 def test_numbers_are_cut_at_the_edges_which_belong_below() -> None:
     p = binary(8)
     ages = pd.DataFrame({"age": [18, 30, 31, 50, 51, np.nan, 30.5, 90]})
     found = measure_slices(p, ages, [{"age": [30, 50]}])
-    sizes = {part["value"]: part["rows"] for part in found}
-    assert sizes == {"up to 30": 2, "30 to 50": 3, "over 50": 2, "missing": 1}
-    by_name = {part["value"]: part["metrics"] for part in found}
-    assert by_name["up to 30"] == pytest.approx(measure(p[np.array([0, 1])]), nan_ok=True)
-    assert by_name["missing"] == pytest.approx(measure(p[np.array([5])]), nan_ok=True)
+    sizes = [(part.slice.value, part.rows) for part in found]
+    assert sizes == [("up to 30", 2), ("30 to 50", 3), ("over 50", 2), ("missing", 1)]
+    by_name = {part.slice.value: part.metrics for part in found}
+    assert by_name["up to 30"] == measure(p[np.array([0, 1])])
+    assert by_name["missing"] == measure(p[np.array([5])])
+
+
+def test_an_empty_range_is_no_slice() -> None:
+    ages = pd.DataFrame({"age": np.arange(8)})
+    assert [part.slice.value for part in measure_slices(binary(8), ages, [{"age": [3, 100]}])] == [
+        "up to 3",
+        "3 to 100",
+    ]
 
 
 def test_a_slice_of_one_class_keeps_what_is_defined() -> None:
     p = binary()
     frame = pd.DataFrame({"side": np.where(p.truth == 0, "all", "none")})
-    found = {part["value"]: part["metrics"] for part in measure_slices(p, frame, ["side"])}
-    for metrics in found.values():
-        assert isinstance(metrics, dict)
-        assert math.isnan(metrics["roc_auc"])
-        assert metrics["brier"] >= 0
+    found = measure_slices(p, frame, ["side"])
+    assert len(found) == 2
+    for part in found:
+        assert part.metrics["roc_auc"] is None
+        assert part.metrics["brier"] is not None
+        assert part.metrics["brier"] >= 0

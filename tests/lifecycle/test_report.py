@@ -1,11 +1,11 @@
-"""The report's pages: complete, safe with hostile names, and the same each time."""
+"""The report's pages: complete, safe with hostile names, and reproducible."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,21 @@ from mlops.data.validation import Breach, Validation, save_validation
 from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts, thin
 from mlops.evaluation.evaluate import evaluate
-from mlops.evaluation.importance import Importance
 from mlops.evaluation.metrics import Predictions, measure
 from mlops.evaluation.report import plain, write_report
 from mlops.model.estimators import make_estimator
 from mlops.model.registration import register
 from mlops.model.training import train
-from mlops.outputs import read_json
+from mlops.results import (
+    Evaluation,
+    Reason,
+    Registration,
+    Slice,
+    SliceMetrics,
+    ThresholdResult,
+    Training,
+    read_result,
+)
 from mlops.science import Science
 from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import OneHotEncoder
@@ -39,7 +47,7 @@ VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 @contextmanager
 def own_store() -> Iterator[None]:
-    """MLflow without a store from the environment, where it notes the one that it used last."""
+    """Clear the store that MLflow keeps in the environment after its last use."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
             patch.setenv(name, "")
@@ -53,12 +61,13 @@ class Case:
 
     project: Project
     dataset: Dataset
-    decision: dict[str, Any]
-    training: dict[str, Any]
+    evaluation: Evaluation
+    training: Training
+    registration: Registration | None = None
 
     def write(self) -> dict[str, str]:
         with own_store():
-            page = write_report(self.decision, self.training, self.dataset, self.project)
+            page = write_report(self.evaluation, self.training, self.registration, self.dataset, self.project)
         return {file.name: file.read_text(encoding="utf-8") for file in page.parent.iterdir()}
 
 
@@ -161,20 +170,20 @@ def made_case(root: Path, classes: list[str], second: dict[str, Any]) -> Case:
         model = project.model.model_copy(update={"params": params})
         project = project.model_copy(update={"model": model})
         with own_store():
-            decision, content = compared(project, dataset, science)
-    return Case(project, dataset, decision, content)
+            evaluation, training = compared(project, dataset, science)
+    return Case(project, dataset, evaluation, training)
 
 
-def compared(project: Project, dataset: Dataset, science: Science) -> tuple[dict[str, Any], dict[str, Any]]:
+def compared(project: Project, dataset: Dataset, science: Science) -> tuple[Evaluation, Training]:
     """Train, evaluate, and register what the gate accepts, as the verbs do."""
     folder = project.outputs / "training"
-    training = train(dataset, "d" * 64, project, science, folder, lambda _: None)
-    evaluate(dataset, training, project, project.outputs / "evaluation")
-    decision = read_json(project.outputs / "evaluation" / "decision.json", "evaluate")
-    content = read_json(folder / "training.json", "train")
-    if decision["decision"]["accepted"]:
-        register(decision, content, project, project.outputs / "registration")
-    return decision, content
+    train(dataset, "d" * 64, project, science, folder, lambda _: None)
+    training = read_result(folder / "training.json", Training, "train")
+    evaluation = evaluate(dataset, training, project, project.outputs / "evaluation")
+    assert evaluation == read_result(project.outputs / "evaluation" / "evaluation.json", Evaluation, "evaluate")
+    if evaluation.decision.accepted:
+        register(evaluation, training, project, project.outputs / "registration")
+    return evaluation, training
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +263,7 @@ def test_two_runs_write_the_same_bytes(case: Case) -> None:
 
 def test_a_refused_model_shows_its_reasons_first(case: Case) -> None:
     pages = case.write()
-    assert [reason["code"] for reason in case.decision["decision"]["reasons"]] == ["worse"]
+    assert [reason.code for reason in case.evaluation.decision.reasons] == ["worse"]
     sentence = "It is worse than the champion"
     shown = Page(pages["report.html"]).text
     assert shown.index("Refused, not registered") < shown.index(sentence) < shown.index("Metrics")
@@ -265,35 +274,39 @@ def test_a_refused_model_shows_its_reasons_first(case: Case) -> None:
     assert "do not serve this model" in pages["model_card.md"]
 
 
-def test_champion_stands_beside_challenger(case: Case) -> None:
+def test_champion_is_shown_beside_challenger(case: Case) -> None:
     text = case.write()["report.md"]
-    metric = case.decision["metrics"]["log_loss"]
-    champion = case.decision["champion_metrics"]["log_loss"]
+    champions = case.evaluation.champion_metrics
+    assert champions is not None
+    metric, champion = case.evaluation.metrics["log_loss"], champions["log_loss"]
+    assert metric is not None
+    assert champion is not None
     assert f"| Log loss ↓ | {metric:.4f} | {champion:.4f} | {champion - metric:+.4f} |" in text
-    gain = case.decision["decision"]["gain"]
-    assert f"within {gain['low']:+.4f} and {gain['high']:+.4f}" in text
+    gain = case.evaluation.decision.gain
+    assert gain is not None
+    assert f"between {gain.low:+.4f} and {gain.high:+.4f}" in text
     page = Page(case.write()["report.html"])
     assert {"gain-title", "roc-title", "calibration-title"} <= set(page.ids)
-    assert f"champion {case.decision['champion_metrics']['roc_auc']:.3f}" in page.text
+    assert f"champion {champions['roc_auc']:.3f}" in page.text
 
 
 def test_undefined_metrics_and_small_slices_say_so(two: Case) -> None:
-    (small,) = [part for part in two.decision["slices"] if part["value"] == LINK]
-    assert small["metrics"]["roc_auc"] is None
+    (small,) = [part for part in two.evaluation.slices if part.slice.value == LINK]
+    assert small.metrics["roc_auc"] is None
     (line,) = [row for row in two.write()["report.md"].splitlines() if "too few rows" in row]
     assert "| \N{EN DASH} | \N{EN DASH} |" in line
 
 
-def test_importance_names_the_column_that_decides(case: Case) -> None:
+def test_importance_names_the_decisive_column(case: Case) -> None:
     text = case.write()["report.md"]
-    table = text[text.index("permutation importance") :]
+    table = text[text.index("Permutation importance") :]
     rows = re.findall(r"^\| <code>(\w+)</code> \| ([+-][\d.]+)", table, flags=re.MULTILINE)
     assert rows[0][0] == "signal"
     assert float(rows[0][1]) > 10 * abs(float(dict(rows)["noise"]))
 
 
-def test_card_holds_the_words_of_a_person(two: Case) -> None:
-    assert "Nobody has written down" in two.write()["model_card.md"]
+def test_card_includes_the_notes_of_a_person(two: Case) -> None:
+    assert "not documented yet" in two.write()["model_card.md"]
     file = two.project.root / "docs" / "model-card.md"
     file.parent.mkdir()
     try:
@@ -303,34 +316,45 @@ def test_card_holds_the_words_of_a_person(two: Case) -> None:
         file.unlink()
         file.parent.rmdir()
     assert "For *made* rows only." in text
-    assert "Nobody has written down" not in text
+    assert "not documented yet" not in text
 
 
 def test_many_slices_still_fit_into_a_comment(three: Case) -> None:
-    first = three.decision["slices"][0]
-    many = [{**first, "value": f"{LINK} {number}"} for number in range(3000)]
-    check = {"limit": 2.0, "passed": False, "value": 3.0}
-    verdict = {
-        **three.decision["decision"],
-        "checks": [{**check, "name": f"{SCRIPT}={m['value']} log_loss"} for m in many],
-        "reasons": [{"code": "slice_threshold_failed", "text": f"{TABLE * 20} is 3."} for _ in many],
-    }
-    decision = {**three.decision, "slices": many, "decision": verdict}
-    pages = Case(three.project, three.dataset, decision, three.training).write()
+    metrics = three.evaluation.slices[0].metrics
+    slices = [Slice(column=SCRIPT, value=f"{LINK} {number}") for number in range(3000)]
+    reason = Reason(code="slice_threshold_failed", text=f"{TABLE * 20} is 3.")
+    result = ThresholdResult(metric="log_loss", value=3.0, limit=2.0, passed=False)
+    decision = three.evaluation.decision.model_copy(
+        update={
+            "thresholds": tuple(result.model_copy(update={"slice": part}) for part in slices),
+            "reasons": (reason,) * 3000,
+        }
+    )
+    parts = tuple(SliceMetrics(slice=part, rows=99, metrics=metrics) for part in slices)
+    evaluation = three.evaluation.model_copy(update={"slices": parts, "decision": decision})
+    pages = replace(three, evaluation=evaluation).write()
     assert len(pages["report.md"]) < 65_536
     assert "The other 2975 are in report.html." in pages["report.md"]
     assert Page(pages["report.html"]).text.count(LINK) >= 3000
 
 
 def test_parts_that_do_not_belong_together_are_refused(two: Case, three: Case) -> None:
-    other = {**two.training, "run_id": "0" * 32}
     with pytest.raises(ConfigError, match="an earlier model"):
-        write_report(two.decision, other, two.dataset, two.project)
-    with pytest.raises(ConfigError, match="not what was evaluated"):
-        write_report(two.decision, two.training, three.dataset, two.project)
+        replace(two, training=two.training.model_copy(update={"run_id": "0" * 32})).write()
+    with pytest.raises(ConfigError, match="other data"):
+        replace(two, dataset=three.dataset).write()
     elsewhere = two.project.model_copy(update={"root": two.project.root / "nowhere"})
-    with pytest.raises(ConfigError, match=r"predictions\.parquet does not fit"):
-        write_report(two.decision, two.training, two.dataset, elsewhere)
+    with pytest.raises(ConfigError, match=r"predictions\.parquet does not belong to"):
+        replace(two, project=elsewhere).write()
+
+
+def test_only_the_registration_of_the_same_run_is_shown(two: Case) -> None:
+    accepted = two.evaluation.decision.model_copy(update={"accepted": True})
+    case = replace(two, evaluation=two.evaluation.model_copy(update={"decision": accepted}))
+    for run_id, shown in [(two.training.run_id, True), ("0" * 32, False)]:
+        registration = Registration(name="made", version=7, run_id=run_id)
+        pages = replace(case, registration=registration).write()
+        assert all(("registered as version 7" in text) == shown for text in pages.values())
 
 
 def made_charts(rows: int, classes: int) -> str:
@@ -338,8 +362,8 @@ def made_charts(rows: int, classes: int) -> str:
     scores = rng.dirichlet(np.ones(classes), size=rows)
     truth = rng.integers(0, classes, size=rows)
     p = Predictions(truth, scores, scores.argmax(axis=1), 1 if classes == 2 else None)
-    models, values = {"challenger": p, "champion": p}, {"challenger": measure(p), "champion": {}}
-    charts = draw_charts(models, values, range(classes), [Importance("a", 0.1, 0.0)], None, Gate())
+    models, values = {"challenger": p, "champion": p}, {"challenger": measure(p), "champion": measure(p)}
+    charts = draw_charts(models, values, range(classes), None, Gate())
     return "".join(chart.svg for chart in charts.values())
 
 

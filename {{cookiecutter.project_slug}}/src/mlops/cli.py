@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ENVIRONMENTS: tuple[Environment, ...] = (
-    "staging",
-    "production",
-)  # as in mlops.config, whose import would slow --help
+# As in mlops.config, whose import would slow --help.
+ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")
 
 
 class Verbs(click.Group):
@@ -339,7 +337,6 @@ def rollback(project: Project, on: Where) -> None:
 def status(project: Project, on: Where) -> None:
     """Show the registered versions, and what each environment serves."""
     from mlops import lifecycle
-    from mlops.config import ENVIRONMENTS
     from mlops.terminal import show_status
 
     platform = lifecycle.platform(project, on)
@@ -354,7 +351,6 @@ def status(project: Project, on: Where) -> None:
 @pass_project
 def stop(project: Project, environment: Environment | None) -> None:
     """Stop the local servers of one environment, or of both."""
-    from mlops.config import ENVIRONMENTS
     from mlops.release.platform import LocalPlatform
 
     for name in (environment,) if environment else ENVIRONMENTS:

@@ -1,46 +1,25 @@
-"""Scores challenger and champion on the same holdout, and asks the gate."""
+"""Score challenger and champion on the same holdout, and apply the gate."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mlops.config import LOWER_IS_BETTER, Project
+from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
-from mlops.evaluation.gate import Decision, Gain, NoChampion, decide, summarize_gain
-from mlops.evaluation.metrics import Predictions, measure, measure_slices
+from mlops.evaluation.gate import NoComparison, decide, summarize_gain
+from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
 from mlops.model.labels import predicted_classes
 from mlops.model.registry import Registry, Version, load_run_model, run_signature
-from mlops.outputs import write_json
+from mlops.results import Evaluation, Gain, Metrics, Training, write_result
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
-
-    from mlops.model.training import Training
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A challenger's scores, the champion's beside them, and the gate's decision."""
-
-    run_id: str
-    data_digest: str
-    classes: list[Any]
-    positive: Any
-    threshold: float | None
-    rows: int
-    metrics: dict[str, float]
-    slices: list[dict[str, Any]]
-    champion: int | None
-    champion_metrics: dict[str, float] | None
-    decision: Decision
 
 
 def evaluate(
@@ -48,35 +27,35 @@ def evaluate(
 ) -> Evaluation:
     """Score the holdout and decide.
 
-    Writes decision.json and predictions.parquet (one row per holdout row) into ``folder`` and
-    logs the metrics and the decision to the model's run.
+    Writes evaluation.json and predictions.parquet (one row per holdout row) into ``folder`` and
+    logs metrics and evaluation.json to the model's run.
 
     Parameters
     ----------
     replace : str
-        Why a person wants the champion replaced without a comparison; "" compares.
+        Why the champion is replaced without a comparison; "" compares.
+
+    Raises
+    ------
+    ConfigError
+        project.yml names slices that the data does not have.
     """
     registry = Registry(project)
-    for name in _slice_columns(project):
-        if name not in dataset.features:
-            raise ConfigError(f"gate.slices names {name!r}, but the data has no such column.")
+    _check_slices(dataset, project)
     holdout = dataset.features[dataset.holdout]
     challenger = predict(load_run_model(training.run_id), dataset)
     metrics = measure(challenger)
     slices = measure_slices(challenger, holdout, project.gate.slices)
     champion = registry.champion(exclude_run=training.run_id)
     rival = _score_champion(champion, dataset, replace)
-    rival_metrics = None
-    against: Gain | NoChampion
-    if isinstance(rival, NoChampion):
+    rival_metrics: Metrics | None = None
+    against: Gain | NoComparison
+    if isinstance(rival, NoComparison):
         against = rival
     else:
         rival_metrics = measure(rival)
-        name = project.gate.metric
-        sign = -1 if name in LOWER_IS_BETTER else 1
-        gain = sign * (metrics[name] - rival_metrics[name])
-        resampled = resampled_gains(challenger, rival, name, project.split.seed)
-        against = summarize_gain(gain, resampled, project.gate)
+        value = gain_in(project.gate.metric, metrics, rival_metrics)
+        against = _summarize(value, challenger, rival, project)
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
@@ -90,13 +69,13 @@ def evaluate(
         champion_metrics=rival_metrics,
         decision=decide(metrics, slices, against, project.gate),
     )
-    _save(evaluation, challenger, None if isinstance(rival, NoChampion) else rival, folder)
+    _save(evaluation, challenger, None if isinstance(rival, NoComparison) else rival, folder)
     _log(evaluation, folder)
     return evaluation
 
 
 def predict(model: ClassifierMixin, dataset: Dataset) -> Predictions:
-    """A model's predictions for the holdout.
+    """Return a model's predictions for the holdout.
 
     Raises
     ------
@@ -106,7 +85,7 @@ def predict(model: ClassifierMixin, dataset: Dataset) -> Predictions:
     features = dataset.features[dataset.holdout]
     known = list(model.classes_)
     if sorted(map(str, known)) != sorted(map(str, dataset.classes)):
-        raise ValueError(f"it predicts {known}, the data holds {dataset.classes.tolist()}")
+        raise ValueError(f"it predicts {known}, the data has {dataset.classes.tolist()}")
     order = [known.index(label) for label in dataset.classes]
     probabilities = model.predict_proba(features)
     labels = np.argsort(order)[predicted_classes(model, probabilities)]
@@ -116,32 +95,55 @@ def predict(model: ClassifierMixin, dataset: Dataset) -> Predictions:
     return Predictions(truth, probabilities[:, order], labels, positive)
 
 
+def _check_slices(dataset: Dataset, project: Project) -> None:
+    for item in project.gate.slices:
+        name = item if isinstance(item, str) else next(iter(item))
+        if name not in dataset.features:
+            raise ConfigError(f"gate.slices names {name!r}, but the data has no such column.")
+        if name != item and not pd.api.types.is_numeric_dtype(dataset.features[name]):
+            raise ConfigError(
+                f"gate.slices cuts {name!r} at edges, but the column is not numeric.",
+                f"Write {name} without edges.",
+            )
+
+
 def _score_champion(
     champion: Version | None, dataset: Dataset, replace: str
-) -> Predictions | NoChampion:
+) -> Predictions | NoComparison:
     if champion is None:
-        return NoChampion("first_model", "There is no champion yet: the thresholds alone decide.")
+        return NoComparison("first_model", "There is no champion yet: the thresholds alone decide.")
     who = f"The champion, version {champion.number},"
     if replace:
-        return NoChampion("champion_replaced", f"{who} is replaced without a comparison: {replace}")
+        text = f"{who} is replaced without a comparison: {replace}"
+        return NoComparison("champion_replaced", text)
+    advice = "replace it: mlops evaluate --replace-champion WHY"
     try:
         model, signature = load_run_model(champion.run_id), run_signature(champion.run_id)
-    except Exception as error:  # whatever broke, an unreadable champion must not be beaten unseen
-        return NoChampion(
+    except Exception as error:  # whatever is wrong, a champion that cannot be scored is not beaten
+        return NoComparison(
             "champion_unavailable",
             f"{who} cannot be loaded ({type(error).__name__}: {error}). Restore its files, or "
-            f"replace it: mlops evaluate --replace-champion WHY",
+            f"{advice}",
         )
-    wanted = set(signature.inputs.input_names())
-    lacking = sorted(wanted - set(dataset.features))
-    advice = "Replace it: mlops evaluate --replace-champion WHY"
-    if lacking:
-        text = f"{who} needs columns that the data lacks: {', '.join(lacking)}. {advice}"
-        return NoChampion("schema_changed", text)
+    missing = sorted(set(signature.inputs.input_names()) - set(dataset.features))
+    if missing:
+        text = f"{who} needs columns that the data does not have: {', '.join(missing)}."
+        return NoComparison("schema_changed", f"{text} Restore them, or {advice}")
     try:
         return predict(model, dataset)
     except (ValueError, TypeError) as error:
-        return NoChampion("schema_changed", f"{who} does not fit the data: {error}. {advice}")
+        text = f"{who} does not fit the data: {error}."
+        return NoComparison("schema_changed", f"{text} Restore the data, or {advice}")
+
+
+def _summarize(
+    value: float | None, challenger: Predictions, champion: Predictions, project: Project
+) -> Gain | NoComparison:
+    metric = project.gate.metric
+    if value is None:
+        return NoComparison("not_confident", f"{metric} is undefined for one of the two models.")
+    resampled = resampled_gains(challenger, champion, metric, project.split.seed)
+    return summarize_gain(value, resampled, project.gate)
 
 
 def _save(
@@ -156,27 +158,12 @@ def _save(
     part = folder / "predictions.parquet.part"
     pd.DataFrame(columns).to_parquet(part, index=False)
     part.replace(folder / "predictions.parquet")
-    write_json(folder / "decision.json", _without_nan(asdict(evaluation)))
+    write_result(folder / "evaluation.json", evaluation)
 
 
 def _log(evaluation: Evaluation, folder: Path) -> None:
     import mlflow
 
-    client = mlflow.MlflowClient()
-    defined = {f"holdout_{k}": v for k, v in evaluation.metrics.items() if not math.isnan(v)}
-    for name, value in defined.items():
-        client.log_metric(evaluation.run_id, name, value)
-    client.log_artifact(evaluation.run_id, str(folder / "decision.json"))
-
-
-def _slice_columns(project: Project) -> list[str]:
-    return [s if isinstance(s, str) else next(iter(s)) for s in project.gate.slices]
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: an undefined metric becomes null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    metrics = {f"holdout_{k}": v for k, v in evaluation.metrics.items() if v is not None}
+    mlflow.log_metrics(metrics, run_id=evaluation.run_id)
+    mlflow.log_artifact(str(folder / "evaluation.json"), run_id=evaluation.run_id)

@@ -1,29 +1,28 @@
-"""The report of an evaluation: a page for people, Markdown for a pull request, a model card."""
+"""Write the report of an evaluation: a page, Markdown for a pull request, and a model card."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import confusion_matrix
 
 from mlops.config import LOWER_IS_BETTER, Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
-from mlops.evaluation.charts import SHOWN_IMPORTANCES, confusion, draw_charts
+from mlops.evaluation.charts import draw_charts
 from mlops.evaluation.importance import permutation_importances
-from mlops.evaluation.metrics import Predictions
+from mlops.evaluation.metrics import Predictions, gain_in, measure
 from mlops.model.registry import load_run_model
+from mlops.model.tags import GIT_COMMIT
 from mlops.model.tracking import connect
-from mlops.outputs import read_json
 from mlops.pages import render
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from mlops.results import Evaluation, Label, Metrics, Registration, Slice, Training
 
 LABELS: Mapping[str, str] = {
     "average_precision": "Average precision",
@@ -39,23 +38,86 @@ LABELS: Mapping[str, str] = {
 PACKAGES = ("mlflow", "numpy", "pandas", "python", "scikit-learn", "scipy", "skops")
 # A pull-request comment holds 65,536 characters; the page shows all rows.
 MARKDOWN_ROWS = 25
+SHOWN_IMPORTANCES = 15
+LARGEST_MATRIX = 12
 LONGEST_NAME = 60
 NO_VALUE = "\N{EN DASH}"
-NO_WORDS = (
-    "Nobody has written down yet what this model may be used for, and where it fails. Write it "
-    "in docs/model-card.md, and it will stand here."
+NO_NOTES = (
+    "The intended use and known limits of this model are not documented yet. Describe them in "
+    "docs/model-card.md to show them here."
 )
 
 
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric of challenger and champion; ``gain`` is positive where the challenger is better."""
+
+    label: str
+    challenger: float | None
+    champion: float | None
+    gain: float | None
+    lower_is_better: bool
+    decides: bool
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """A slice; ``state`` is passed, failed, small (not judged), or "" without thresholds."""
+
+    slice: Slice
+    rows: int
+    state: str
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """The challenger's metrics for one class against the rest."""
+
+    name: Label
+    rows: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class InputRow:
+    """A column that the model is given; ``missing`` is the fraction of missing values."""
+
+    name: str
+    kind: str
+    missing: float
+
+
+@dataclass(frozen=True)
+class BalanceRow:
+    """The number of rows of one class on each side of the split."""
+
+    name: Label
+    training: int
+    holdout: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts by true class (outer) and predicted class (inner), and the names of both."""
+
+    names: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
 def write_report(
-    decision: dict[str, Any], training: dict[str, Any], dataset: Dataset, project: Project
+    evaluation: Evaluation,
+    training: Training,
+    registration: Registration | None,
+    dataset: Dataset,
+    project: Project,
 ) -> Path:
     """Write report.html, report.md and model_card.md into outputs/report.
 
     Parameters
     ----------
-    decision, training : dict
-        The content of decision.json and training.json.
+    registration : Registration or None
+        The last one; ignored if it is about another run.
     dataset : Dataset
         The rows that were evaluated.
 
@@ -67,35 +129,34 @@ def write_report(
     Raises
     ------
     ConfigError
-        Decision, training, predictions and data do not belong together, or the run is gone.
+        Evaluation, training, predictions and data do not belong together, or the run is gone.
     """
-    if decision["run_id"] != training["run_id"]:
-        raise ConfigError("The decision is about an earlier model.", "Run `mlops evaluate`.")
-    models = read_predictions(project.outputs / "evaluation" / "predictions.parquet", decision)
+    if evaluation.run_id != training.run_id:
+        raise ConfigError("The evaluation is of an earlier model.", "Run `mlops evaluate`.")
+    models = read_predictions(project.outputs / "evaluation" / "predictions.parquet", evaluation)
+    challenger = models["challenger"]
     truth = np.searchsorted(dataset.classes, dataset.target[dataset.holdout])
-    if not np.array_equal(truth, models["challenger"].truth):
-        raise ConfigError("The data is not what was evaluated.", "Run `mlops run`.")
-    gate = project.gate
-    model, provenance = _read_run(training["run_id"], project)
-    importances = permutation_importances(model, dataset, gate.metric, project.split.seed)
-    scores = {"challenger": decision["metrics"], "champion": decision["champion_metrics"] or {}}
-    classes, gain = decision["classes"], decision["decision"]["gain"]
-    slices = slice_rows(decision, gate)
+    if not np.array_equal(truth, challenger.truth):
+        raise ConfigError("The evaluation is of other data.", "Run `mlops run`.")
+    gate, seed = project.gate, project.split.seed
+    model, provenance = _read_run(training.run_id, project)
+    importances = permutation_importances(model, dataset, gate.metric, seed)
+    registered = registration is not None and registration.run_id == evaluation.run_id
     values: dict[str, Any] = {
         "project": project,
-        "decision": decision,
+        "evaluation": evaluation,
         "training": training,
-        "version": _registered(decision["run_id"], project),
-        "metrics": metric_rows(decision, gate),
-        "checks": check_rows(decision["decision"]["checks"]),
-        "slices": slices,
+        "version": registration.version if registration and registered else None,
+        "metrics": metric_rows(evaluation, gate),
+        "thresholds": sorted(evaluation.decision.thresholds, key=lambda result: result.passed),
+        "slices": slice_rows(evaluation, gate),
         "slice_metrics": _slice_metrics(gate),
-        "per_class": class_rows(models["challenger"], classes),
-        "confusion": confusion(models["challenger"], classes),
+        "per_class": class_rows(challenger, evaluation.classes),
+        "confusion": confusion(challenger, evaluation.classes),
         "importances": importances[:SHOWN_IMPORTANCES],
         "inputs": input_rows(dataset),
         "balance": balance_rows(dataset),
-        "words": read_words(project.root / "docs" / "model-card.md"),
+        "notes": read_notes(project.root / "docs" / "model-card.md"),
         "provenance": provenance,
         "labels": LABELS,
         "limit": MARKDOWN_ROWS,
@@ -103,149 +164,142 @@ def write_report(
         "signed": signed,
         "plain": plain,
     }
+    scores = {"challenger": evaluation.metrics, "champion": evaluation.champion_metrics or {}}
+    charts = draw_charts(models, scores, evaluation.classes, evaluation.decision.gain, gate)
     folder = project.outputs / "report"
     render(folder / "report.md", "report.md.j2", **values)
     render(folder / "model_card.md", "model_card.md.j2", **values)
-    charts = draw_charts(models, scores, classes, importances, gain, gate)
     render(folder / "report.html", "report.html.j2", charts=charts, **values)
     return folder / "report.html"
 
 
-def read_predictions(path: Path, decision: Mapping[str, Any]) -> dict[str, Predictions]:
-    """The predictions that `evaluate` kept: of "challenger" and, if it was scored, "champion".
+def read_predictions(path: Path, evaluation: Evaluation) -> dict[str, Predictions]:
+    """Read the kept predictions of "challenger" and, if it was scored, "champion".
 
     Raises
     ------
     ConfigError
         The file is missing, damaged or of another evaluation.
     """
-    classes = decision["classes"]
-    positive = None if decision["positive"] is None else classes.index(decision["positive"])
-    found: dict[str, Predictions] = {}
+    classes = evaluation.classes
+    positive = None if evaluation.positive is None else classes.index(evaluation.positive)
+    names = ["challenger"] if evaluation.champion_metrics is None else ["challenger", "champion"]
     try:
         table = pd.read_parquet(path)
-        for name in ("challenger", "champion"):
-            if name == "champion" and decision["champion_metrics"] is None:
-                continue
-            probabilities = table[[f"{name}_{label}" for label in classes]].to_numpy()
-            # Only the challenger's classes are kept; the champion's are not looked at.
-            labels = table["label"].to_numpy()
-            found[name] = Predictions(table["truth"].to_numpy(), probabilities, labels, positive)
-    except (OSError, KeyError, ValueError):
-        raise ConfigError(f"{path} does not fit decision.json.", "Run `mlops evaluate`.") from None
-    return found
-
-
-def metric_rows(decision: Mapping[str, Any], gate: Gate) -> list[dict[str, Any]]:
-    """One row for each metric; ``gain`` is positive where the challenger is better."""
-    champion = decision["champion_metrics"] or {}
-    rows = []
-    for name in [*LABELS, *(set(decision["metrics"]) - set(LABELS))]:
-        ours, theirs = decision["metrics"].get(name), champion.get(name)
-        sign = -1 if name in LOWER_IS_BETTER else 1
-        rows.append(
-            {
-                "label": LABELS.get(name, name),
-                "challenger": ours,
-                "champion": theirs,
-                "gain": None if ours is None or theirs is None else sign * (ours - theirs),
-                "lower": name in LOWER_IS_BETTER,
-                "gate": name == gate.metric,
-            }
-        )
-    return sorted(rows, key=lambda row: not row["gate"])
-
-
-def check_rows(checks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The gate's thresholds, the broken ones first; ``part`` is "" for all rows."""
-    rows = []
-    for check in checks:
-        part, _, metric = check["name"].rpartition(" ")
-        sign = "≤" if metric in LOWER_IS_BETTER else "≥"
-        rows.append({**check, "part": part, "label": LABELS.get(metric, metric), "sign": sign})
-    return sorted(rows, key=lambda row: bool(row["passed"]))
-
-
-def slice_rows(decision: Mapping[str, Any], gate: Gate) -> list[dict[str, Any]]:
-    """The slices with ``state``: held, broken, small (not judged), or "" without a threshold."""
-    checks = {check["name"]: check["passed"] for check in decision["decision"]["checks"]}
-    rows = []
-    for part in decision["slices"]:
-        names = [f"{part['column']}={part['value']} {metric}" for metric in gate.slice_thresholds]
-        judged = [checks[name] for name in names if name in checks]
-        state = "" if not judged else "held" if all(judged) else "broken"
-        if gate.slice_thresholds and part["rows"] < gate.min_slice_rows:
-            state = "small"
-        share = part["rows"] / max(decision["rows"], 1)
-        rows.append({**part, "share": share, "state": state})
-    return rows
-
-
-def class_rows(p: Predictions, classes: Sequence[Any]) -> list[dict[str, Any]]:
-    """Each class against the rest, from the challenger's predictions; with two classes none."""
-    if p.positive is not None:
-        return []
-    labels = range(len(classes))
-    single = precision_recall_fscore_support(p.truth, p.labels, labels=labels, zero_division=np.nan)
-    return [
-        {
-            "name": classes[label],
-            "rows": int(single[3][label]),
-            "precision": float(single[0][label]),
-            "recall": float(single[1][label]),
-            "f1": float(single[2][label]),
-            "average_precision": float(
-                average_precision_score(p.truth == label, p.probabilities[:, label])
-            ),
-            "roc_auc": float(roc_auc_score(p.truth == label, p.probabilities[:, label])),
+        truth, labels = table["truth"].to_numpy(), table["label"].to_numpy()
+        return {  # the champion's labels are not kept: no chart needs them
+            name: Predictions(
+                truth,
+                table[[f"{name}_{label}" for label in classes]].to_numpy(),
+                labels,
+                positive,
+            )
+            for name in names
         }
-        for label in labels
+    except (OSError, KeyError, ValueError):
+        text = f"{path} does not belong to evaluation.json."
+        raise ConfigError(text, "Run `mlops evaluate`.") from None
+
+
+def metric_rows(evaluation: Evaluation, gate: Gate) -> list[MetricRow]:
+    """Return one row per metric, the gate's first."""
+    champion = evaluation.champion_metrics
+    rows = [
+        MetricRow(
+            label=label,
+            challenger=evaluation.metrics[name],
+            champion=champion[name] if champion else None,
+            gain=gain_in(name, evaluation.metrics, champion) if champion else None,
+            lower_is_better=name in LOWER_IS_BETTER,
+            decides=name == gate.metric,
+        )
+        for name, label in LABELS.items()
+    ]
+    return sorted(rows, key=lambda row: not row.decides)
+
+
+def slice_rows(evaluation: Evaluation, gate: Gate) -> list[SliceRow]:
+    """Return one row per slice, with the state of its thresholds."""
+    passed: dict[Slice | None, bool] = {}
+    for result in evaluation.decision.thresholds:
+        passed[result.slice] = passed.get(result.slice, True) and result.passed
+    states = {None: "", True: "passed", False: "failed"}
+    return [
+        SliceRow(
+            part.slice,
+            part.rows,
+            "small"
+            if gate.slice_thresholds and part.rows < gate.min_slice_rows
+            else states[passed.get(part.slice)],
+            part.metrics,
+        )
+        for part in evaluation.slices
     ]
 
 
-def input_rows(dataset: Dataset) -> list[dict[str, Any]]:
-    """The columns that the model was given, with their kind and their share of missing values."""
+def class_rows(p: Predictions, classes: Sequence[Label]) -> list[ClassRow]:
+    """Return one row per class; none with two classes."""
+    if p.positive is not None:
+        return []
     return [
-        {
-            "name": name,
-            "kind": _kind(values),
-            "missing": float(values.isna().mean()),
-        }
+        ClassRow(name, int(np.sum(p.truth == label)), measure(replace(p, positive=label)))
+        for label, name in enumerate(classes)
+    ]
+
+
+def confusion(p: Predictions, classes: Sequence[Label]) -> Confusion:
+    """Count true and predicted classes; beyond twelve, the rarest are merged into the last."""
+    codes = np.arange(len(classes))
+    names = tuple(map(str, classes))
+    if len(classes) > LARGEST_MATRIX:
+        last = LARGEST_MATRIX - 1
+        counts = np.bincount(p.truth, minlength=len(classes))
+        common = np.sort(np.argsort(-counts, kind="stable")[:last])
+        codes[:] = last
+        codes[common] = np.arange(last)
+        names = (*(names[code] for code in common), f"{len(classes) - last} others")
+    matrix = confusion_matrix(codes[p.truth], codes[p.labels], labels=range(len(names)))
+    return Confusion(names, tuple(map(tuple, matrix.tolist())))
+
+
+def input_rows(dataset: Dataset) -> list[InputRow]:
+    """Return one row per column of the features."""
+    return [
+        InputRow(str(name), _kind(values), float(values.isna().mean()))
         for name, values in dataset.features.items()
     ]
 
 
-def balance_rows(dataset: Dataset) -> list[dict[str, Any]]:
-    """How many rows of each class there are to learn from and to be judged on."""
-    rows: list[dict[str, Any]] = [{"name": name} for name in dataset.classes.tolist()]
-    for side, chosen in (("training", ~dataset.holdout), ("holdout", dataset.holdout)):
-        counts = _counts(dataset.target[chosen], dataset.classes)
-        for row, count in zip(rows, counts, strict=True):
-            row[side], row[f"{side}_share"] = int(count), float(count / counts.sum())
+def balance_rows(dataset: Dataset) -> list[BalanceRow]:
+    """Return one row per class."""
+    rows = []
+    for name in dataset.classes.tolist():
+        held = dataset.holdout[dataset.target == name]
+        rows.append(BalanceRow(name, int(np.sum(~held)), int(np.sum(held))))
     return rows
 
 
-def read_words(file: Path) -> str:
-    """What only a person can know of the model, as Markdown; says so where nobody has said it."""
-    words = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    return words or NO_WORDS
+def read_notes(file: Path) -> str:
+    """Return the model card's part that only people can write, as Markdown."""
+    notes = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
+    return notes or NO_NOTES
 
 
 def number(value: float | None) -> str:
-    """Four decimals; a dash where there is no value."""
+    """Return four decimals, or a dash for an undefined value."""
     return NO_VALUE if value is None or np.isnan(value) else f"{value:.4f}"
 
 
 def signed(value: float | None) -> str:
-    """Four decimals and the sign; a dash where there is no value."""
+    """Return the sign and four decimals, or a dash for an undefined value."""
     return NO_VALUE if value is None or np.isnan(value) else f"{value:+.4f}"
 
 
 def plain(value: object, longest: int = LONGEST_NAME) -> str:
-    """Text from the data as one line of Markdown that shows it, and does nothing else.
+    """Return text from the data as one line of Markdown that only shows it.
 
-    Every character that could mean something in Markdown or HTML becomes a character reference,
-    also the pipe of a table; ``@`` is cut off from what follows, so that nobody is notified.
+    Every character with a meaning in Markdown or HTML becomes a character reference, also the
+    pipe of a table; ``@`` is separated from what follows, so that nobody is notified.
     """
     line = "".join(c if c.isprintable() else " " for c in str(value)).strip()
     if len(line) > longest:
@@ -261,18 +315,14 @@ def _kind(values: pd.Series) -> str:
     return "number" if pd.api.types.is_numeric_dtype(values) else "text"
 
 
-def _counts(target: NDArray[np.generic], classes: NDArray[np.generic]) -> NDArray[np.int64]:
-    return np.bincount(np.searchsorted(classes, target), minlength=len(classes))
-
-
 def _slice_metrics(gate: Gate) -> list[str]:
-    """The columns of the slices' table: what the gate looks at first."""
+    """Return the columns of the slices' table, those that the gate uses first."""
     usual = ("roc_auc", "precision", "recall", "f1", "calibration_error")
     return list(dict.fromkeys([gate.metric, *gate.slice_thresholds, *usual]))
 
 
 def _read_run(run_id: str, project: Project) -> tuple[Any, dict[str, str]]:
-    """The run's model, and what it says of its origin."""
+    """Return the run's model and its provenance."""
     import mlflow
 
     connect(project)
@@ -283,14 +333,5 @@ def _read_run(run_id: str, project: Project) -> tuple[Any, dict[str, str]]:
     except (mlflow.MlflowException, OSError) as error:
         raise ConfigError(f"Run {run_id} cannot be read: {error}", "Run `mlops run`.") from error
     versions = [f"{name} {environment[name]}" for name in PACKAGES if name in environment]
-    commit = tags.get("mlops.git_commit") or "none"
+    commit = tags.get(GIT_COMMIT) or "none"
     return model, {"Git commit": commit, "Versions": ", ".join(versions)}
-
-
-def _registered(run_id: str, project: Project) -> int | None:
-    """The version as which the run is registered, if it is."""
-    file = project.outputs / "registration" / "registration.json"
-    if not file.is_file():
-        return None
-    content = read_json(file, "register")
-    return int(content["version"]) if content["run_id"] == run_id else None
