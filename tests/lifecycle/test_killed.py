@@ -51,7 +51,7 @@ def end_state(toy: Toy) -> dict[str, Any]:
     report = (toy.root / "outputs/report/report.md").read_text("utf-8")
     return {
         "validation": toy.output("validation/validation.json"),
-        "decision": decision,
+        "evaluation": evaluation,
         "registration": registration,
         "tags": tags,
         "report": re.sub(r"\b[0-9a-f]{8,64}\b", "ID", report),

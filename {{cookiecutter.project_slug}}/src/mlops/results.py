@@ -195,6 +195,8 @@ class Evaluation(Result):
         As in `Training`.
     rows : int
         Number of holdout rows.
+    gate_metric : str
+        The metric in which the challenger has to gain.
     champion : int or None
         The champion's version.
     champion_metrics : dict or None
@@ -208,6 +210,7 @@ class Evaluation(Result):
     positive: Label | None
     threshold: float | None
     rows: int
+    gate_metric: str
     metrics: Metrics
     slices: tuple[SliceMetrics, ...]
     champion: int | None

@@ -63,6 +63,7 @@ def evaluate(
         positive=dataset.positive,
         threshold=training.threshold,
         rows=len(holdout),
+        gate_metric=project.gate.metric,
         metrics=metrics,
         slices=slices,
         champion=champion.number if champion else None,

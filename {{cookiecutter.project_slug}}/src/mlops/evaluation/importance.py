@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +57,7 @@ def permutation_importances(
 
     def score(model: ClassifierMixin, X: pd.DataFrame, y: NDArray[np.generic]) -> float:
         every = np.ones(len(X), dtype=bool)
-        sample = Dataset(X, y, dataset.classes, dataset.positive, every, None)
+        sample = replace(dataset, features=X, target=y, holdout=every, groups=None)
         return _score(predict(model, sample), metric)
 
     X, y = dataset.features.iloc[rows], dataset.target[rows]
