@@ -322,7 +322,7 @@ class Project(Section):
         return self.serving.staging if environment == "staging" else self.serving.production
 
 
-def load_project(start: Path) -> Project:
+def load_project(start: Path = Path()) -> Project:
     """Read project.yml from ``start`` or the nearest folder above it.
 
     Raises
