@@ -12,7 +12,7 @@ SOURCE = ROOT / "{{cookiecutter.project_slug}}" / "src"
 # From what people call to what everything stands on: a module imports from its own line and from those below.
 LAYERS = (
     ("cli", "__main__"),
-    ("tables",),
+    ("terminal",),
     ("lifecycle",),
     ("azure",),
     ("release",),
@@ -24,7 +24,7 @@ LAYERS = (
     ("results",),
     ("outputs",),
     ("config",),
-    ("errors",),
+    ("naming", "errors"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
