@@ -24,14 +24,14 @@ class Result(BaseModel):
 
 
 class ExpectationResult(Result):
-    """One expectation, and what the data holds.
+    """One expectation, and what was observed.
 
     Attributes
     ----------
     suite, column, rule : str
         Where it is written, its column ("" for the whole table), and what it expects.
     observed : str
-        What the data holds.
+        What was found in the data.
     count : int or None
         How many rows fail it; None where it is not about rows.
     fraction : float or None
@@ -76,7 +76,7 @@ class Training(Result):
     Attributes
     ----------
     run_id : str
-        The MLflow run that holds the model.
+        The MLflow run that logged the model.
     key : str
         SHA-256 of all that determines the model: data, settings, science, library versions.
     model_digest, data_digest : str

@@ -62,7 +62,7 @@ def permutation_importances(
 
     X, y = dataset.features.iloc[rows], dataset.target[rows]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the evaluation has shown what there is to warn of
+        warnings.simplefilter("ignore")  # the evaluation has shown them already
         found = permutation_importance(
             model, X, y, scoring=score, n_repeats=REPEATS, random_state=seed
         )
@@ -75,7 +75,7 @@ def permutation_importances(
 
 
 def _score(p: Predictions, metric: GateMetric) -> float:
-    """The metric, turned so that higher is better, over the classes that the rows hold."""
+    """Return the metric with the sign that makes greater better, over the classes present."""
     if metric not in RANKING:
         return -float(row_losses(p, metric).mean())
     ranked = roc_auc_score if metric == "roc_auc" else average_precision_score
