@@ -47,8 +47,8 @@ COLOURS: Final[Mapping[str, str]] = {
     **{colour: f"class-{number}" for number, colour in enumerate(CLASSES, start=1)},
 }
 STYLES: Final[Mapping[str, Any]] = {
-    "challenger": {"color": CHALLENGER, "lw": 2, "zorder": 3},
-    "champion": {"color": CHAMPION, "lw": 2, "ls": "--"},
+    "challenger": {"color": CHALLENGER, "alpha": 1, "ls": "-", "lw": 2, "zorder": 3},
+    "champion": {"color": CHAMPION, "alpha": 1, "ls": "--", "lw": 2},
 }
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 CHANCE: Final[Mapping[str, Any]] = {"color": MUTED, "lw": 0.8, "ls": ":", "label": "chance"}
@@ -137,7 +137,7 @@ def ranking_chart(
     curves: list[tuple[Points, str, dict[str, Any]]] = []
     if several and len(classes) <= len(CLASSES):
         for label, name in enumerate(classes):
-            style = {"color": CLASSES[label], "ls": DASHES[label], "lw": 1}
+            style = {"color": CLASSES[label], "alpha": 1, "ls": DASHES[label], "lw": 1}
             curves.append((points(challenger, label), f"class {short(name)}", style))
     for name, predictions in models.items():
         value = metrics[name][metric]
@@ -152,9 +152,10 @@ def ranking_chart(
             ax=axes, curve_kwargs=styles, plot_chance_level=True, chance_level_kw=CHANCE
         )
     else:
-        PrecisionRecallDisplay(precision=y, recall=x, name=names).plot(ax=axes, curve_kwargs=styles)
         if not several:
             axes.axhline(np.mean(challenger.truth == challenger.positive), **CHANCE)
+        PrecisionRecallDisplay(precision=y, recall=x, name=names).plot(ax=axes, curve_kwargs=styles)
+    axes.set(ylim=(-0.01, 1.03), aspect="auto")
     what = "Area under the curve" if metric == "roc_auc" else "Average precision"
     over = f", mean over {len(classes)} classes" if several else ""
     text = f"{what}{over}: {', '.join(names[-len(models) :])}."
@@ -167,15 +168,15 @@ def calibration_chart(models: Mapping[str, Predictions]) -> Chart:
     """Draw observed fraction over predicted probability, in the bins of the calibration error."""
     figure, axes = _square()
     several = models["challenger"].positive is None
+    axes.plot([0, 1], [0, 1], **{**CHANCE, "label": "perfectly calibrated"})
     gaps = []
     for name, predictions in models.items():
         predicted, observed, _ = map(np.array, zip(*calibration_bins(predictions), strict=True))
         CalibrationDisplay(observed, predicted, None, estimator_name=name).plot(
-            ax=axes, marker="o", ms=4, **STYLES[name]
+            ax=axes, ref_line=False, marker="o", ms=4, **STYLES[name]
         )
         widest = np.argmax(np.abs(predicted - observed))
         gaps.append(f"{name} {predicted[widest]:.0%} predicted, {observed[widest]:.0%} observed")
-    axes.lines[0].set(**{**CHANCE, "label": "perfectly calibrated"})
     whose = "predicted class" if several else "positive class"
     axes.set(xlabel=f"Mean predicted probability of the {whose}", ylabel="Observed fraction")
     text = (
@@ -235,13 +236,13 @@ def _mean(curves: Sequence[Points]) -> Points:
 
 def _square() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.2, 3.6))
-    return figure, figure.add_subplot(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    return figure, figure.add_subplot(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
 
 
 def _chart(figure: Figure, name: str, title: str, text: str) -> Chart:
-    """Return the same bytes each time, without sizes, dates or fixed colours; legends go below."""
+    """Return the same bytes each time, without sizes, dates or fixed colours."""
     legend = figure.axes[0].get_legend()
-    if legend is not None:
+    if legend is not None and len(legend.get_texts()) > 3:  # it would cover the curves
         legend.remove()
         figure.set_figheight(3.6 + 0.2 * len(legend.get_texts()))
         figure.legend(loc="outside lower left")
