@@ -92,7 +92,7 @@ VALUES: dict[str, dict[str, set[Any]]] = {
 }
 
 
-# type -> its name in AZURE_NAMES, the table of Azure's name rules.
+# type -> its name in AZURE_NAMES, which knows what Azure allows.
 NAMED = {
     "azurerm_application_insights": "Application Insights",
     "azurerm_consumption_budget_resource_group": "budget",
