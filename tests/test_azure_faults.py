@@ -14,7 +14,7 @@ import pytest
 from azure_project import MODEL, PREFIX, Lab, azure_lab
 from doubles.client import Double
 from rendering import Render
-from warm_mlops import Result
+from warm_mlops import Said
 
 WORKSPACE = f"mlw-{PREFIX}-production"
 ENDPOINT = f"onlineEndpoints/{PREFIX}-production"
@@ -110,7 +110,7 @@ class Ledger:
         self._fresh += fresh
         return live, self._fresh if fresh else 1 if live == 2 else 2
 
-    def deploy(self, version: int) -> Result:
+    def deploy(self, version: int) -> Said:
         """Release a version to production, however that ends."""
         return self.lab.mlops.attempt("deploy", "production", "--version", str(version), "--on", "azureml", "--yes")
 

@@ -20,7 +20,7 @@ from doubles.forked import end_after
 
 
 @dataclass(frozen=True)
-class Result:
+class Said:
     """A command's exit code and output, standard error included."""
 
     code: int
@@ -38,13 +38,13 @@ class Mlops:
         self.root = root
         self._process = process
 
-    def __call__(self, *arguments: str, code: int = 0) -> Result:
+    def __call__(self, *arguments: str, code: int = 0) -> Said:
         """Run a command and check its exit code; a wrong one shows the output."""
         result = self.attempt(*arguments)
         assert result.code == code, f"mlops {' '.join(arguments)} exited with {result.code}:\n{result.text}"
         return result
 
-    def attempt(self, *arguments: str) -> Result:
+    def attempt(self, *arguments: str) -> Said:
         """Run a command with any exit code."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -52,7 +52,7 @@ class Mlops:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the process that starts the commands has ended"
-        return Result(**json.loads(line))
+        return Said(**json.loads(line))
 
 
 @contextmanager
