@@ -14,6 +14,7 @@ from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_f
 from variants.findings import Answers
 from xdist.scheduler import LoadFileScheduling
 
+collect_ignore = ["lifecycle"]  # test_lifecycle.py runs it, in the environment of a project
 # The files whose tests take long, the longest first: they begin first, so that both workers end together.
 SLOW = (
     "test_lifecycle",
