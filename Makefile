@@ -14,9 +14,9 @@ DEMO_PROJECT := $(DEMO)/credit-risk
 # A row of the sample, without its target.
 ROW := {"input_data": [{"seniority": 9, "home": "rent", "time": 60, "age": 30, "marital": "married", "records": "no", \
 	"job": "freelance", "expenses": 73, "income": 129, "assets": 0, "debt": 0, "amount": 800, "price": 846}]}
-# The tests of a file stay with one worker, for what they share. No more workers than cores, for tests of releases judge
-# how fast servers answer; one thread for each, for threads that wait for each other are many times slower.
-PYTEST := OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# tests/conftest.py says which tests share a worker. No more workers than cores, for tests of releases measure how fast
+# servers answer; one thread each, for threads that wait for each other are many times slower.
+PYTEST := OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --no-loadscope-reorder
 # Imports from fresh packages take three times as long without bytecode.
 INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
 

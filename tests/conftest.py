@@ -1,4 +1,4 @@
-"""What the template's tests share: the template as git would hand it out, and its renders."""
+"""Fixtures and scheduling that the template's tests share."""
 
 import hashlib
 import os
@@ -14,6 +14,7 @@ from rendering import PAIRWISE, ROOT, Render, RunOnce, as_git_repository, read_f
 from variants.findings import Answers
 from xdist.scheduler import LoadFileScheduling
 
+collect_ignore = ["lifecycle"]  # test_lifecycle.py runs it, in the environment of a project
 # The files whose tests take long, the longest first: they begin first, so that both workers end together.
 SLOW = (
     "test_lifecycle",
@@ -52,7 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as a clean git repository of one commit, free of the caches that the working tree gathers."""
+    """Copy the template into a clean git repository of one commit, without caches."""
     folder = tmp_path_factory.mktemp("template")
     as_git_repository(ROOT, folder)
     return folder
@@ -60,7 +61,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def render(template: Path, cookies_session: Cookies) -> Render:
-    """Render a project with the given answers, and the defaults for the rest: once for the same answers, to be read."""
+    """Render a project with some answers and defaults for the rest, once per set of answers; do not change it."""
     projects: dict[frozenset[tuple[str, str]], Path] = {}
 
     def render(answers: Answers) -> Path:
@@ -77,30 +78,30 @@ def render(template: Path, cookies_session: Cookies) -> Render:
 
 @pytest.fixture(params=PAIRWISE, ids=lambda variant: "+".join(variant.values()))
 def variant(request: pytest.FixtureRequest) -> Answers:
-    """Each of a few variants that hold every pair of choices."""
+    """Return each of a few variants that cover every pair of choices."""
     choices: Answers = request.param
     return choices
 
 
 @pytest.fixture
 def project(variant: Answers, render: Render) -> Path:
-    """The project of each such variant, to be read."""
+    """Render each such variant; do not change it."""
     return render(variant)
 
 
 @pytest.fixture(scope="session")
 def project_python() -> Path:
-    """The Python of an environment with the requirements of a rendered project, from PROJECT_PYTHON."""
+    """Return the Python of a project's environment, from PROJECT_PYTHON."""
     python = Path(os.environ.get("PROJECT_PYTHON", ROOT / ".venv-project" / "bin" / "python"))
-    assert python.is_file(), f"{python} is missing: run `make test`, which makes it, or set PROJECT_PYTHON"
+    assert python.is_file(), f"{python} does not exist: run `make install`, or set PROJECT_PYTHON"
     return python
 
 
 @pytest.fixture(scope="session")
 def run_once(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> RunOnce:
-    """Run a module in the files of a project that `reads` accepts, in the one environment for all.
+    """Run a module of the shared environment on the files of a project that `reads` accepts.
 
-    Projects with the same such files share one run, made in a folder without the others: what reads more fails there.
+    Projects with the same such files share one run. It sees no other files, so whatever reads more fails.
     """
     folders: dict[str, Path] = {}
     runs: dict[tuple[Path, str], subprocess.CompletedProcess[str]] = {}
@@ -134,6 +135,6 @@ def run_once(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def terraform() -> Iterator[Terraform]:
-    """The real Terraform with azurerm's schema from the double: the types that the template uses."""
+    """Run the real Terraform with the double's schema of the azurerm types that the template uses."""
     with running_terraform(types_in([ROOT / "{{cookiecutter.project_slug}}" / "infra"])) as running:
         yield running

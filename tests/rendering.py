@@ -1,4 +1,4 @@
-"""The template as its tests see it: its questions and options, its files, and renders through the command line."""
+"""The template's questions, options and files, and renders by the command line."""
 
 import importlib.util
 import json
@@ -18,7 +18,7 @@ CONTEXT = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 QUESTIONS = {name: default for name, default in CONTEXT.items() if not name.startswith("_")}
 OPTIONS: dict[str, list[str]] = {name: value for name, value in QUESTIONS.items() if isinstance(value, list)}
 VARIANTS, _ = all_variants(ROOT)
-# A few variants that hold every pair of choices, for what takes too long to be done with all of them.
+# A few variants that cover every pair of choices, for tests too slow for all variants.
 PAIRWISE = pairwise(VARIANTS)
 
 Render = Callable[[Answers], Path]
@@ -26,7 +26,7 @@ RunOnce = Callable[[Path, Callable[[str], bool], str], subprocess.CompletedProce
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder, apart from the configuration of whoever runs the tests; return what it prints."""
+    """Run git in a folder, without the user's configuration; return what it prints."""
     environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
     settings = ["user.name=Tests", "user.email=tests@example.com", "safe.directory=*"]
     command = ["git", "-C", str(folder), *(word for setting in settings for word in ("-c", setting)), *arguments]
@@ -34,7 +34,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def copy_working_tree(destination: Path, source: Path = ROOT) -> None:
-    """Copy what git has or would add, uncommitted changes included and ignored files left out."""
+    """Copy the tracked and untracked files, without the ignored ones."""
     for name in git(source, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
         if name and (source / name).is_file():
             (destination / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def copy_working_tree(destination: Path, source: Path = ROOT) -> None:
 
 
 def as_git_repository(source: Path, destination: Path) -> None:
-    """Copy a template's working tree into a repository of one commit, free of the caches that the tree gathers."""
+    """Copy a template's working tree, without ignored files, into a repository of one commit."""
     destination.mkdir(parents=True, exist_ok=True)
     copy_working_tree(destination, source)
     git(destination, "init", "--quiet")
@@ -65,7 +65,7 @@ def load_naming() -> ModuleType:
 def run_cookiecutter(
     template: Path | str, home: Path, *arguments: str, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Render into home/out by the command line, which keeps its own files in home, on a terminal of plain ASCII."""
+    """Render into home/out by the command line, on an ASCII terminal and with home as its home folder."""
     return subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(template), "--output-dir", str(home / "out"), *arguments],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""`make demo` as on a fresh clone."""
+"""Run `make demo` on a fresh clone."""
 
 import json
 import os
@@ -15,14 +15,14 @@ from rendering import copy_working_tree
 
 
 def two_free_ports() -> tuple[int, int]:
-    """Return two ports that nothing uses at the moment."""
+    """Return two free ports."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the repository, whose demo leaves the usual ports alone; its servers are stopped afterwards."""
+    """Copy the repository, with free ports for its demo; stop its servers at the end."""
     folder = tmp_path_factory.mktemp("clone")
     copy_working_tree(folder)
     config = folder / "{{cookiecutter.project_slug}}" / "project.yml"

@@ -1,4 +1,4 @@
-"""The engine of the variants by defects that are planted in a copy of the template: each is found, and nothing else."""
+"""The variants' engine finds every defect planted in a copy of the template, and nothing else."""
 
 import os
 import re
@@ -36,7 +36,7 @@ KEY = "AKIA" + "QWERTYUIOPASDFGH"  # in two parts, so that this file holds no se
 
 @dataclass(frozen=True)
 class Plant:
-    """A defective file, and what is to be found in it: tool, line and rule."""
+    """A defective file, and the expected findings: tool, line and rule."""
 
     path: str
     content: str
@@ -110,7 +110,7 @@ PLANTS = (
         (("terraform-validate", 0, "init"), ("checkov", 7, "CKV_AZURE_137")),
     ),
 )
-# What follows from the hook that `defective` plants: no variant but Azure Pipelines' keeps the page.
+# The effect of the hook that `defective` plants: only Azure Pipelines keeps the page.
 MISSING = "docs/operations.md"
 LINKS = {
     ("lychee", page, number, "link", GITHUB)
@@ -137,7 +137,7 @@ def plant(folder: Path, path: str, content: str) -> None:
 
 @pytest.fixture(scope="module")
 def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the template with PLANTS, an idle exception, and a hook that drops a file and writes one by chance."""
+    """A copy of the template with PLANTS, an idle exception, and a hook that drops a file and writes a random one."""
     folder = tmp_path_factory.mktemp("defective")
     as_git_repository(ROOT, folder)
     for item in PLANTS:
@@ -167,7 +167,7 @@ FOUND = re.compile(
 
 @pytest.fixture(scope="module")
 def said(defective: Path) -> str:
-    """All that the engine says of the defective template."""
+    """Return what the engine prints about the defective template."""
     run = run_engine("--template", defective)
     assert run.returncode == 1, run.stderr
     return run.stdout
@@ -175,7 +175,7 @@ def said(defective: Path) -> str:
 
 @pytest.fixture(scope="module")
 def seen(said: str) -> Seen:
-    """What it finds, with the smallest set of options that shows it."""
+    """Return the findings, each with the smallest set of options that shows it."""
     found = {
         (item["tool"], item["path"], int(item["line"] or 0), item["rule"] or "", item["condition"])
         for item in FOUND.finditer(said)
@@ -187,18 +187,18 @@ def seen(said: str) -> Seen:
 
 @pytest.mark.parametrize("planted", PLANTS, ids=lambda planted: planted.path)
 def test_a_planted_defect_is_found_where_it_is(planted: Plant, seen: Seen) -> None:
-    """With the tool, the file, the line and the options; a new file is not in the golden list either."""
+    """By tool, file, line and options; a new file is also missing from the golden list."""
     expected = {(tool, planted.path, line, rule, planted.condition) for tool, line, rule in planted.found}
     expected.add(("file-set", planted.path, 0, "unexpected", planted.condition))
     assert {found for found in seen if found[1] == planted.path} >= expected
 
 
-def test_a_missing_file_and_what_differs_by_chance_are_found(seen: Seen) -> None:
+def test_a_missing_file_and_random_content_are_found(seen: Seen) -> None:
     paths = {path for _, path, *_ in HOOK_FINDINGS}
     assert {found for found in seen if found[1] in paths} == HOOK_FINDINGS
 
 
-def test_an_exception_that_allows_nothing_is_a_finding(seen: Seen, said: str) -> None:
+def test_an_unused_exception_is_a_finding(seen: Seen, said: str) -> None:
     assert ("exceptions", EXCEPTIONS, 0, "idle", EVERY) in seen
     assert f"{EXCEPTIONS}: allows F401 in src/*, which ruff-check no longer finds: remove the line" in said
 
@@ -219,7 +219,7 @@ def test_the_counts_and_the_table_of_tools_are_shown(said: str) -> None:
 
 
 def test_every_tool_has_a_planted_defect() -> None:
-    prek = {"prek"}  # its file is always there: see below
+    prek = {"prek"}  # its file exists already: see below
     assert {tool for item in PLANTS for tool, _, _ in item.found} | prek == {tool.name for tool in TOOLS}
 
 
@@ -230,12 +230,12 @@ def run_engine(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A copy of the template, to be spoiled."""
+    """Copy the template, to be damaged."""
     as_git_repository(ROOT, tmp_path / "template")
     return tmp_path / "template"
 
 
-def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> None:
+def test_an_unescaped_github_expression_is_found_by_its_line(copy: Path) -> None:
     plant(copy, "sub/workflow.yml", "# Not among the files that are copied as they are.\nrun: echo ${{ github.sha }}\n")
     run = run_engine("--template", copy)
     assert run.returncode == 1, run.stderr
@@ -243,7 +243,7 @@ def test_an_unescaped_expression_of_github_is_found_by_its_line(copy: Path) -> N
     assert f"sub/workflow.yml:2: 'github' is undefined [render]\n    in every variant ({count})" in run.stdout
 
 
-def test_a_hook_that_fails_is_a_finding_with_what_it_said(copy: Path) -> None:
+def test_a_failing_hook_is_a_finding_with_its_message(copy: Path) -> None:
     hook = copy / "hooks" / "post_gen_project.py"
     text = hook.read_text(encoding="utf-8")
     hook.write_text(text.replace("    prune(", '    raise SystemExit("Not today.")\n    prune('), encoding="utf-8")
@@ -266,13 +266,13 @@ def test_one_variant_is_checked_and_kept(copy: Path, tmp_path: Path) -> None:
     assert not (Path(kept) / ".github").exists()
 
 
-def test_an_unknown_variant_is_wrong_use() -> None:
+def test_an_unknown_variant_is_a_usage_error() -> None:
     run = run_engine("--variant", "ci_cd=gitlab")
     assert run.returncode == 2
-    assert "No variant is like ci_cd=gitlab. There are:\n  ci_cd=github-actions" in run.stderr
+    assert "No variant matches ci_cd=gitlab. There are:\n  ci_cd=github-actions" in run.stderr
 
 
-def test_a_combination_that_the_hook_refuses_is_no_variant(copy: Path) -> None:
+def test_a_combination_that_the_hook_refuses_is_not_a_variant(copy: Path) -> None:
     hook = copy / "hooks" / "pre_gen_project.py"
     text = hook.read_text(encoding="utf-8")
     rule = 'lambda answers: "shorter" if answers["ci_cd"] == "azure-pipelines" else None'
@@ -293,7 +293,7 @@ def test_the_smallest_set_of_options() -> None:
     assert smallest_condition({0, 7}, cases) == "a=1 + b=1 + c=1"
 
 
-def test_a_pairwise_set_holds_every_pair() -> None:
+def test_a_pairwise_set_covers_every_pair() -> None:
     cases = [
         {"a": a, "b": b, "c": c, "d": d} for a in "123" for b in "12" for c in "12" for d in "123" if a + d != "13"
     ]
@@ -305,7 +305,7 @@ def test_a_pairwise_set_holds_every_pair() -> None:
 
 
 @pytest.mark.parametrize("line", ["ruff F401 src/*", "ruff F401 src/* #", "ruff src/* # a reason"])
-def test_an_exception_without_its_parts_is_refused(line: str, tmp_path: Path) -> None:
+def test_an_incomplete_exception_is_refused(line: str, tmp_path: Path) -> None:
     (tmp_path / "exceptions.txt").write_text(f"{line}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"exceptions\.txt:1 is not"):
         read_exceptions(tmp_path / "exceptions.txt")

@@ -1,4 +1,4 @@
-"""Answers that nobody means well: each is refused by name, or makes a project that passes every check there is."""
+"""Hostile answers are refused by name, or make a project that passes every check."""
 
 import json
 import os
@@ -81,11 +81,11 @@ TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=60),
 )
 QUESTION = st.sampled_from([question for question, default in QUESTIONS.items() if not isinstance(default, list)])
-# A description may hold nearly anything printable: this makes more of the cases come through to the files.
+# A description may hold nearly any printable text, so more of these cases reach the files.
 DESCRIPTIONS = st.lists(st.sampled_from([text for text in FRAGMENTS if text.isprintable()]), min_size=1).map(
     lambda fragments: "".join(fragments).strip()[:200].strip() or "x"
 )
-# Azure DevOps allows names that GitHub does not.
+# Azure DevOps allows names that GitHub refuses.
 DEVOPS_NAMES = st.text("aZ9 ._-", min_size=1, max_size=12)
 HOSTILE = st.one_of(
     st.dictionaries(QUESTION, TEXTS, min_size=1, max_size=2),
@@ -99,13 +99,13 @@ LOAD = "import sys, pathlib, mlops.config\nfor folder in sys.argv[1:]: mlops.con
 
 
 def literal(text: str) -> str:
-    """Return an expression of Jinja for a text: what is typed at a prompt is not rendered, what is passed in is."""
+    """Return a Jinja expression for a text: cookiecutter renders passed answers, but not typed ones."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
     return f"{{{{ '{escaped}' }}}}"
 
 
 def draw(answers: st.SearchStrategy[Answers], count: int) -> list[Answers]:
-    """Draw answers to some of the questions, the same ones each time."""
+    """Draw answers to some of the questions, the same in each run."""
     drawn: list[Answers] = []
 
     @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -120,7 +120,7 @@ def draw(answers: st.SearchStrategy[Answers], count: int) -> list[Answers]:
 def test_hostile_answers_are_refused_by_name_or_work(
     template: Path, project_python: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """All at once, since the tools judge many files as fast as one."""
+    """All at once: the tools judge many files as fast as one."""
     typed = [
         all_answers(template, {name: text if name in OPTIONS else literal(text) for name, text in given.items()})
         for given in [*draw(HOSTILE, 150), *draw(ON_DEVOPS, 20)]
@@ -140,12 +140,12 @@ def test_hostile_answers_are_refused_by_name_or_work(
 
 
 def names_no_folder(slug: str) -> bool:
-    """Tell whether no single folder could be called so: it is made, and removed again, before answers are checked."""
+    """Return whether a slug is not the name of one folder: cookiecutter creates it before the hook checks answers."""
     return slug in ("", ".", "..") or "/" in slug or "\0" in slug or len(slug.encode()) > 255
 
 
 def refuse(template: Path, answers: Answers, folder: Path) -> None:
-    """Give the answers as they are, as prompts do; nothing may be left behind. The hook speaks to standard error."""
+    """Replay the answers as prompts give them; the hook refuses them on standard error and leaves no file."""
     folder.mkdir(exist_ok=True)
     replay, config = folder / "answers.json", folder / "config.yml"
     replay.write_text(json.dumps({"cookiecutter": answers}), encoding="utf-8")
@@ -156,7 +156,7 @@ def refuse(template: Path, answers: Answers, folder: Path) -> None:
 
 
 def assert_all_work(template: Path, cases: list[Answers], work: Path, python: Path) -> None:
-    """Check the projects as the variants are checked, and read each answer back from where it went."""
+    """Check the projects like variants, and read each answer back from the project."""
     outcome = check(template, cases, work, None, lambda _: None)
     left, _ = without_allowed(outcome.shown, read_exceptions(template / "tests" / "variants" / "exceptions.txt"))
     assert [f"{finding}  with {smallest_condition(shown, cases)}" for finding, shown in left.items()] == []
@@ -183,7 +183,7 @@ def assert_read_back(project: Path, answers: Answers) -> None:
 
 
 @pytest.mark.parametrize("slug", ["", ".", "..", "a/b", "../a", "x" * 300])
-def test_a_slug_that_names_no_folder_leaves_no_file(slug: str, template: Path, tmp_path: Path) -> None:
+def test_a_slug_that_is_not_a_folder_name_leaves_no_file(slug: str, template: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     run = run_cookiecutter(template, tmp_path, "--no-input", f"project_slug={slug}")
     assert run.returncode == 1
@@ -195,7 +195,7 @@ def test_a_slug_that_names_no_folder_leaves_no_file(slug: str, template: Path, t
 def test_an_answer_that_cookiecutter_would_render_is_refused(
     question: str, injection: str, template: Path, tmp_path: Path
 ) -> None:
-    """On the command line it is rendered before the hook sees it; the hook looks at what was given."""
+    """Cookiecutter renders it before the hook sees it, so the hook reads the original answer."""
     run = run_cookiecutter(template, tmp_path, "--no-input", f"{question}={injection}")
     assert run.returncode == 1
     assert f"  {question} = {injection!r}\n    Rule: no {{{{ or {{% or {{#, which start Jinja tags." in run.stderr

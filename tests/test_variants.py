@@ -1,4 +1,4 @@
-"""What the options and the hooks make of the template. The engine in variants/ checks every variant's files."""
+"""The options, the hooks and the renders. The engine in variants/ checks every variant's files."""
 
 from fnmatch import fnmatch
 from pathlib import Path
@@ -22,7 +22,7 @@ TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
 
 
 def test_every_pair_of_choices_that_the_hook_refuses_is_refused_by_name(template: Path) -> None:
-    """The options may be asked in any order: the report names one of them, and what it can't go with."""
+    """The report names one of the two options, whichever is asked first."""
     _, refused = all_variants(template)
     for variant in refused:
         problems = pre_gen.find_problems(all_answers(template, variant))
@@ -51,13 +51,13 @@ CHANGED = {
 
 @pytest.mark.parametrize("question", list(QUESTIONS))
 def test_every_question_changes_the_project(question: str, render: Render) -> None:
-    """Answered one by one, the derived answers held at their defaults."""
+    """One by one, with the derived answers at their defaults."""
     held = {"project_slug": "credit-risk", "description": "Classify.", "repository": "o/r", "azure_prefix": "x"}
     held["package_name"] = "credit_risk"
     assert read_files(render(held)) != read_files(render({**held, question: CHANGED[question]}))
 
 
-def test_verbatim_files_are_copied_to_the_byte(template: Path, project: Path) -> None:
+def test_verbatim_files_are_copied_byte_for_byte(template: Path, project: Path) -> None:
     sources = read_files(template / TEMPLATE_FOLDER)
     patterns = [pattern for entry in CONTEXT["_copy_without_render"] for pattern in (entry, f"{entry}/*")]
     verbatim = [path for path in read_files(project) if any(fnmatch(path, pattern) for pattern in patterns)]
@@ -67,7 +67,7 @@ def test_verbatim_files_are_copied_to_the_byte(template: Path, project: Path) ->
 
 
 def test_only_the_seam_is_rendered(template: Path) -> None:
-    """The files with Jinja are few, and adding one is a decision: elsewhere `${{ }}` needs no escaping."""
+    """Few files hold Jinja, and adding one is a decision: elsewhere `${{ }}` needs no escaping."""
     patterns = [pattern for entry in CONTEXT["_copy_without_render"] for pattern in (entry, f"{entry}/*")]
     sources = read_files(template / TEMPLATE_FOLDER)
     rendered = {path for path in sources if not any(fnmatch(path, pattern) for pattern in patterns)}

@@ -1,4 +1,4 @@
-"""A small project of its own for each test: the lifecycle is tested through its commands."""
+"""Small projects in temporary folders, and their command line."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def run_command(arguments: list[str], output: Connection) -> None:
 
 @dataclass(frozen=True)
 class Toy:
-    """A project in a temporary folder, and its command line."""
+    """A small project and its command line."""
 
     root: Path
 
     def mlops(self, *args: str, code: int = 0) -> Result:
-        """Run a command in this process; an unexpected exit code shows all that it said."""
+        """Run a command in this process; on an unexpected exit code, fail with its output."""
         result = CliRunner().invoke(main, ["--project", str(self.root), *args])
         broken = result.exception and not isinstance(result.exception, SystemExit)
         if broken or result.exit_code != code:
@@ -84,21 +84,21 @@ class Toy:
         file.write_text(yaml.safe_dump(content), "utf-8")
 
     def model(self, kind: str, **params: Any) -> None:
-        """Choose the classifier, by its name in toy/estimators.py."""
+        """Choose a classifier of toy/estimators.py."""
         self.set(model={"estimator": f"toy.estimators.{kind}", "params": params})
 
     def output(self, name: str) -> dict[str, Any]:
-        """The content of a file in outputs/."""
+        """Return the content of a file in outputs/."""
         return dict(json.loads((self.root / "outputs" / name).read_text("utf-8")))
 
     def stages(self) -> dict[int, str]:
-        """Each registered version and its stage."""
+        """Return the stage of each registered version."""
         registry = Registry(load_project(self.root))
         return {version.number: version.stage for version in registry.versions()}
 
 
 def make_rows(rows: int = ROWS, seed: int = 1) -> pd.DataFrame:
-    """Rows whose class follows ``near`` and ``far``; ``told`` gives it away."""
+    """Make rows whose class depends on ``near`` and ``far``; ``told`` leaks it."""
     rng = np.random.default_rng(seed)
     near, far = rng.normal(size=(2, rows)).round(6)
     chance = 1 / (1 + np.exp(-1.5 * near - 1.5 * far))
@@ -116,10 +116,10 @@ def make_rows(rows: int = ROWS, seed: int = 1) -> pd.DataFrame:
 
 
 def processes_below(folder: Path) -> Iterator[psutil.Process]:
-    """The processes that work in a folder, or below it."""
+    """Yield the processes whose working folder is this one or below it."""
     for process in psutil.process_iter():
         cwd = ""
-        with contextlib.suppress(psutil.Error, OSError):  # it is another's, or ends at this moment
+        with contextlib.suppress(psutil.Error, OSError):  # another user's, or it just ended
             cwd = process.cwd()
         if cwd and Path(cwd).is_relative_to(folder):
             yield process
@@ -133,7 +133,7 @@ def free_port() -> int:
 
 @pytest.fixture(autouse=True, scope="session")
 def toy_for_servers() -> Iterator[None]:
-    """Let the processes that tests start import toy, too."""
+    """Let child processes import toy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
         yield
@@ -141,7 +141,7 @@ def toy_for_servers() -> Iterator[None]:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Iterator[Toy]:
-    """A fresh project; its servers are stopped when the test ends."""
+    """Make a project; stop its servers at the end."""
     made = make_toy(tmp_path)
     yield made
     made.mlops("stop")
@@ -149,7 +149,7 @@ def toy(tmp_path: Path) -> Iterator[Toy]:
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
-    """A project whose version 1 is in production; the tests of a module share it."""
+    """Make a project with version 1 in production, shared by the tests of a module."""
     made = make_toy(tmp_path_factory.mktemp("serving"))
     made.mlops("run")
     made.mlops("release", "--yes")
@@ -159,7 +159,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
 
 @functools.cache
 def empty_store() -> bytes:
-    """A store of runs and models that holds none: making it takes longer than most tests."""
+    """Return an empty MLflow store: creating one takes longer than most tests."""
     with tempfile.TemporaryDirectory() as folder:
         local_store(Path(folder))
         return (Path(folder) / "mlflow.db").read_bytes()

@@ -70,7 +70,7 @@ def test_parts_of_a_large_file_are_counted_on(model: Any, tmp_path: Path, monkey
     assert [line["row"] for line in whole] == [*range(1, 91), *range(1, 91)]
 
 
-def test_columns_of_ones_own_are_left_alone(model: Any, tmp_path: Path) -> None:
+def test_other_columns_are_ignored(model: Any, tmp_path: Path) -> None:
     rows = make_rows(20)
     plain = lines(write(rows, tmp_path / "rows.csv"))
     keyed = rows.assign(customer=range(20))[["customer", *reversed(rows.columns)]]

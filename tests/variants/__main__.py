@@ -19,7 +19,7 @@ DATA = Path("tests", "variants")
 
 
 def main() -> int:
-    """Check all variants, or some; return the exit code: 0 clean, 1 findings, 2 wrong use or a tool that broke."""
+    """Check all variants, or some; return the exit code: 0 clean, 1 findings, 2 wrong usage or a failed tool."""
     options = parse()
     with tempfile.TemporaryDirectory(prefix="variants-", dir=memory()) as folder:
         template = Path(folder, "template")
@@ -28,7 +28,7 @@ def main() -> int:
         cases = [variant for variant in accepted if matches(variant, options.variant)]
         if not cases:
             names = "\n  ".join(map(name_of, accepted))
-            print(f"No variant is like {options.variant}. There are:\n  {names}", file=sys.stderr)
+            print(f"No variant matches {options.variant}. There are:\n  {names}", file=sys.stderr)
             return 2
         if options.update_golden:
             return update_golden(template, options.template, cases, Path(folder))
@@ -88,7 +88,7 @@ def show_table(outcome: Outcome) -> None:
 
 
 def keep(outcome: Outcome, failing: Sequence[int], cases: Sequence[Answers], folder: Path | None) -> None:
-    """Copy the projects with findings to where they can be looked at."""
+    """Copy the projects with findings into a folder."""
     for position in failing if folder else ():
         project: Rendered | None = outcome.rendered.get(position)
         if project and folder:

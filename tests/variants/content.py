@@ -1,4 +1,4 @@
-"""Our own rules for every file, whatever its kind: its path, its form as text, and what the template left in it."""
+"""Our own rules for every file: its path, its text, and what the template left in it."""
 
 import json
 import re
@@ -11,7 +11,7 @@ Problem = tuple[int, str, str]
 # Microsoft's "Naming Files, Paths, and Namespaces".
 ILLEGAL_ON_WINDOWS = re.compile(r'[<>:"\\|?*\x00-\x1f]|[ .](?=/|$)')
 WINDOWS_DEVICE = re.compile(r"(?:^|/)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.[^/]*)?(?=/|$)", re.IGNORECASE)
-# Windows allows 260 characters; the folder that holds the project needs its part of them.
+# Windows allows 260 characters, including the folder that holds the project.
 LONGEST_PATH = 150
 
 # Doubled braces are common in Python's f-strings; after a dollar they are GitHub's own.
@@ -24,9 +24,9 @@ EXPRESSION = re.compile(rb"(?<!\$)\{\{")
 
 
 def name_problems(path: str, _content: bytes) -> Iterator[Problem]:
-    """Yield why Windows would not check out a path."""
+    """Yield the reasons why Windows cannot check out a path."""
     if found := ILLEGAL_ON_WINDOWS.search(path):
-        yield 0, "character", f"Windows allows no {found[0]!r} there"
+        yield 0, "character", f"Windows does not allow {found[0]!r} there"
     if WINDOWS_DEVICE.search(path):
         yield 0, "device", "the name of a device on Windows"
     if len(path) > LONGEST_PATH:
@@ -34,7 +34,7 @@ def name_problems(path: str, _content: bytes) -> Iterator[Problem]:
 
 
 def text_problems(path: str, content: bytes) -> Iterator[Problem]:
-    """Yield what an editor that follows .editorconfig would mend."""
+    """Yield what an editor that follows .editorconfig would fix."""
     try:
         content.decode()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""The engine: renders all cases, gives each distinct content to its tools once, and collects what they find."""
+"""Render all cases, give each distinct content to its tools once, and collect the findings."""
 
 import os
 import time
@@ -18,7 +18,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ToolRun:
-    """What a tool had to judge, how often the variants hold that in all, and how long it took."""
+    """How many units a tool judged, how many the variants hold in all, and how long it took."""
 
     tool: str
     judged: int
@@ -29,7 +29,7 @@ class ToolRun:
 
 @dataclass
 class Outcome:
-    """What is known of all cases.
+    """The result for all cases.
 
     Attributes:
         rendered: The projects by the position of their case; those that could not be rendered are missing.
@@ -52,11 +52,11 @@ def check(
 
     Args:
         template: A git repository; cruft takes its last commit, cookiecutter its files.
-        cases: Sets of answers, each other than the rest.
+        cases: Sets of answers, all different.
         golden: The files that each case has to have, by condition; None leaves that unchecked.
 
     Raises:
-        ToolBrokeError: A tool could not do its work.
+        ToolBrokeError: A tool failed.
     """
     outcome = Outcome()
     start = time.perf_counter()
@@ -85,7 +85,7 @@ def check(
 
 
 def _judge(tool: Tool, rendered: Mapping[int, Rendered], scratch: Path) -> tuple[ToolRun, Shown]:
-    """Let one tool judge each distinct unit once, and say which cases hold what it found."""
+    """Give each distinct unit to a tool once; map its findings to the cases that hold them."""
     start = time.perf_counter()
     units: dict[str, Unit] = {}
     holders: dict[str, set[int]] = {}
@@ -98,7 +98,7 @@ def _judge(tool: Tool, rendered: Mapping[int, Rendered], scratch: Path) -> tuple
         keys = {unit.folder / path: key for key, unit in units.items() for path in unit.paths}
         try:
             found = list(tool.judge(list(units.values()), scratch))
-        except (ValueError, KeyError) as error:  # a report of another form than the reader knows
+        except (ValueError, KeyError) as error:  # a report that the reader does not know
             raise ToolBrokeError(f"The report of {tool.name} can't be read: {error!r}") from error
         for name, line, rule, message in found:
             path = Path(os.path.normpath(scratch / name))
@@ -110,26 +110,26 @@ def _judge(tool: Tool, rendered: Mapping[int, Rendered], scratch: Path) -> tuple
 
 
 def _key_of_neighbour(tool: Tool, path: Path, units: Mapping[str, Unit]) -> str:
-    """Return the unit of the project that holds a file which the tool read besides those it was given."""
+    """Return a unit of the project that holds a file which the tool read without being given it."""
     for key, unit in units.items():
         if path.is_relative_to(unit.folder):
             return key
-    raise ToolBrokeError(f"{tool.name} speaks of {path}, which is in none of the projects it was given.")
+    raise ToolBrokeError(f"{tool.name} names {path}, which is in none of the projects.")
 
 
 def _unlike(one: Rendered, other: Rendered | Finding) -> list[Finding]:
-    """Compare cookiecutter's render with cruft's, made in another process."""
+    """Compare the renders of cookiecutter and cruft, made in two processes."""
     if isinstance(other, Finding):
         return [Finding("cruft", other.path, other.line, other.rule, other.message)]
     return [
-        Finding("cruft", path, 0, "differs", "cruft's render, in another process, has another content or none")
+        Finding("cruft", path, 0, "differs", "cruft's render, in another process, differs or lacks the file")
         for path in sorted(one.files.keys() | other.files.keys())
         if one.files.get(path) != other.files.get(path)
     ]
 
 
 def _names_that_collide(project: Rendered) -> list[Finding]:
-    """Find files whose names differ by case only: Windows and macOS keep one of them."""
+    """Find names that differ by case only: Windows and macOS keep one of them."""
     names: dict[str, str] = {}
     return [
         Finding("names", path, 0, "case", f"differs from {names[path.lower()]} by case only")

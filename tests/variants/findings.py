@@ -1,4 +1,4 @@
-"""What a check finds, who shows it, and which findings are allowed."""
+"""Findings, the variants that show them, and the findings that are allowed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ Shown = dict[Finding, set[int]]
 
 
 def smallest_condition(showing: set[int], cases: Sequence[Answers]) -> str:
-    """Return the fewest answers that are given by no other cases than those that show a finding."""
+    """Return the fewest answers that select only cases that show a finding."""
     if len(showing) == len(cases):
         return "every variant"
     for size in range(1, len(cases[0]) + 1):
@@ -42,7 +42,7 @@ def smallest_condition(showing: set[int], cases: Sequence[Answers]) -> str:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A line of exceptions.txt: findings of one tool's rule, in the files of a pattern, that are as they should be."""
+    """A line of exceptions.txt: allowed findings of one rule of a tool, in the files of a pattern."""
 
     tool: str
     rule: str

@@ -1,4 +1,4 @@
-"""The golden list: which files every variant has, and which come with an option's choice."""
+"""The golden list: the files of every variant, and those that come with a choice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ def write_golden(path: Path, variants: Sequence[Answers], files: Sequence[set[st
     """Write the list that describes the files of all variants.
 
     Raises:
-        ValueError: A file comes and goes in a way that no list of choices describes.
+        ValueError: No list of choices says which variants have a file.
     """
     sections: dict[str, list[str]] = {}
     for file in sorted(set().union(*files)):
         holding = [variant for variant, paths in zip(variants, files, strict=True) if file in paths]
         condition = _condition(holding, variants)
         if [variant for variant in variants if _holds(condition, variant)] != holding:
-            raise ValueError(f"{file} depends on the options in no simple way")
+            raise ValueError(f"{file} does not depend on a list of choices")
         sections.setdefault(condition, []).append(file)
     blocks = [f"[{name}]\n" + "".join(f"{file}\n" for file in sections[name]) for name in _in_order(sections)]
     path.write_text("\n".join([HEADER, *blocks]), encoding="utf-8")
@@ -38,12 +38,12 @@ def read_golden(path: Path) -> dict[str, list[str]]:
 
 
 def differences(golden: Mapping[str, Sequence[str]], variant: Answers, files: set[str]) -> Iterator[Finding]:
-    """Yield what a variant has too little or too much."""
+    """Yield the files that a variant lacks, and those it should not have."""
     expected = {file for condition, paths in golden.items() if _holds(condition, variant) for file in paths}
     for file in sorted(expected - files):
-        yield Finding("file-set", file, 0, "missing", "the golden list has it (meant? `make golden`)")
+        yield Finding("file-set", file, 0, "missing", "it is in the golden list (intended? `make golden`)")
     for file in sorted(files - expected):
-        yield Finding("file-set", file, 0, "unexpected", "the golden list does not have it (meant? `make golden`)")
+        yield Finding("file-set", file, 0, "unexpected", "it is not in the golden list (intended? `make golden`)")
 
 
 def _condition(holding: Sequence[Answers], variants: Sequence[Answers]) -> str:

@@ -1,4 +1,4 @@
-"""The cases: which answers to render, and how each was rendered, by cookiecutter and by cruft."""
+"""The cases: the answers to render, and their renders by cookiecutter and cruft."""
 
 import hashlib
 import importlib.util
@@ -37,14 +37,14 @@ Create = Callable[[Path, Answers, Path, Path], Path]
 
 @dataclass(frozen=True)
 class Rendered:
-    """A project as it came out of one set of answers: its folder, and the SHA-256 of each of its files by path."""
+    """A rendered project: its folder, and the SHA-256 of each file by its path."""
 
     folder: Path
     files: dict[str, str]
 
 
 def all_variants(template: Path) -> tuple[list[Answers], list[Answers]]:
-    """Return every combination of the options' choices: those that the pre_gen hook accepts, and those it refuses."""
+    """Return the combinations of choices that the pre_gen hook accepts, and those it refuses."""
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
     options = {name: value for name, value in questions.items() if isinstance(value, list) and name[0] != "_"}
     spec = importlib.util.spec_from_file_location("hook_of_template", template / "hooks" / "pre_gen_project.py")
@@ -72,7 +72,7 @@ def name_of(variant: Answers) -> str:
 
 
 def pairwise(variants: Sequence[Answers]) -> list[Answers]:
-    """Return a few of the variants that hold every pair of choices that any of them holds, the first one included."""
+    """Return a few of the variants that cover every pair of choices, the first variant included."""
 
     def pairs(variant: Answers) -> set[tuple[tuple[str, str], ...]]:
         return set(combinations_with_replacement(variant.items(), 2))
@@ -86,7 +86,7 @@ def pairwise(variants: Sequence[Answers]) -> list[Answers]:
 
 
 def memory() -> Path | None:
-    """Return a folder in memory, if there is one with room: on a disk, making files is most of a render's work."""
+    """Return a folder in memory, if it has room: on a disk, creating files is most of a render's time."""
     folder = Path("/dev/shm")  # noqa: S108 -- a new folder of our own is made in it
     return folder if folder.is_dir() and shutil.disk_usage(folder).free > ROOM else None
 
@@ -96,7 +96,7 @@ def render_all(
 ) -> Iterator[tuple[Rendered | Finding, Rendered | Finding]]:
     """Render each case into work/POSITION by cookiecutter, and in another process by cruft; yield both, in order.
 
-    The processes are two, with hash seeds of their own: what depends on the order of a set differs between them.
+    The two processes have different hash seeds: whatever depends on the order of a set differs between them.
     """
     with worker(work) as first, worker(work) as second:
         renders: list[tuple[Future[Rendered | Finding], Future[Rendered | Finding]]] = []
@@ -114,7 +114,7 @@ def render_all(
 
 @contextmanager
 def worker(work: Path) -> Iterator[ProcessPoolExecutor]:
-    """Run one process that keeps compiled templates below ``work``, for the other to use as well."""
+    """Run a process that keeps compiled templates below ``work``, where the other finds them."""
     (work / "bytecode").mkdir(parents=True, exist_ok=True)
     (work / "settings.yml").write_text(f"replay_dir: '{work}/replay'\ncookiecutters_dir: '{work}/clones'\n")
     spawn = multiprocessing.get_context("spawn")
@@ -123,11 +123,11 @@ def worker(work: Path) -> Iterator[ProcessPoolExecutor]:
 
 
 def _prepare(work: Path) -> None:
-    """Make cookiecutter fast: an environment finds what an earlier one compiled, and a hook is a fork of this process.
+    """Make cookiecutter fast: reuse compiled templates, and fork this process for each hook.
 
-    A new interpreter for each hook would take as long as the rest of a render.
+    Starting an interpreter for each hook would take as long as the rest of a render.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the hooks' words for a user
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the hooks' messages
     tempfile.tempdir = str(work)  # cookiecutter leaves each rendered hook in the temporary directory
     cache = FileSystemBytecodeCache(str(work / "bytecode"))
     StrictEnvironment.__init__ = partialmethod(StrictEnvironment.__init__, bytecode_cache=cache)
@@ -135,10 +135,10 @@ def _prepare(work: Path) -> None:
 
 
 def _run_hook(script: str, folder: Path | str = ".") -> None:
-    """Run a rendered hook as cookiecutter does, in a process of its own in the project's folder.
+    """Run a rendered hook as cookiecutter does, in its own process and in the project's folder.
 
     Raises:
-        FailedHookException: The hook ended with another code than 0.
+        FailedHookException: The hook exited with another code than 0.
     """
 
     def program() -> None:
@@ -161,7 +161,7 @@ def _by_cookiecutter(template: Path, answers: Answers, output: Path, settings: P
 
 
 def _by_cruft(template: Path, answers: Answers, output: Path, settings: Path) -> Path:
-    """Do what `cruft create` does, but for its clone of the template, which takes longer than the render."""
+    """Do what `cruft create` does, without a clone for each render, which takes longer than the render."""
     clone, commit = _clone(template, settings.parent)
     context = generate_cookiecutter_context(str(template), commit, clone, settings, False, answers, True)
     return Path(str(generate_files(clone, context, output)))
@@ -169,7 +169,7 @@ def _by_cruft(template: Path, answers: Answers, output: Path, settings: Path) ->
 
 @cache
 def _clone(template: Path, work: Path) -> tuple[Path, str]:
-    """Clone the template as cruft does, once for each process; return the clone and its commit."""
+    """Clone the template as cruft does, once per process; return the clone and its commit."""
     folder = Path(tempfile.mkdtemp(prefix="clone-", dir=work))
     return folder, get_cookiecutter_repo(str(template), folder).head.object.hexsha
 
@@ -192,12 +192,12 @@ def _render(create: Create, template: Path, answers: Answers, output: Path, work
 
 
 def _render_to_compare(template: Path, answers: Answers, work: Path) -> Rendered | Finding:
-    """Render by cruft; only the digests are kept."""
+    """Render with cruft; keep the digests only."""
     with tempfile.TemporaryDirectory(dir=work) as output:
         return _render(_by_cruft, template, answers, Path(output), work)
 
 
 def _place(error: Exception) -> tuple[str, int]:
-    """Return the template and the line that an error of Jinja came from; Python's own files have absolute paths."""
+    """Return the template and the line that raised a Jinja error; Python's own files have absolute paths."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_absolute()]
     return (os.path.normpath(frames[-1].filename), frames[-1].lineno or 0) if frames else ("", 0)

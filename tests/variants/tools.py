@@ -1,4 +1,4 @@
-"""The tools, one line of a table each: which files they judge, what is judged at once, and how to read their words."""
+"""The table of tools: which files each one judges, how many at once, and how to read its report."""
 
 import json
 import os
@@ -33,7 +33,7 @@ Read = Callable[[str], Iterable[Found]]
 
 @dataclass(frozen=True)
 class Unit:
-    """What a tool judges at once: some files of one rendered project."""
+    """Files of one rendered project that a tool judges together."""
 
     folder: Path
     paths: tuple[str, ...]
@@ -43,12 +43,12 @@ Judge = Callable[[Sequence[Unit], Path], Iterator[Found]]
 
 
 class ToolBrokeError(Exception):
-    """A tool did not end as it does when it has judged: nothing is known about the files."""
+    """A tool failed, so nothing is known about the files."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A check by something that knows a kind of file.
+    """A check of one kind of file.
 
     Attributes:
         files: Patterns of the paths that it judges; `*` matches slashes too.
@@ -66,7 +66,7 @@ class Tool:
     reads: Callable[[Rendered, Sequence[str]], Iterable[str]] = lambda _rendered, _paths: ()
 
     def units(self, rendered: Rendered) -> dict[str, Unit]:
-        """Return what there is to judge in a project, by a key that is the same for the same content."""
+        """Return the units of a project; units of the same content have the same key."""
         groups: dict[str, list[str]] = {}
         for path in rendered.files:
             if any(fnmatch(path, pattern) for pattern in self.files):
@@ -91,12 +91,12 @@ def by_folder(path: str) -> str:
 
 
 def by_module(path: str) -> str:
-    """Group the files of each Terraform module with its tests, which lie in a folder of their own."""
+    """Group the files of each Terraform module with its tests, which are in a folder below it."""
     return by_folder(path).removesuffix("/tests") if path.endswith(".tftest.hcl") else by_folder(path)
 
 
 def run(command: Sequence[str], folder: Path, exits: Sequence[int] = (0, 1)) -> subprocess.CompletedProcess[str]:
-    """Run a tool to its end.
+    """Run a tool and wait for it.
 
     Raises:
         ToolBrokeError: Its exit code is none of ``exits``.
@@ -110,7 +110,7 @@ def run(command: Sequence[str], folder: Path, exits: Sequence[int] = (0, 1)) -> 
 
 
 def at_once(command: Sequence[str], read: Read, exits: Sequence[int] = (0, 1), stream: str = "stdout") -> Judge:
-    """Judge all files of all units by one run of a command that takes files as arguments."""
+    """Judge all files with one run of a command that takes them as arguments."""
 
     def judge(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
         files = [str(unit.folder / path) for unit in units for path in unit.paths]
@@ -121,8 +121,8 @@ def at_once(command: Sequence[str], read: Read, exits: Sequence[int] = (0, 1), s
 
 
 def mypy(units: Sequence[Unit], _scratch: Path) -> Iterator[Found]:
-    """Check the types of src/mlops in each project's own folder, by its own settings and its own mypy."""
-    cache = ROOT / ".mypy_cache" / "variants"  # of the libraries, which are the same in all projects
+    """Check the types of src/mlops in each project's folder, with the mypy and the settings of a project."""
+    cache = ROOT / ".mypy_cache" / "variants"  # for the libraries, which all projects share
     command = [PROJECT_PYTHON, "-m", "mypy", *"-O json --no-error-summary --cache-dir".split(), str(cache), "src/mlops"]
     for unit in units:
         for line in run(command, unit.folder).stdout.splitlines():
@@ -131,7 +131,7 @@ def mypy(units: Sequence[Unit], _scratch: Path) -> Iterator[Found]:
 
 
 def prek(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
-    """Validate each configuration by itself, since prek names no file."""
+    """Validate the configurations one by one, since prek does not name the file."""
     for unit in units:
         path = str(unit.folder / unit.paths[0])
         done = run([str(BIN / "prek"), "validate-config", path], scratch)
@@ -140,7 +140,7 @@ def prek(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
 
 
 def by_rule(rule: Callable[[str, bytes], Iterable[tuple[int, str, str]]]) -> Judge:
-    """Judge each file by a rule of our own, which gets its path and its content."""
+    """Judge each file with one of our own rules, which gets its path and content."""
 
     def judge(units: Sequence[Unit], _scratch: Path) -> Iterator[Found]:
         for unit in units:
@@ -153,7 +153,7 @@ def by_rule(rule: Callable[[str, bytes], Iterable[tuple[int, str, str]]]) -> Jud
 
 @contextmanager
 def linked(units: Sequence[Unit], scratch: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Gather files in one tree of links, for a tool that takes one folder; yield it, and the file behind each link."""
+    """Link all files into one folder, for a tool that takes a folder; yield it, and the file behind each link."""
     with tempfile.TemporaryDirectory(dir=scratch) as tree:
         behind = {}
         for position, unit in enumerate(units):
@@ -173,7 +173,7 @@ def gitleaks(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
 
 
 def checkov(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
-    """Check all Terraform in one run, since checkov's start takes most of the time."""
+    """Check all Terraform in one run: starting checkov takes most of the time."""
     python = os.environ.get("CHECKOV_PYTHON", str(ROOT / ".venv-checkov" / "bin" / "python"))
     options = "--framework terraform --skip-download --quiet --compact -o json -d".split()
     with linked(units, scratch) as (tree, behind):
@@ -193,7 +193,7 @@ def terraform_fmt(units: Sequence[Unit], scratch: Path) -> Iterator[Found]:
 
 
 def terraform_validate(units: Sequence[Unit], _scratch: Path) -> Iterator[Found]:
-    """Let the real Terraform judge each folder, with azurerm's schema from the double."""
+    """Validate each folder with the real Terraform and the double's schema of azurerm."""
     with (
         running_terraform(types_in({unit.folder for unit in units})) as terraform,
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -265,7 +265,7 @@ def read_lychee(text: str) -> Iterator[Found]:
 
 
 def python_settings(rendered: Rendered) -> str:
-    """Return what decides how ruff and mypy judge: not the names that pyproject.toml also holds."""
+    """Return the settings of ruff and mypy, without the names that pyproject.toml also holds."""
     try:
         pyproject: dict[str, Any] = tomllib.loads((rendered.folder / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -274,12 +274,12 @@ def python_settings(rendered: Rendered) -> str:
 
 
 def all_paths(rendered: Rendered) -> str:
-    """Return the names of all files: a link may lead to any."""
+    """Return the names of all files: a link may lead to any of them."""
     return json.dumps(sorted(rendered.files))
 
 
 def called_modules(rendered: Rendered, paths: Sequence[str]) -> list[str]:
-    """Return what a Terraform module reads besides itself: the modules that it calls, and project.yml."""
+    """Return the other files that a Terraform module reads: the modules it calls, and project.yml."""
     modules, read, left = {by_module(paths[0])}, set(), list(paths)
     while left:
         path = left.pop()
@@ -307,7 +307,7 @@ def ruff(*command: str) -> Judge:
 
 
 def installed(command: str, read: Read, exits: Sequence[int] = (0, 1)) -> Judge:
-    """Judge by a program beside this Python."""
+    """Judge with a program that is installed beside this Python."""
     program, *words = command.split(" ")
     return at_once([str(BIN / program), *words], read, exits)
 
