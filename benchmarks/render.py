@@ -1,7 +1,7 @@
-"""Time the default render of this template against the least that cookiecutter can do: one empty file, no hooks.
+"""Time a default render of this template against cookiecutter's minimum: one empty file, no hooks.
 
-Both run as whole processes of the same command line, one after the other in turns, so that a slow moment of the machine
-falls on both. Needs the environment of `make test`: its packages are compiled, as after any ordinary installation.
+Both run as processes of the same command line, in turns, so that a slow moment affects both. Needs the environment of
+`make install`, whose packages are compiled to bytecode, as after any installation.
 """
 
 import argparse
@@ -18,7 +18,7 @@ GOAL = 1.5
 
 
 def write_empty_template(folder: Path) -> None:
-    """Write a template of one question and one empty file."""
+    """Write a template with one question and one empty file."""
     project = folder / "{{cookiecutter.project_slug}}"
     project.mkdir(parents=True)
     (project / "empty").touch()
@@ -26,15 +26,15 @@ def write_empty_template(folder: Path) -> None:
 
 
 def render(template: Path, work: Path) -> Cost:
-    """Render the template's defaults into a fresh folder under work."""
+    """Render the template's defaults into a new folder in work."""
     output = tempfile.mkdtemp(dir=work)
     command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "--default-config"]
-    # cookiecutter keeps every render's answers in the home folder
+    # cookiecutter saves the answers in the home folder
     return run_process([*command, "--output-dir", output], work, {**os.environ, "HOME": str(work)})
 
 
 def main() -> None:
-    """Run both templates in turns and print medians, quartiles and the ratio."""
+    """Time both templates in turns and print medians, quartiles and the ratio."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=20, help="renders of each, 2 or more (default: %(default)s)")
     runs = parser.parse_args().runs
