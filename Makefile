@@ -1,4 +1,5 @@
 # Needs Python 3.11 to 3.13 and make; everything else is installed into folders of this repository.
+# To use another Python than python3: PYTHON=python3.13 make demo
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,10 +15,10 @@ DEMO_PROJECT := $(DEMO)/credit-risk
 # A row of the sample, without its target.
 ROW := {"input_data": [{"seniority": 9, "home": "rent", "time": 60, "age": 30, "marital": "married", "records": "no", \
 	"job": "freelance", "expenses": 73, "income": 129, "assets": 0, "debt": 0, "amount": 800, "price": 846}]}
-# tests/conftest.py says which tests share a worker. No more workers than cores, for tests of releases measure how fast
-# servers answer; one thread each, for threads that wait for each other are many times slower.
+# tests/conftest.py says which tests share a worker. At most one worker per core, because release tests measure latency,
+# and one thread each, because waiting threads slow each other down.
 PYTEST := OMP_NUM_THREADS=1 $(TOOLS)/pytest -n 2 --no-loadscope-reorder
-# Imports from fresh packages take three times as long without bytecode.
+# Without bytecode, the first import of a package takes three times as long.
 INSTALL := $(TOOLS)/uv pip install --quiet --compile-bytecode
 
 export PROJECT_PYTHON ?= $(abspath $(PROJECT_VENV))/bin/python
@@ -25,6 +26,22 @@ export CHECKOV_PYTHON ?= $(abspath $(CHECKOV_VENV))/bin/python
 export TERRAFORM_PYTHON ?= $(abspath $(TERRAFORM_VENV))/bin/python
 override NODE_FOLDER := $(abspath $(NODE_FOLDER))
 export NODE_FOLDER
+
+# One line instead of a resolver's conflict: what works, what was found, and how to go on. .venv's Python makes the other
+# environments, so only it needs the check.
+AGAIN := make $(or $(MAKECMDGOALS),install)
+define CHECK_PYTHON
+found=$$($(PYTHON) -c 'import sys; v = sys.version_info[:2]; print("is Python %d.%d" % v); sys.exit(not (3, 11) <= v <= (3, 13))' \
+	2>/dev/null) && exit; \
+go="install Python 3.13, then run: PYTHON=python3.13 $(AGAIN)"; \
+if command -v uv >/dev/null; then \
+	go='run: uv python install 3.13 && PYTHON="$$(uv python find 3.13)" $(AGAIN)'; \
+fi; \
+for version in 3.11 3.12 3.13; do \
+	if python$$version -c "" 2>/dev/null; then go="run: PYTHON=python$$version $(AGAIN)"; fi; \
+done; \
+echo "This needs Python 3.11 to 3.13, but $(PYTHON) $${found:-does not start}: $$go" >&2; exit 1
+endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -34,12 +51,12 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(VENV)/.installed ## Render a project with the defaults and run its whole lifecycle here
+demo: $(VENV)/.installed ## Render a default project and run its whole lifecycle on this machine
 	@if [ -x $(DEMO_PROJECT)/.venv/bin/mlops ]; then cd $(DEMO_PROJECT) && .venv/bin/mlops stop; fi
-	@# A demo starts without a champion: all of the last one goes, except its environment.
+	@# Start without a champion: remove the last demo except its environment.
 	@if [ -d $(DEMO_PROJECT) ]; then find $(DEMO_PROJECT) -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +; fi
 	$(TOOLS)/cookiecutter . --no-input --default-config --overwrite-if-exists --output-dir $(DEMO) >/dev/null
-	$(PYTHON) -m venv $(DEMO_PROJECT)/.venv
+	$(TOOLS)/python -m venv $(DEMO_PROJECT)/.venv
 	$(INSTALL) --python $(DEMO_PROJECT)/.venv/bin/python -r $(DEMO_PROJECT)/requirements.txt -e $(DEMO_PROJECT)
 	cd $(DEMO_PROJECT) && .venv/bin/mlops run
 	cd $(DEMO_PROJECT) && .venv/bin/mlops release --yes
@@ -79,7 +96,7 @@ lint-variants: install ## Check every variant, or some: VARIANT=ci_cd=github-act
 	cd tests && $(TOOLS)/python -m variants --variant "$(VARIANT)" $(if $(KEEP),--keep "$(abspath $(KEEP))")
 
 .PHONY: golden
-golden: $(VENV)/.installed ## Rewrite the list of rendered files after adding or removing some
+golden: $(VENV)/.installed ## Rewrite the list of rendered files after adding or removing files
 	cd tests && $(TOOLS)/python -m variants --update-golden
 
 .PHONY: install
@@ -87,7 +104,7 @@ install: $(VENV)/.installed $(PROJECT_VENV)/.installed $(CHECKOV_VENV)/.installe
 	$(NODE_FOLDER)/.installed
 
 .PHONY: benchmarks
-benchmarks: install ## Measure help, render, variants, scoring and lifecycle against their peers
+benchmarks: install ## Time help, rendering, variants, scoring and the lifecycle against baselines
 	$(TOOLS)/python benchmarks/cli.py
 	$(TOOLS)/python benchmarks/render.py
 	$(TOOLS)/python benchmarks/lint_variants.py
@@ -95,7 +112,7 @@ benchmarks: install ## Measure help, render, variants, scoring and lifecycle aga
 	$(TOOLS)/python benchmarks/lifecycle.py
 
 .PHONY: requirements
-requirements: $(VENV)/.installed ## Compile requirements-*.txt from requirements-*.in
+requirements: $(VENV)/.installed ## Compile requirements-*.in into requirements-*.txt
 	for name in dev checkov terraform; do \
 		$(TOOLS)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
@@ -108,29 +125,30 @@ clean: ## Remove the environments, the demo and the caches
 	rm -rf $(VENV) $(PROJECT_VENV) $(CHECKOV_VENV) $(TERRAFORM_VENV) $(NODE_FOLDER) build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/.installed: requirements-dev.txt
+	@$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check --constraint requirements-dev.txt uv
 	$(INSTALL) --python $(TOOLS)/python -r requirements-dev.txt
 	@touch $@
 
-# Shared by every test that runs a rendered project: the requirements are the same file in all of them.
+# Shared by all tests that run a rendered project: requirements.txt is the same in every variant.
 $(PROJECT_VENV)/.installed: $(TEMPLATE)/requirements.txt $(VENV)/.installed
-	$(PYTHON) -m venv $(PROJECT_VENV)
+	$(TOOLS)/python -m venv $(PROJECT_VENV)
 	$(INSTALL) --python $(PROJECT_VENV)/bin/python -r "$<"
 	@touch $@
 
 $(CHECKOV_VENV)/.installed: requirements-checkov.txt $(VENV)/.installed
-	$(PYTHON) -m venv $(CHECKOV_VENV)
+	$(TOOLS)/python -m venv $(CHECKOV_VENV)
 	$(INSTALL) --python $(CHECKOV_VENV)/bin/python -r "$<"
 	@touch $@
 
-# Without bytecode: of its thousands of modules, one archive is read.
+# Without bytecode: only one archive is read, of thousands of modules.
 $(TERRAFORM_VENV)/.installed: requirements-terraform.txt $(VENV)/.installed
-	$(PYTHON) -m venv $(TERRAFORM_VENV)
+	$(TOOLS)/python -m venv $(TERRAFORM_VENV)
 	$(TOOLS)/uv pip install --quiet --python $(TERRAFORM_VENV)/bin/python -r "$<"
 	@touch $@
 
-# Without a lock file, which would hold a registry's addresses; their scripts are not needed.
+# Without a lock file, which would contain a registry's addresses, and without install scripts, which are not needed.
 $(NODE_FOLDER)/.installed: tests/variants/package.json $(VENV)/.installed
 	@mkdir -p $(NODE_FOLDER)
 	cp "$<" $(NODE_FOLDER)

@@ -1,6 +1,6 @@
-"""Time `mlops --help` against `python -c pass`: the startup cost of the command line.
+"""Time `mlops --help` against `python -c pass`: what the command line adds to Python's startup.
 
-Both run in turns, as separate processes of the same Python. Needs the environments of `make test`.
+Both run as processes of the same Python, in turns. Needs the environments of `make install`.
 """
 
 import argparse
@@ -8,11 +8,11 @@ import statistics
 
 from measure import in_turns, machine, median_seconds, rendered_project, verdict
 
-GOAL = 0.25  # seconds, which feels immediate
+GOAL = 0.25  # seconds, which still feels instant
 
 
 def main() -> None:
-    """Run both in turns; print medians, quartiles and the ratio."""
+    """Time both in turns and print medians, quartiles and the ratio."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=20, help="runs of each, 2 or more (default: %(default)s)")
     runs = parser.parse_args().runs

@@ -1,7 +1,7 @@
-"""Time the default render against cookiecutter's minimum: a template of one empty file, without hooks.
+"""Time a default render of this template against cookiecutter's minimum: one empty file, no hooks.
 
-Both run in turns, as separate processes of the same command line. Needs the environment of `make test`, whose packages
-are compiled, as after any installation.
+Both run as processes of the same command line, in turns, so that a slow moment affects both. Needs the environment of
+`make install`, whose packages are compiled to bytecode, as after any installation.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def write_empty_template(folder: Path) -> None:
 
 
 def render(template: Path, work: Path) -> Cost:
-    """Render a template's defaults into a new folder under work."""
+    """Render the template's defaults into a new folder in work."""
     output = tempfile.mkdtemp(dir=work)
     command = [sys.executable, "-m", "cookiecutter", str(template), "--no-input", "--default-config"]
     # cookiecutter saves the answers in the home folder
@@ -34,7 +34,7 @@ def render(template: Path, work: Path) -> Cost:
 
 
 def main() -> None:
-    """Run both templates in turns; print medians, quartiles and the ratio."""
+    """Time both templates in turns and print medians, quartiles and the ratio."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=20, help="renders of each, 2 or more (default: %(default)s)")
     runs = parser.parse_args().runs

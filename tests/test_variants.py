@@ -98,29 +98,3 @@ def test_rendering_over_a_project_gives_the_same(
 
 def test_cruft_finds_its_render_up_to_date(template: Path, variant: Answers, tmp_path: Path) -> None:
     assert cruft.check(cruft.create(str(template), tmp_path, extra_context=dict(variant), default_config=True))
-
-
-@pytest.mark.parametrize(
-    ("windows", "commands"),
-    [
-        (
-            False,
-            [
-                "python3 -m venv .venv",
-                ".venv/bin/python -m pip install -r requirements.txt -e .",
-                ".venv/bin/mlops run",
-            ],
-        ),
-        (
-            True,
-            [
-                "python -m venv .venv",
-                r".venv\Scripts\python -m pip install -r requirements.txt -e .",
-                r".venv\Scripts\mlops run",
-            ],
-        ),
-    ],
-)
-def test_the_next_steps_are_those_of_the_system(windows: bool, commands: list[str]) -> None:
-    lines = [line.strip() for line in hook.next_steps("credit-risk", windows=windows).splitlines()]
-    assert [line for line in lines if line][1:] == ["cd credit-risk", *commands]

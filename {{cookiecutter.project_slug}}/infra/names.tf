@@ -1,10 +1,10 @@
-# The names, tags and settings that the other files read. They are made in shared/, from project.yml.
+# The names, tags and settings for the other files, from project.yml through shared/.
 module "shared" {
   source      = "./shared"
   environment = var.environment
 }
 
-# Production serves what staging has proved, so it has to find staging's resources.
+# Production serves the versions tested in staging, so it needs staging's names.
 module "staging" {
   source      = "./shared"
   environment = "staging"
@@ -12,7 +12,7 @@ module "staging" {
 
 data "azurerm_client_config" "current" {}
 
-# infra/bootstrap/ makes it, since the identity of Terraform has rights within this group only.
+# Created by infra/bootstrap/: Terraform's identity has rights in this group only.
 data "azurerm_resource_group" "this" {
   name = module.shared.names.resource_group
 }

@@ -1,5 +1,5 @@
-# The names and tags of an environment's Azure resources, for both roots, infra/ and infra/bootstrap/;
-# src/mlops/azure/names.py builds the same names for `mlops`.
+# The names and tags of an environment's Azure resources, for both roots, infra/ and infra/bootstrap/. Keep the names in
+# step with src/mlops/naming.py, which also has Azure's limits.
 variable "environment" {
   description = "The environment: staging or production."
   type        = string
@@ -17,7 +17,7 @@ locals {
 }
 
 output "names" {
-  description = "The names, unique between the environments except for those that lie within another resource."
+  description = "The names. Only those inside another resource are the same in both environments."
   value = {
     resource_group       = "rg-${local.suffix}"
     workspace            = "mlw-${local.suffix}"
@@ -54,7 +54,7 @@ output "names" {
 }
 
 output "tags" {
-  description = "The tags of every resource that takes any."
+  description = "The tags of every resource that supports tags."
   value = tomap({
     project     = local.project.project
     environment = var.environment
@@ -63,6 +63,6 @@ output "tags" {
 }
 
 output "project" {
-  description = "project.yml."
+  description = "The content of project.yml."
   value       = local.project
 }
