@@ -1,19 +1,24 @@
-"""What every variant asks of Azure ML passes `mlops doctor`, Azure ML's own validation included."""
+"""Every variant passes `mlops doctor`, Azure ML's own validation included; its page and its regions are current."""
 
+import re
+import runpy
 from itertools import product
 from pathlib import Path
 
 from post_gen_project import KEPT_BY
+from pre_gen_project import AZURE_REGIONS
 from rendering import OPTIONS, ROOT, Render
 from warm_mlops import warm_mlops
 
-# The options that choose among the files of azureml/, or change project.yml, with which they are loaded.
+PROJECT = ROOT / "{{cookiecutter.project_slug}}"
+DOCTOR = PROJECT / "src" / "mlops" / "azure" / "doctor"
+# The options that choose files of azureml/ or change project.yml, with which those files are loaded.
 CHOOSING = ("serving", "batch_endpoint", "monitoring")
 
 
-def test_no_other_option_changes_what_azure_ml_is_asked_for() -> None:
+def test_no_other_option_changes_the_files_for_azure_ml() -> None:
     choosing = {option for option, kept in KEPT_BY.items() if any("azureml" in str(paths) for paths in kept.values())}
-    text = (ROOT / "{{cookiecutter.project_slug}}" / "project.yml").read_text(encoding="utf-8")
+    text = (PROJECT / "project.yml").read_text(encoding="utf-8")
     assert choosing | {option for option in OPTIONS if f"cookiecutter.{option}" in text} == set(CHOOSING)
 
 
@@ -22,4 +27,20 @@ def test_every_variant_passes_the_doctor(render: Render, project_python: Path) -
     with warm_mlops(project_python, render({}), {}) as mlops:
         for variant in variants:
             said = mlops("--project", str(render(variant)), "doctor", "--offline")
-            assert said.text == "No mistakes in azureml/ and project.yml.\n", variant
+            assert said.text == "No problems in azureml/ and project.yml.\n", variant
+
+
+def test_the_page_documents_every_code_and_no_other() -> None:
+    table = runpy.run_path(str(DOCTOR / "codes.py"))["TABLE"]
+    page = (PROJECT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (\w+)\n\n(.+)\n", page, re.M)
+    assert sections == [(row.code, f"**{row.title}** ({row.severity}). {row.explanation}") for row in table]
+
+
+def test_the_doctor_knows_the_regions_that_the_template_accepts() -> None:
+    assert set(runpy.run_path(str(DOCTOR / "catalog.py"))["REGIONS"].split()) == set(AZURE_REGIONS)
+
+
+def test_each_finding_uses_a_code_of_the_table() -> None:
+    used = {code for file in DOCTOR.glob("*.py") for code in re.findall(r'"(AZ\d+)"', file.read_text(encoding="utf-8"))}
+    assert used == set(runpy.run_path(str(DOCTOR / "codes.py"))["CODES"])

@@ -140,6 +140,8 @@ BINDING = "jobs.train.inputs.earlier"
 SCRIPT = "code_configuration.scoring_script"
 ABSENT = "kubernetes" if (ROOT / "azureml" / "managed").is_dir() else "managed"  # target of other renders
 
+LITERAL = (put("inputs.first", -1), put("jobs.search.inputs.candidate", "${{parent.inputs.first}}"))
+
 M = Mistake
 ALL = [
     # pipelines
@@ -210,6 +212,13 @@ ALL = [
     ),
     M(SWEEP, "file for a number", put("jobs.search.inputs.candidate", "${{parent.inputs.data}}"), "AZ028", "integer"),
     M(SWEEP, "text for a number", put("jobs.search.inputs.candidate", "first"), "AZ024", "not of type integer"),
+    M(
+        SWEEP,
+        "number of the pipeline out of range",
+        Change(lambda file: [c.edit(file) for c in LITERAL] and None, "jobs.search.inputs.candidate"),
+        "AZ024",
+        "below the minimum 0",
+    ),
     M(SWEEP, "number out of range", put("jobs.search.inputs.candidate", -1), "AZ024", "below the minimum 0"),
     M(PIPELINE, "binding without parent", put(BINDING, "${{jobs.validate.outputs.results}}"), "AZ027", "not a valid"),
     M(
@@ -228,8 +237,15 @@ ALL = [
     M(PIPELINE, "unknown data", put("inputs.data.path", "azureml:date@latest"), "AZ011", "defines date"),
     M(PIPELINE, "data without version", put("inputs.data.path", "azureml:data"), "AZ013", "no version"),
     M(PIPELINE, "local path missing", put("inputs.data.path", "../nodata"), "AZ008", "nodata"),
-    M(PIPELINE, "unused input", put("inputs.more", {"type": "uri_folder"}), "AZ021", "No step uses more"),
-    M(PIPELINE, "unfilled output", drop("jobs.report.outputs"), "AZ021", "No step fills results", at="outputs.results"),
+    M(PIPELINE, "unused input", put("inputs.more", {"type": "uri_folder"}), "AZ021", "the pipeline's input more"),
+    M(
+        PIPELINE,
+        "unfilled output",
+        drop("jobs.report.outputs"),
+        "AZ021",
+        "the pipeline's output results",
+        at="outputs.results",
+    ),
     # the sweep
     M(SWEEP, "search of an unknown input", misspell("jobs.search.search_space.candidate", "cand"), "AZ025", "cand"),
     M(SWEEP, "metric never logged", put("jobs.search.objective.primary_metric", "accuracy"), "AZ031", "accuracy"),
@@ -283,7 +299,7 @@ ALL = [
     M(TRAIN, "environment without version", put("environment", "azureml:mlops"), "AZ013", "no version"),
     M(TRAIN, "unknown type", put("inputs.data.type", "uri_fold"), "AZ004", "uri_fold", at="inputs.data"),
     M(TRAIN, "invalid name", put("name", "Train it!"), "AZ005", "'Train it!' is not a valid name"),
-    M(TRAIN, "no name", drop("name"), "AZ005", "name is missing"),
+    M(TRAIN, "no name", drop("name"), "AZ015", "field name is missing"),
     M(TRAIN, "duplicated name", put("name", "validate"), "AZ006", "the name validate"),
     M(SEARCH, "default out of range", put("inputs.candidate.default", -5), "AZ024", "below the minimum 0"),
     M(SEARCH, "default of another type", put("inputs.candidate.default", "first"), "AZ024", "not of type integer"),
@@ -315,6 +331,7 @@ ALL = [
     M(DATA, "folder called a file", put("path", ".."), "AZ040", "is a folder", at="type"),
     M(COMPUTE, "unknown size", put("size", "Standard_FAKE"), "AZ070", "Standard_FAKE"),
     M(COMPUTE, "misspelt size", put("size", "Standard_DS3v2"), "AZ070", "Did you mean Standard_DS3_v2"),
+    M(COMPUTE, "no size", drop("size"), "AZ015", "field size is missing"),
     M(COMPUTE, "minimum above maximum", put("min_instances", 9), "AZ007", "more than max_instances, 2"),
     M(COMPUTE, "no nodes", put("max_instances", 0), "AZ007", "max_instances"),
     M(COMPUTE, "unknown tier", put("tier", "spot"), "AZ004", "spot"),
@@ -324,7 +341,7 @@ ALL = [
     # managed endpoints
     M(ENDPOINT, "unknown authentication", put("auth_mode", "token"), "AZ043", "auth_mode is token"),
     M(ENDPOINT, "keys", put("auth_mode", "key"), "AZ043", "never keys"),
-    M(ENDPOINT, "traffic of 110 %", put("traffic", {"blue": 100, "green": 10}), "AZ042", "sums to 110"),
+    M(ENDPOINT, "traffic of 110 %", put("traffic", {"blue": 100, "green": 10}), "AZ042", "110 % in total"),
     M(ENDPOINT, "traffic below 0", put("traffic", {"blue": 110, "green": -10}), "AZ042", "-10"),
     M(ENDPOINT, "too much mirrored", put("mirror_traffic", {"green": 60}), "AZ042", "mirror_traffic"),
     M(ENDPOINT, "invalid name", put("name", "under_score"), "AZ005", "under_score"),
@@ -341,7 +358,7 @@ ALL = [
     M(MANAGED, "unknown size", put("instance_type", "Standard_FAKE"), "AZ070", "Standard_FAKE"),
     M(MANAGED, "instance type of Kubernetes", put("instance_type", "defaultinstancetype"), "AZ070", "defaultinst"),
     M(MANAGED, "no instances", put("instance_count", 0), "AZ007", "instance_count"),
-    M(MANAGED, "no model", drop("model"), "AZ014", "no model"),
+    M(MANAGED, "no model", drop("model"), "AZ015", "field model is missing"),
     M(MANAGED, "model without version", put("model", "azureml:model"), "AZ014", "azureml:model is not"),
     M(MANAGED, "latest model", put("model", "azureml:model@latest"), "AZ014", "one exact version"),
     M(MANAGED, "model missing", put("model", "./nomodel"), "AZ008", "nomodel"),
@@ -359,6 +376,7 @@ ALL = [
         "AZ041",
         "is not valid Python",
     ),
+    M(MANAGED, "no script", drop("code_configuration"), "AZ015", "scoring_script is missing"),
     M(MANAGED, "code folder missing", put("code_configuration.code", "../../scr"), "AZ008", "scr"),
     # Kubernetes
     M(K8S, "script missing", put(SCRIPT, "nope.py"), "AZ009", "nope.py"),
@@ -397,7 +415,7 @@ ALL = [
         "hour 25",
         trigger("recurrence", frequency="day", interval=1, schedule={"hours": [25], "minutes": [0]}),
         "AZ007",
-        "25 is not a valid hours",
+        "hours is 25",
         at="trigger.schedule.hours",
     ),
     M(
@@ -460,7 +478,8 @@ ALL = [
         "must be one of: 3.4",
         at="create_monitor.compute",
     ),
-    M(MONITOR, "nothing to monitor", drop(WATCHED), "AZ010", "ENDPOINT:DEPLOYMENT"),
+    M(MONITOR, "nothing to monitor", drop(WATCHED), "AZ015", "endpoint_deployment_id is missing"),
+    M(MONITOR, "invalid deployment", put(WATCHED, "endpoint:blue"), "AZ010", "ENDPOINT:DEPLOYMENT"),
     M(MONITOR, "unknown endpoint", put(WATCHED, "azureml:endpont:blue"), "AZ011", "defines endpont"),
     M(
         MONITOR,
@@ -477,6 +496,7 @@ ALL = [
     M(TRAIN, "no schema", drop("$schema"), "AZ003", "$schema is missing"),
     M(TRAIN, "empty file", Change(lambda file: file.write_text("# nothing\n") and None), "AZ001", "no fields"),
     # project.yml
+    M(PROJECT, "duplicated field", swap("\nname:", "\nname: a\nname:", "name.name"), "AZ002", "name is duplicated"),
     M(PROJECT, "unknown size", put("azure.compute.size", "Standard_DS33_v2"), "AZ070", "Standard_DS33_v2"),
     M(PROJECT, "unknown region", put("azure.region", "westeurop"), "AZ073", "Did you mean westeurope"),
     M(

@@ -33,6 +33,7 @@ Rule = Callable[[Document, Context], Iterator[Finding]]
 
 EVERYWHERE: tuple[Rule, ...] = (
     fields.check_name,
+    fields.check_required,
     fields.check_values,
     fields.check_sizes,
     fields.check_paths,
@@ -57,11 +58,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
 # The files of azureml/ that a target of project.yml needs.
 TARGETS = {
     "managed": ("managed/endpoint.yml", "managed/deployment.yml"),
-    "kubernetes": (
-        "kubernetes/compute.yml",
-        "kubernetes/endpoint.yml",
-        "kubernetes/deployment.yml",
-    ),
+    "kubernetes": tuple(f"kubernetes/{name}.yml" for name in ("compute", "endpoint", "deployment")),
     "container-instance": ("container/Dockerfile",),
 }
 
@@ -139,7 +136,8 @@ def check_rules(context: Context) -> list[Finding]:
         for rule in (*EVERYWHERE, *RULES.get(document.kind, ())):
             found += rule(document, context)
         if document.kind not in RULES:
-            message = f"$schema is {document.kind or 'missing'}, which no command of mlops reads."
+            unread = f"{document.kind}, which mlops does not read" if document.kind else "missing"
+            message = f"$schema is {unread}."
             found += [document.finding("AZ003", ("$schema",), message, "Restore it from git.")]
     return found
 

@@ -64,8 +64,9 @@ def check_endpoint(document: Document, context: Context) -> Iterator[Finding]:
         valid = all(isinstance(share, int) and 0 <= share <= most for share in shares.values())
         total = sum(share for share in shares.values() if isinstance(share, int))
         if shares and (not valid or total > most or (key == "traffic" and total not in (0, 100))):
-            message = f"{key} is {', '.join(map(str, shares.values()))}, which sums to {total}."
-            fix = "Make it sum to 100." if key == "traffic" else "Mirror at most 50."
+            message = f"{key} is {', '.join(map(str, shares.values()))}: {total} % in total."
+            limit = "100" if key == "traffic" else "at most 50"
+            fix = f"Use percentages that sum to {limit}."
             yield document.finding("AZ042", (key,), message, fix)
     wanted = "aml_token" if document.kind == "kubernetesOnlineEndpoint" else "aad_token"
     found = document.get("auth_mode", default="missing")
@@ -90,9 +91,7 @@ def check_deployment(document: Document, context: Context) -> Iterator[Finding]:
 
 def _check_model(document: Document) -> Iterator[Finding]:
     model, fix = document.get("model"), "Use azureml:NAME:VERSION."
-    if model is None:
-        yield document.finding("AZ014", ("model",), "The deployment has no model.", fix)
-    elif str(model).startswith("azureml:") and not str(model).startswith(FULL_IDS):
+    if str(model).startswith("azureml:") and not str(model).startswith(FULL_IDS):
         found = REFERENCE.fullmatch(str(model))
         if not found or not found[3]:
             message = f"{model} is not one exact version of a model."

@@ -23,12 +23,12 @@ Problem = tuple[str, str, str]  # a code, a message and a fix
 
 def check_component(document: Document, context: Context) -> Iterator[Finding]:
     """Check a component's command, and the defaults of its inputs."""
-    for (*path, _), declared in document.match("inputs.*.type"):
+    for (*path, _), _ in document.match("inputs.*.type"):
         value = document.get(*path, "default")
         problem = value is not None and value_problem(value, document.section(*path))
         if problem:
             message = f"The default of {path[-1]} {problem}."
-            yield document.finding("AZ024", (*path, "default"), message, f"Use type {declared}.")
+            yield document.finding("AZ024", (*path, "default"), message)
     command = document.get("command")
     folder = document.local(str(document.get("code", default=".")))
     if not command or not folder.is_dir():

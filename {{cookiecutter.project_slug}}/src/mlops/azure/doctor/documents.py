@@ -149,8 +149,16 @@ def read_document(file: Path, root: Path) -> tuple[Document, list[Finding]]:
         message = "The file has no fields."
         return empty, [Finding(empty.name, 1, "AZ001", message, "Restore it from git.")]
     kind = str(content.get("$schema", "")).rsplit("/", 1)[-1].partition(".")[0]
-    document = Document(file, empty.name, kind, content, dict(_lines(node, ())))
-    return document, list(_duplicates(document, node, ()))
+    lines: dict[FieldPath, int] = {}
+    duplicated = {}
+    for path, line in _lines(node, ()):
+        if path in lines and path[:-1] not in duplicated:
+            duplicated[path] = line
+        lines[path] = line
+    return Document(file, empty.name, kind, content, lines), [
+        Finding(empty.name, line, "AZ002", f"The field {path[-1]} is duplicated.", "Keep one.")
+        for path, line in duplicated.items()
+    ]
 
 
 def _lines(node: yaml.Node, path: FieldPath) -> Iterator[tuple[FieldPath, int]]:
@@ -163,15 +171,3 @@ def _lines(node: yaml.Node, path: FieldPath) -> Iterator[tuple[FieldPath, int]]:
         for number, value in enumerate(node.value):
             yield (*path, number), value.start_mark.line + 1
             yield from _lines(value, (*path, number))
-
-
-def _duplicates(document: Document, node: yaml.Node, path: FieldPath) -> Iterator[Finding]:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            inner = (*path, key.value)
-            if key.value in seen:
-                message = f"The field {key.value} is duplicated."
-                yield document.finding("AZ002", inner, message, "Keep one of them.")
-            seen.add(key.value)
-            yield from _duplicates(document, value, inner)

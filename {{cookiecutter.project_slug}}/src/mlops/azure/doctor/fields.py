@@ -10,11 +10,8 @@ from typing import Any
 from mlops.azure.doctor.catalog import SPARK_SIZES, size_problem
 from mlops.azure.doctor.documents import Context, Document, FieldPath, Finding
 
-BATCH, MANAGED, KUBERNETES = (
-    "modelBatchDeployment",
-    "managedOnlineDeployment",
-    "kubernetesOnlineDeployment",
-)
+BATCH = "modelBatchDeployment"
+MANAGED, KUBERNETES = "managedOnlineDeployment", "kubernetesOnlineDeployment"
 ENDPOINTS = ("batchEndpoint", "managedOnlineEndpoint", "kubernetesOnlineEndpoint")
 COMPUTES = ("amlCompute", "kubernetesCompute")
 QUANTITY = re.compile(r"(?=.*[1-9])(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -22,6 +19,7 @@ RESOURCE_ID = (
     r"/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[\w.()-]+"
     r"/providers/Microsoft\.(ContainerService/managedClusters|Kubernetes/connectedClusters)/[\w-]+"
 )
+MONITORED = "create_monitor.monitoring_target.endpoint_deployment_id"
 
 # kind: the pattern of its names, and the pattern in words.
 ENDPOINT_NAME = (r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]", "3 to 32 letters, digits and hyphens")
@@ -31,6 +29,14 @@ NAMES = {
     **dict.fromkeys(("environment", "data", "schedule", "monitorSchedule"), ASSET_NAME),
     "commandComponent": (r"[a-z0-9_][a-z0-9_.-]{0,254}", "lower-case letters, digits and '_'"),
     "kubernetesCompute": (r"[A-Za-z][A-Za-z0-9-]{0,14}[A-Za-z0-9]", "2 to 16 letters and digits"),
+}
+REQUIRED = {
+    **dict.fromkeys(("environment", "data", "schedule"), ("name",)),
+    **dict.fromkeys((BATCH, MANAGED, KUBERNETES), ("model", "code_configuration.scoring_script")),
+    "commandComponent": ("name", "code"),
+    "monitorSchedule": ("name", MONITORED),
+    "amlCompute": ("size",),
+    "kubernetesCompute": ("resource_id",),
 }
 # kind: field: the pattern of its values, and the pattern in words.
 PATTERNS = {
@@ -110,17 +116,23 @@ REMOTE = ("azureml:", "/subscriptions/", "https://", "wasbs://", "abfss://", "ad
 
 
 def check_name(document: Document, context: Context) -> Iterator[Finding]:
-    """Check that the name exists, is valid, and is unique among files of its kind."""
-    if document.kind not in NAMES:
-        return
+    """Check that the name is valid, and unique among files of its kind."""
     name = str(document.get("name", default=""))
-    pattern, allowed = NAMES[document.kind]
-    if not re.fullmatch(pattern, name):
-        message = f"{name!r} is not a valid name." if name else "The name is missing."
+    pattern, allowed = NAMES.get(document.kind, (".*", ""))
+    if name and not re.fullmatch(pattern, name):
+        message = f"{name!r} is not a valid name."
         yield document.finding("AZ005", ("name",), message, f"Use {allowed}.")
     if context.names(document.kind).count(name) > 1:
         message = f"Another {document.kind} file also has the name {name}."
         yield document.finding("AZ006", ("name",), message, "Rename one of them.")
+
+
+def check_required(document: Document, context: Context) -> Iterator[Finding]:
+    """Check that fields exist which Azure ML's own validation does not require."""
+    for field in REQUIRED.get(document.kind, ()):
+        if not document.match(field):
+            path = tuple(field.split("."))
+            yield document.finding("AZ015", path, f"The field {field} is missing.", "Add it.")
 
 
 def check_values(document: Document, context: Context) -> Iterator[Finding]:
@@ -137,15 +149,15 @@ def check_values(document: Document, context: Context) -> Iterator[Finding]:
             for number in value if isinstance(value, list) else [value]:
                 valid = isinstance(number, types) and not isinstance(number, bool)
                 if not valid or not low <= number <= high:
-                    message = f"{number!r} is not a valid {path[-1]}."
+                    message = f"{path[-1]} is {number!r}."
                     yield document.finding("AZ007", path, message, f"Use {span}.")
 
 
 def check_sizes(document: Document, context: Context) -> Iterator[Finding]:
     """Warn about unknown sizes of machines."""
-    field = {"amlCompute": "size", MANAGED: "instance_type"}.get(document.kind)
-    if field and (problem := size_problem(str(document.get(field, default="")))):
-        yield document.finding("AZ070", (field,), *problem)
+    for path, size in document.match("instance_type" if document.kind == MANAGED else "size"):
+        if problem := size_problem(str(size)):
+            yield document.finding("AZ070", path, *problem)
     for path, size in document.match("create_monitor.compute.instance_type"):
         if str(size).lower() not in SPARK_SIZES:
             message = f"{size} is not a known size for monitors."

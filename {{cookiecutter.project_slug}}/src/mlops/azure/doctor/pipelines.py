@@ -48,7 +48,8 @@ def check_pipeline(document: Document, context: Context) -> Iterator[Finding]:
         yield from _check_outputs(step)
         if document.get(*step.path, "type") == "sweep":
             yield from _check_sweep(step)
-    yield from _check_ends(document)
+    if document.section("jobs"):
+        yield from _check_ends(document)
     yield from _check_order(document)
     yield from _check_settings(document)
 
@@ -92,7 +93,7 @@ def _input_problem(
             fix = "Use ${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}."
             return "AZ027", f"is bound to {value}, which is not a valid binding", fix
         problem = value_problem(value, about)
-        return ("AZ024", problem, f"Use type {about.get('type')}.") if problem else None
+        return ("AZ024", problem, "") if problem else None
     if bound.job:
         if bound.job not in document.section("jobs"):
             jobs = ", ".join(document.section("jobs"))
@@ -106,8 +107,11 @@ def _input_problem(
         message = f"is bound to {bound.kind}.{bound.name} of the {origin}, which does not exist"
         return "AZ027", message, f"Use one of: {', '.join(sources) or 'none'}."
     source, wanted = sources[bound.name], about.get("type")
-    found = source.get("type") if isinstance(source, dict) else None
-    if found == wanted or found is None or (found, wanted) == ("integer", "number"):
+    if not isinstance(source, dict):  # a literal
+        problem = value_problem(source, about)
+        return ("AZ024", problem, "") if problem else None
+    found = source.get("type")
+    if found == wanted or (found, wanted) == ("integer", "number"):
         return None
     return "AZ028", f"is bound to type {found}", f"Bind it to type {wanted}."
 
@@ -135,7 +139,7 @@ def _check_sweep(step: Step) -> Iterator[Finding]:
     for key, wanted in (("primary_metric", METRIC), ("goal", "maximize")):
         found = document.get(*path, "objective", key)
         if found != wanted:
-            message = f"{key} is {found}, but the trials log a {METRIC} to maximize."
+            message = f"{key} is {found}; trials log {METRIC}, and higher is better."
             yield document.finding(
                 "AZ031", (*path, "objective", key), message, f"Use {key}: {wanted}."
             )
@@ -154,7 +158,7 @@ def _check_ends(document: Document) -> Iterator[Finding]:
         used = {found.name for found in bound if found and not found.job}
         for name in document.section(kind):
             if name not in used:
-                message = f"No step {verb} {name} of the pipeline's {kind}."
+                message = f"No step {verb} the pipeline's {kind[:-1]} {name}."
                 yield document.finding("AZ021", (kind, name), message, "Use it or remove it.")
 
 

@@ -9,7 +9,7 @@ import zoneinfo
 from collections.abc import Iterator
 
 from mlops.azure.doctor.documents import Context, Document, Finding
-from mlops.azure.doctor.fields import undefined
+from mlops.azure.doctor.fields import MONITORED, undefined
 
 FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -98,12 +98,11 @@ def _check_times(document: Document) -> Iterator[Finding]:
 
 def check_monitor(document: Document, context: Context) -> Iterator[Finding]:
     """Check that a monitor watches a deployment of an endpoint."""
-    path = ("create_monitor", "monitoring_target", "endpoint_deployment_id")
-    target = str(document.get(*path, default=""))
-    found = re.fullmatch(r"azureml:([\w-]+):[\w-]+", target)
     names = context.names("managedOnlineEndpoint", "kubernetesOnlineEndpoint")
-    if not found:
-        message = f"{target!r} is not a deployment to monitor."
-        yield document.finding("AZ010", path, message, "Use azureml:ENDPOINT:DEPLOYMENT.")
-    elif found[1] not in names:
-        yield undefined(document, path, found[1], names)
+    for path, target in document.match(MONITORED):
+        found = re.fullmatch(r"azureml:([\w-]+):[\w-]+", str(target))
+        if not found:
+            message = f"{target!r} is not a valid reference to a deployment."
+            yield document.finding("AZ010", path, message, "Use azureml:ENDPOINT:DEPLOYMENT.")
+        elif found[1] not in names:
+            yield undefined(document, path, found[1], names)

@@ -7,7 +7,7 @@ import inspect
 import logging
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import yaml
@@ -17,28 +17,23 @@ from mlops.azure.doctor.documents import Document, FieldPath, Finding
 Refusal = tuple[FieldPath, str]  # a field, () if unknown, and the SDK's words
 
 
-def loader(kind: str) -> Callable[..., Any] | None:
-    """Return the SDK's loader of a kind of files; None if it has none."""
-    import azure.ai.ml as sdk
-    from azure.ai.ml.entities import _load_functions as functions
-
-    loaders: dict[str, Callable[..., Any]] = {
-        "amlCompute": sdk.load_compute,
-        "batchEndpoint": sdk.load_batch_endpoint,
-        "commandComponent": sdk.load_component,
-        "data": sdk.load_data,
-        "environment": sdk.load_environment,
-        "kubernetesCompute": sdk.load_compute,
-        "kubernetesOnlineDeployment": sdk.load_online_deployment,
-        "kubernetesOnlineEndpoint": sdk.load_online_endpoint,
-        "managedOnlineDeployment": sdk.load_online_deployment,
-        "managedOnlineEndpoint": sdk.load_online_endpoint,
-        "modelBatchDeployment": functions.load_model_batch_deployment,
-        "monitorSchedule": functions.load_schedule,
-        "pipelineJob": sdk.load_job,
-        "schedule": functions.load_schedule,
-    }
-    return loaders.get(kind)
+# kind: the SDK's function that loads its files.
+LOADERS = {
+    "amlCompute": "load_compute",
+    "batchEndpoint": "load_batch_endpoint",
+    "commandComponent": "load_component",
+    "data": "load_data",
+    "environment": "load_environment",
+    "kubernetesCompute": "load_compute",
+    "kubernetesOnlineDeployment": "load_online_deployment",
+    "kubernetesOnlineEndpoint": "load_online_endpoint",
+    "managedOnlineDeployment": "load_online_deployment",
+    "managedOnlineEndpoint": "load_online_endpoint",
+    "modelBatchDeployment": "load_model_batch_deployment",
+    "monitorSchedule": "load_schedule",
+    "pipelineJob": "load_job",
+    "schedule": "load_schedule",
+}
 
 
 def validate_strictly(document: Document, reported: Collection[int] = ()) -> Iterator[Finding]:
@@ -52,17 +47,19 @@ def validate_strictly(document: Document, reported: Collection[int] = ()) -> Ite
     """
     for path, message in _refusals(document):
         if path or not reported:
-            name = f"{path[-1]}: " if path else ""
-            text = f"Azure ML rejects {name}{' '.join(message.split())[:300].rstrip('.')}."
+            name = path[-1] if path else "the file"
+            text = f"Azure ML rejects {name}: {' '.join(message.split())[:300].rstrip('.')}."
             finding = document.finding("AZ004", path or _guess(document, message), text)
             if finding.line not in reported:
                 yield finding
 
 
 def _refusals(document: Document) -> list[Refusal]:
-    load = loader(document.kind)
-    if load is None:
+    from azure.ai.ml.entities import _load_functions
+
+    if document.kind not in LOADERS:
         return []
+    load = getattr(_load_functions, LOADERS[document.kind])
     with _quiet():
         try:
             return list(_validate(load(document.path), document.kind))
@@ -76,7 +73,7 @@ def _validate(entity: Any, kind: str) -> Iterator[Refusal]:
     if hasattr(entity, "_validate") and kind != "monitorSchedule":
         result = entity._validate()
         for problem in (*result._errors, *result._warnings) if result is not None else ():
-            yield tuple(str(problem.yaml_path).split(".")), problem.message
+            yield _path(problem.yaml_path), problem.message
     # Converting to what is sent to Azure finds mistakes that loading does not.
     for name in ("_to_rest_object", "_to_rest_online_endpoint", "_to_rest_batch_endpoint"):
         if method := getattr(entity, name, None):
@@ -96,12 +93,15 @@ def _parse(text: str) -> list[Refusal]:
         return [((), details[1] if details else text)]
     if "errors" not in content:
         return _leaves(content, ())
-    problems = [
-        (tuple(str(error["path"]).strip("*").split(".")), path, words)
+    return [
+        (path or _path(error["path"]), words)
         for error in content["errors"]
         for path, words in _parse(str(error["message"]))
     ]
-    return [(path or tuple(filter(None, outer)), words) for outer, path, words in problems]
+
+
+def _path(dotted: str | None) -> FieldPath:
+    return tuple(dotted.split(".")) if dotted and dotted != "*" else ()
 
 
 def _leaves(node: Any, path: FieldPath) -> list[Refusal]:
@@ -132,8 +132,7 @@ def _quiet() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     finally:
         logging.disable(level)

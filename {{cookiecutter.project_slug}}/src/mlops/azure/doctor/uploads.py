@@ -21,7 +21,7 @@ def script_problem(document: Document) -> Finding | None:
     folder = document.local(str(document.get("code_configuration", "code", default=".")))
     field = ("code_configuration", "scoring_script")
     script = str(document.get(*field, default=""))
-    if not folder.is_dir():
+    if not script or not folder.is_dir():
         return None
     if not is_uploaded(folder, script):
         message = f"{script} is not in the uploaded folder {folder.name}/."
