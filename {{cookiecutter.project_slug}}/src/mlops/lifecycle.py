@@ -133,17 +133,14 @@ def validate(project: Project, rows: RawData, *, scoring: bool = False) -> Valid
     scoring : bool
         The rows are inputs to score, without a target.
     """
-    from mlops.data.validation import save_validation, validate_rows
+    from mlops.data.validation import validate_rows
 
-    suites = project.root / "expectations"
+    folder = project.root / "expectations"
     columns = [str(column) for column in rows.frame]
-    inputs = [column for column in columns if column != project.data.target]
-    expected = {str(suites / "scoring.json"): inputs}
+    suites = {folder / "scoring.json": [c for c in columns if c != project.data.target]}
     if not scoring:
-        expected = {str(suites / "raw.json"): columns, **expected}
-    validation = validate_rows(rows.frame, rows.digest, expected)
-    save_validation(validation, rows.frame, _validation_folder(project, scoring))
-    return validation
+        suites = {folder / "raw.json": columns, **suites}
+    return validate_rows(rows, suites, _validation_folder(project, scoring))
 
 
 def require_passed(project: Project, validation: Validation, *, scoring: bool = False) -> None:
