@@ -18,10 +18,9 @@ from mlops.evaluation.metrics import measure
 from mlops.model.search import METRIC, candidates, found_params, halving_search, try_candidate
 from mlops.model.training import make_pipeline, training_key
 from mlops.science import find_science
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 SEARCH = {"space": {"C": [1e-4, 1.0], "class_weight": [None, "balanced"]}, "candidates": 3}
 
@@ -124,10 +123,10 @@ CLASSES: dict[str, tuple[list[Any], Any]] = {
 
 
 def rows_of(classes: list[Any], positive: Any) -> Dataset:
-    """Rows with these classes, which one column half gives away."""
+    """Return rows with these classes, which one column nearly gives away."""
     rng = np.random.default_rng(5)
     number = rng.integers(len(classes), size=600)
-    near = number + rng.normal(size=600)
+    near = number + rng.normal(scale=0.5, size=600)
     holdout = np.zeros(600, dtype=bool)
     return Dataset(
         pd.DataFrame({"near": near}), np.array(classes)[number], np.array(classes), positive, holdout, None, ""
@@ -144,11 +143,11 @@ def configured(project: Project, metric: str, space: dict[str, list[Any]]) -> Pr
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metric: str, tmp_path: Path) -> None:
     dataset = rows_of(*CLASSES[kind])
-    project = configured(load_project(searching.root), metric, {"C": [1e-4, 1.0]})
-    pipeline = Pipeline([("scale", StandardScaler()), ("model", LogisticRegression())])
+    project = configured(load_project(searching.root), metric, {"max_depth": [1, 4]})
+    pipeline = Pipeline([("model", DecisionTreeClassifier(min_samples_leaf=20, random_state=0))])
     found = [try_candidate(number, pipeline, dataset, project, "key", tmp_path) for number in (0, 1)]
     for candidate in found:
-        pipeline.set_params(model__C=candidate.params["C"])
+        pipeline.set_params(model__max_depth=candidate.params["max_depth"])
         own = []
         for fold, rest in StratifiedKFold(3, shuffle=True, random_state=3).split(dataset.features, dataset.target):
             fitted = pipeline.fit(dataset.features.iloc[fold], dataset.target[fold])
@@ -156,15 +155,15 @@ def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metr
             own.append(measure(predict(fitted, judged))[metric])
         sign = -1 if metric in LOWER_IS_BETTER else 1
         assert candidate.score == pytest.approx(sign * np.mean(own), abs=1e-9)
-    assert max(found, key=lambda candidate: candidate.score).params["C"] == 1.0
+    assert max(found, key=lambda candidate: candidate.score).params == {"max_depth": 4}
     X, y = dataset.features, dataset.target
-    assert halving_search(pipeline, X, y, None, dataset, project) == {"C": 1.0}
+    assert halving_search(pipeline, X, y, None, dataset, project) == {"max_depth": 4}
 
 
 @pytest.mark.parametrize("metric", get_args(GateMetric))
 def test_a_search_fails_if_a_candidate_cannot_be_fitted(searching: Toy, metric: str) -> None:
     dataset = rows_of(["bad", "good"], "bad")
-    project = configured(load_project(searching.root), metric, {"C": [-1.0, 1.0]})
-    pipeline = Pipeline([("model", LogisticRegression())])
-    with pytest.raises(ValueError, match="'C' parameter"):
+    project = configured(load_project(searching.root), metric, {"max_depth": [-1, 4]})
+    pipeline = Pipeline([("model", DecisionTreeClassifier())])
+    with pytest.raises(ValueError, match="'max_depth' parameter"):
         halving_search(pipeline, dataset.features, dataset.target, None, dataset, project)
