@@ -141,6 +141,7 @@ SCRIPT = "code_configuration.scoring_script"
 ABSENT = "kubernetes" if (ROOT / "azureml" / "managed").is_dir() else "managed"  # target of other renders
 
 LITERAL = (put("inputs.first", -1), put("jobs.search.inputs.candidate", "${{parent.inputs.first}}"))
+AGAIN = "inputs: {data: {type: uri_file}, earlier: {type: uri_folder}}\noutputs:"
 
 M = Mistake
 ALL = [
@@ -493,6 +494,7 @@ ALL = [
     M(TRAIN, "invalid YAML", swap("inputs:", "inputs: [", "inputs.type"), "AZ001", "not valid YAML"),
     M(TRAIN, "tab", swap("  data:", "\tdata:", "\tdata"), "AZ001", "not valid YAML"),
     M(TRAIN, "duplicated field", swap("\nname:", "\nname: a\nname:", "name.name"), "AZ002", "name is duplicated"),
+    M(TRAIN, "duplicated section", swap("outputs:", AGAIN, "inputs.inputs"), "AZ002", "inputs is duplicated"),
     M(TRAIN, "no schema", drop("$schema"), "AZ003", "$schema is missing"),
     M(TRAIN, "empty file", Change(lambda file: file.write_text("# nothing\n") and None), "AZ001", "no fields"),
     # project.yml

@@ -1,4 +1,4 @@
-"""The doctor: it finds nothing in this project, and exactly the mistakes that are made in it."""
+"""`mlops doctor` finds nothing in this project, and exactly the mistakes that are made in a copy of it."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def test_an_unknown_code_to_ignore_is_refused_with_the_nearest(code: str, neares
     assert f"doctor.ignore: {code} is not a code" in doctor(root, "--offline").output
 
 
-def test_a_project_without_a_subscription_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_subscription_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
     result = doctor(ROOT)
     assert result.exit_code == 2
     assert "AZURE_SUBSCRIPTION_ID is not set" in result.output
 
 
-def test_a_project_without_azureml_is_told_so(tmp_path: Path) -> None:
+def test_a_project_without_azureml_is_refused(tmp_path: Path) -> None:
     root = copy_project(tmp_path)
     shutil.rmtree(root / "azureml")
     result = doctor(root, "--offline")
@@ -116,7 +116,7 @@ def test_a_project_without_azureml_is_told_so(tmp_path: Path) -> None:
     assert f"{root / 'azureml'} has no files." in result.output
 
 
-def test_an_ignored_file_is_as_good_as_missing(tmp_path: Path) -> None:
+def test_a_file_excluded_by_amlignore_is_not_uploaded(tmp_path: Path) -> None:
     root = copy_project(tmp_path)
     ignore = root / "src" / ".amlignore"
     ignore.write_text(ignore.read_text("utf-8") + "score.py\nbatch_score.py\n", "utf-8")
@@ -128,7 +128,7 @@ def test_an_ignored_file_is_as_good_as_missing(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_of_data_is_as_good_as_a_file(tmp_path: Path) -> None:
+def test_data_can_be_a_folder(tmp_path: Path) -> None:
     root = copy_project(tmp_path)
     data = load_project(root).data_path
     data.unlink() if data.is_file() else shutil.rmtree(data)
@@ -206,7 +206,7 @@ def test_a_size_that_azure_has_is_known(size: str) -> None:
         ("Standard-DS3-v2", "Standard_DS3_v2"),
     ],
 )
-def test_a_size_that_azure_lacks_is_answered_with_one_like_it(size: str, near: str) -> None:
+def test_an_unknown_size_is_reported_with_the_nearest(size: str, near: str) -> None:
     problem = size_problem(size)
     assert problem is not None
     assert problem[1].startswith("Did you mean ")

@@ -1,4 +1,4 @@
-"""What Azure ML is asked for: azureml/ with the names and settings of project.yml, all valid."""
+"""The specs sent to Azure ML: azureml/ with the names and settings of project.yml, all valid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEARCH = {"space": {"learning_rate": [0.1, 0.2], "max_iter": [5, 10, 20]}, "cand
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of this project, with settings of its own."""
+    """Return a copy of this project with other settings."""
     made = copy_project(tmp_path)
     change(
         made,
@@ -44,12 +44,12 @@ def change(root: Path, settings: dict[str, Any]) -> Project:
 
 
 def serve(root: Path, **settings: Any) -> Project:
-    """The project, with production served as the settings say."""
+    """Return the project with these settings for production."""
     return change(root, {"serving.production": {"port": 5090, **settings}})
 
 
 def sent(entity: Any) -> dict[str, Any]:
-    """What would be sent to Azure, after Azure ML's own validation."""
+    """Return what would be sent to Azure, after Azure ML's own validation."""
     if hasattr(entity, "_validate"):
         result = entity._validate()
         assert result is None or (result.passed and not result._warnings), result
@@ -64,11 +64,11 @@ def sent(entity: Any) -> dict[str, Any]:
 
 
 def has(file: str) -> pytest.MarkDecorator:
-    """Only where this project was rendered with a file."""
+    """Skip a test unless this project was rendered with a file."""
     return pytest.mark.skipif(not (ROOT / "azureml" / file).exists(), reason=f"without {file}")
 
 
-def test_an_image_has_the_version_of_what_it_is_made_of(root: Path) -> None:
+def test_the_image_version_is_a_hash_of_its_files(root: Path) -> None:
     project = load_project(root)
     environment = specs.environment(project)
     assert (environment.name, environment.version) == ("toy", specs.environment_version(project))
@@ -79,14 +79,14 @@ def test_an_image_has_the_version_of_what_it_is_made_of(root: Path) -> None:
     for name in specs.IMAGE_FILES:
         file = root / name
         file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-        assert specs.environment_version(project) in versions, "line endings are no change"
+        assert specs.environment_version(project) in versions, "line endings do not count"
         file.write_bytes(file.read_bytes() + b"# changed\n")
         versions.add(specs.environment_version(project))
     assert len(versions) == 3
     assert all(len(version) == 16 for version in versions)
 
 
-def test_data_has_the_version_of_its_content(root: Path) -> None:
+def test_the_data_version_is_a_hash_of_its_content(root: Path) -> None:
     project = load_project(root)
     asset = specs.data(project, DIGEST)
     assert (asset.name, asset.version, asset.type) == ("toy", DIGEST[:16], "uri_file")
@@ -97,7 +97,7 @@ def test_data_has_the_version_of_its_content(root: Path) -> None:
     assert (Path(str(asset.path)), asset.type) == (folder, "uri_folder")
 
 
-def test_the_cluster_is_as_large_as_project_yml_says(root: Path) -> None:
+def test_the_cluster_has_the_settings_of_project_yml(root: Path) -> None:
     properties = sent(specs.compute(load_project(root)))["properties"]["properties"]
     assert properties["vmSize"] == "Standard_D4s_v5"
     assert properties["vmPriority"] == "LowPriority"
@@ -121,7 +121,7 @@ def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
     assert "replace" not in properties["jobs"]["evaluate"]["inputs"]
 
 
-def test_a_folder_of_data_reaches_every_step_as_one(root: Path) -> None:
+def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
     project = load_project(root)
     (root / "more").mkdir()
     job = specs.pipeline(project, specs.data(project, DIGEST, root / "more"))
@@ -141,7 +141,7 @@ def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None
             specs.pipeline(project, asset, reason)
 
 
-def test_a_search_is_a_sweep_over_the_nodes(root: Path) -> None:
+def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:
     project = change(root, {"model.search": SEARCH})
     job = specs.pipeline(project, specs.data(project, DIGEST))
     step = sent(job)["properties"]["jobs"]["search"]
@@ -155,7 +155,7 @@ def test_a_search_is_a_sweep_over_the_nodes(root: Path) -> None:
     assert limits["limits"]["max_total_trials"] == 2
 
 
-def test_retraining_takes_the_newest_data(root: Path) -> None:
+def test_retraining_uses_the_latest_data(root: Path) -> None:
     project = load_project(root)
     schedule = specs.schedule(project)
     content = yaml.safe_load((root / "azureml" / "schedule.yml").read_text("utf-8"))
@@ -204,13 +204,13 @@ def test_a_kubernetes_endpoint_runs_in_the_cluster(root: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["local", "container-instance"])
-def test_what_is_no_endpoint_of_azure_ml_is_said(root: Path, target: str) -> None:
+def test_a_target_outside_azure_ml_has_no_endpoint(root: Path, target: str) -> None:
     project = serve(root, target=target)
     with pytest.raises(ConfigError, match=rf"serving\.production\.target is {target}"):
         specs.endpoint(project, "production")
 
 
-def test_a_target_that_the_project_was_rendered_without_is_said(root: Path) -> None:
+def test_a_target_of_another_render_is_refused(root: Path) -> None:
     target = "kubernetes" if (ROOT / "azureml" / "managed").exists() else "managed"
     project = serve(root, target=target)
     with pytest.raises(ConfigError, match=rf"azureml/{target}/endpoint\.yml does not exist"):
@@ -218,7 +218,7 @@ def test_a_target_that_the_project_was_rendered_without_is_said(root: Path) -> N
 
 
 @has("batch")
-def test_batches_are_scored_on_all_nodes(root: Path) -> None:
+def test_batch_scoring_uses_all_nodes(root: Path) -> None:
     project = load_project(root)
     endpoint = specs.batch_endpoint(project, "staging")
     assert endpoint.name == "toy-staging-batch"
@@ -231,7 +231,7 @@ def test_batches_are_scored_on_all_nodes(root: Path) -> None:
 
 
 @has("monitoring.yml")
-def test_the_monitor_watches_the_slot_that_serves(root: Path) -> None:
+def test_the_monitor_watches_the_given_slot(root: Path) -> None:
     monitor: Any = specs.monitor(load_project(root), "production", "green")
     assert monitor.name == "toy-production-monitor"
     definition = monitor._to_rest_object().as_dict()["properties"]["action"]["monitorDefinition"]

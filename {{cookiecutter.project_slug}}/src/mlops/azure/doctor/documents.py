@@ -142,7 +142,8 @@ def read_document(file: Path, root: Path) -> tuple[Document, list[Finding]]:
         content = yaml.load(text, Loader=LOADER)  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        message = f"This is not valid YAML: {getattr(error, 'problem', None) or error}."
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        message = f"This is not valid YAML: {problem}."
         line = mark.line + 1 if mark else 1
         return empty, [Finding(empty.name, line, "AZ001", message, "Correct the line.")]
     if not isinstance(node, yaml.MappingNode) or not isinstance(content, dict):
@@ -150,9 +151,9 @@ def read_document(file: Path, root: Path) -> tuple[Document, list[Finding]]:
         return empty, [Finding(empty.name, 1, "AZ001", message, "Restore it from git.")]
     kind = str(content.get("$schema", "")).rsplit("/", 1)[-1].partition(".")[0]
     lines: dict[FieldPath, int] = {}
-    duplicated = {}
+    duplicated: dict[FieldPath, int] = {}
     for path, line in _lines(node, ()):
-        if path in lines and path[:-1] not in duplicated:
+        if path in lines and not any(path[:depth] in duplicated for depth in range(len(path))):
             duplicated[path] = line
         lines[path] = line
     return Document(file, empty.name, kind, content, lines), [

@@ -16,7 +16,6 @@ from mlops.azure.doctor.documents import Document, FieldPath, Finding
 
 Refusal = tuple[FieldPath, str]  # a field, () if unknown, and the SDK's words
 
-
 # kind: the SDK's function that loads its files.
 LOADERS = {
     "amlCompute": "load_compute",
