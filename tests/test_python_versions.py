@@ -187,16 +187,16 @@ def unsupported_pythons() -> Iterator[str]:
 
 def test_pip_says_in_one_line_which_versions_work(render: Render, tmp_path: Path) -> None:
     """The project comes before its requirements, whose conflicts would say nothing of Python."""
-    for python in unsupported_pythons():
-        created = subprocess.run([python, "-m", "venv", str(tmp_path / "venv")], capture_output=True, check=False)
-        if created.returncode == 0:
+    for unsupported in unsupported_pythons():
+        command = [unsupported, "-m", "venv", str(tmp_path / "venv")]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             break
     else:
         pytest.skip("this machine has no Python that a project refuses")
     project = tmp_path / "project"
     shutil.copytree(render({}), project)
-    command = [tmp_path / "venv" / "bin" / "python", *REST[0].split()[1:]]
-    run = subprocess.run(command, cwd=project, capture_output=True, encoding="utf-8", check=False)
+    install = [str(tmp_path / "venv" / "bin" / "python"), *REST[0].split()[1:]]
+    run = subprocess.run(install, cwd=project, capture_output=True, encoding="utf-8", check=False)
     assert run.returncode != 0
     errors = [line for line in run.stderr.splitlines() if line.startswith("ERROR: ")]
     assert len(errors) == 1
