@@ -1,9 +1,9 @@
-"""Which columns a model leans on: how much worse it gets when one of them is shuffled."""
+"""Measure how much worse a model gets when one of its columns is shuffled."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +25,13 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Importance:
-    """What a metric loses when a column is shuffled.
+    """The loss in a metric when a column is shuffled.
 
     Attributes
     ----------
     column : str
     mean : float
-        In the metric's own unit; positive means that the column helps, also for losses.
+        In the metric's unit; positive means that the column helps, also for losses.
     spread : float
         Standard deviation over the repeats.
     """
@@ -46,46 +46,51 @@ def permutation_importances(
 ) -> list[Importance]:
     """Shuffle each column of (a sample of) the holdout and measure again (Breiman 2001).
 
+    All shuffles of a column are predicted at once: with a pipeline, each call costs more than its
+    rows. scikit-learn's `permutation_importance` takes twice as long.
+
     Returns
     -------
     list of Importance
         One for each column, the most important first.
     """
-    from sklearn.inspection import permutation_importance
+    rng = np.random.default_rng(seed)
+    rows = _sample(dataset, rng)
+    copies = np.tile(rows, REPEATS)
+    features, target = dataset.features.iloc[copies], dataset.target[copies]
+    sample = replace(dataset, target=target, holdout=np.full(len(copies), True), groups=None)
 
-    rows = _sample(dataset, seed)
-
-    def score(model: ClassifierMixin, X: pd.DataFrame, y: NDArray[np.generic]) -> float:
-        every = np.ones(len(X), dtype=bool)
-        sample = Dataset(X, y, dataset.classes, dataset.positive, every, None)
-        return _score(predict(model, sample), metric)
-
-    X, y = dataset.features.iloc[rows], dataset.target[rows]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the evaluation has shown what there is to warn of
-        found = permutation_importance(
-            model, X, y, scoring=score, n_repeats=REPEATS, random_state=seed
+    def scores(features: pd.DataFrame) -> NDArray[np.float64]:
+        p = predict(model, replace(sample, features=features))
+        return np.array(
+            [_score(p[part], metric) for part in np.split(np.arange(len(copies)), REPEATS)]
         )
-    means, spreads = found.importances_mean, found.importances_std
-    all_columns = [
-        Importance(str(column), float(mean), float(spread))
-        for column, mean, spread in zip(X, means, spreads, strict=True)
-    ]
-    return sorted(all_columns, key=lambda item: -item.mean)
+
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the evaluation has shown them
+        best = scores(features)
+        for column in features:
+            shuffled = features.copy(deep=False)
+            mixed = np.concatenate([rng.permutation(rows) for _ in range(REPEATS)])
+            shuffled[column] = dataset.features[column].array[mixed]
+            losses = best - scores(shuffled)
+            found.append(Importance(str(column), float(losses.mean()), float(losses.std())))
+    return sorted(found, key=lambda item: -item.mean)
 
 
 def _score(p: Predictions, metric: GateMetric) -> float:
-    """The metric, turned so that higher is better, over the classes that the rows hold."""
+    """Return the metric, higher is better, over the classes that the rows contain."""
     if metric not in RANKING:
         return -float(row_losses(p, metric).mean())
-    ranked = roc_auc_score if metric == "roc_auc" else average_precision_score
+    score = roc_auc_score if metric == "roc_auc" else average_precision_score
     held = [label for label in p.judged if 0 < np.count_nonzero(p.truth == label) < len(p.truth)]
-    return float(np.mean([ranked(p.truth == label, p.probabilities[:, label]) for label in held]))
+    return float(np.mean([score(p.truth == label, p.probabilities[:, label]) for label in held]))
 
 
-def _sample(dataset: Dataset, seed: int) -> NDArray[np.int64]:
-    """At most `ROWS` row numbers of the holdout, with every class in its share."""
-    rows = np.random.default_rng(seed).permutation(np.flatnonzero(dataset.holdout))
+def _sample(dataset: Dataset, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return at most `ROWS` row numbers of the holdout, with every class in its proportion."""
+    rows = rng.permutation(np.flatnonzero(dataset.holdout))
     rows = rows[np.argsort(dataset.target[rows], kind="stable")]
     chosen = np.linspace(0, len(rows) - 1, min(ROWS, len(rows))).round().astype(int)
     return np.asarray(np.sort(rows[chosen]))
