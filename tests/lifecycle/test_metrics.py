@@ -76,7 +76,7 @@ def test_three_classes_are_measured_as_scikit_learn_does() -> None:
 
 def test_a_certain_and_wrong_prediction_has_a_finite_loss() -> None:
     p = Predictions(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), np.array([1, 1]), 1)
-    assert measure(p)["log_loss"] == pytest.approx(-math.log(1e-15) / 2)
+    assert measure(p)["log_loss"] == pytest.approx(-math.log(np.finfo(float).eps) / 2)
 
 
 @pytest.mark.parametrize("label", [0, 1])

@@ -41,8 +41,7 @@ def evaluate(
         project.yml names slices that the data does not have.
     """
     registry = Registry(project)
-    _check_slices(dataset, project)
-    holdout = dataset.features[dataset.holdout]
+    holdout = dataset.features.loc[dataset.holdout, _slice_columns(dataset, project)]
     challenger = predict(load_run_model(training.run_id), dataset)
     metrics = measure(challenger)
     slices = measure_slices(challenger, holdout, project.gate.slices)
@@ -96,7 +95,8 @@ def predict(model: ClassifierMixin, dataset: Dataset) -> Predictions:
     return Predictions(truth, probabilities[:, order], labels, positive)
 
 
-def _check_slices(dataset: Dataset, project: Project) -> None:
+def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
+    columns = []
     for item in project.gate.slices:
         name = item if isinstance(item, str) else next(iter(item))
         if name not in dataset.features:
@@ -106,6 +106,8 @@ def _check_slices(dataset: Dataset, project: Project) -> None:
                 f"gate.slices cuts {name!r} at edges, but the column is not numeric.",
                 f"Write {name} without edges.",
             )
+        columns.append(name)
+    return list(dict.fromkeys(columns))
 
 
 def _score_champion(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RANKING = ("average_precision", "roc_auc")
 CALIBRATION_BINS = 10
+EPSILON = np.finfo(np.float64).eps  # where scikit-learn clips log loss
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def row_losses(p: Predictions, metric: str) -> NDArray[np.float64]:
     """
     rows = np.arange(len(p.truth))
     if metric == "log_loss":
-        return np.asarray(-np.log(np.clip(p.probabilities[rows, p.truth], 1e-15, 1.0)))
+        return np.asarray(-np.log(np.maximum(p.probabilities[rows, p.truth], EPSILON)))
     if p.positive is not None:
         return np.asarray(np.square(p.probabilities[:, p.positive] - (p.truth == p.positive)))
     errors = np.square(p.probabilities).sum(axis=1) + 1 - 2 * p.probabilities[rows, p.truth]
