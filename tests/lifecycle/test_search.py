@@ -75,7 +75,7 @@ def test_a_candidate_of_other_settings_is_not_taken_over(searching: Toy) -> None
     found = score(searching, 0)
     folder = searching.root / "outputs" / "search"
     project = load_project(searching.root)
-    digest = searching.output("validation/validation.json")["digest"]
+    digest = searching.output("validation/validation.json")["data_digest"]
     assert found_params(folder, training_key(project, digest)) == found["params"]
     searching.set(split={"seed": 4})
     other = training_key(load_project(searching.root), digest)

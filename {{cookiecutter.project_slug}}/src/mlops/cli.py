@@ -338,32 +338,33 @@ def _read(project: Project, data: Path | None) -> RawData:
 
 
 def _validate(project: Project, raw: RawData, scoring: bool) -> None:
-    from mlops.data.validation import save_validation, validate_rows
-    from mlops.tables import show_breaches
+    from mlops.data.validation import validate_rows
+    from mlops.tables import show_failed
 
     suites = project.root / "expectations"
     columns = [str(column) for column in raw.frame]
     inputs = [column for column in columns if column != project.data.target]
-    wanted = {str(suites / "scoring.json"): inputs}
+    wanted = {suites / "scoring.json": inputs}
     if not scoring:
-        wanted = {str(suites / "raw.json"): columns, **wanted}
-    validation = validate_rows(raw.frame, raw.digest, wanted)
+        wanted = {suites / "raw.json": columns, **wanted}
     folder = project.outputs / ("validation-scoring" if scoring else "validation")
-    save_validation(validation, folder)
+    validation = validate_rows(raw, wanted, folder)
     if not validation.passed:
-        show_breaches(validation)
+        show_failed(validation)
         raise DataError(
-            f"The data breaks {len(validation.breaches)} of {validation.expectations} "
+            f"The data fails {len(validation.failed)} of {len(validation.expectations)} "
             f"expectations; see {folder / 'validation.html'}.",
-            "Mend the data, or change expectations/ if the data is right.",
+            "Correct the data, or change expectations/ if the data is right.",
         )
-    click.echo(f"All {validation.expectations} expectations hold.")
+    click.echo(f"All {len(validation.expectations)} expectations hold.")
 
 
 def _require_validated(project: Project, raw: RawData) -> None:
     from mlops.data.validation import require_passed
+    from mlops.results import Validation, read_result
 
-    require_passed(_output(project, "validation", "validation.json", "validate"), raw.digest)
+    file = project.outputs / "validation" / "validation.json"
+    require_passed(read_result(file, Validation, "validate"), raw.digest)
 
 
 def _split(project: Project, raw: RawData) -> Dataset:

@@ -54,10 +54,21 @@ class ExpectationResult(Result):
 
 
 class Validation(Result):
-    """The result of `mlops validate`."""
+    """The result of `mlops validate`.
+
+    Attributes
+    ----------
+    data_digest : str
+        SHA-256 of the data file.
+    key : str
+        SHA-256 of all that determines the result: rows, suites, library versions.
+    rows : int
+    expectations : tuple of ExpectationResult
+    """
 
     schema_version: Literal[1] = 1
     data_digest: str
+    key: str
     rows: int
     expectations: tuple[ExpectationResult, ...]
 

@@ -11,20 +11,20 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from mlops.data.validation import Validation
     from mlops.evaluation.evaluate import Evaluation
     from mlops.model.registry import Version
     from mlops.release.target import EndpointState
+    from mlops.results import Validation
 
 
-def show_breaches(validation: Validation) -> None:
-    """The expectations that the data breaks, where, how often, with examples."""
-    table = _table("column", "expected", "found", "rows", "values")
-    for breach in validation.breaches:
+def show_failed(validation: Validation) -> None:
+    """Print the failed expectations: where, how often, with examples."""
+    table = _table("column", "expected", "observed", "rows", "values")
+    for result in validation.failed:
         table.add_row(
-            *map(escape, (breach.column or "(table)", breach.rule, breach.found)),
-            ", ".join(map(str, breach.rows)),
-            escape(", ".join(breach.values)),
+            *map(escape, (result.column or "(table)", result.rule, result.observed)),
+            ", ".join(map(str, result.rows)),
+            escape(", ".join(result.values)),
         )
     _show(table)
 

@@ -1,103 +1,86 @@
-"""Runs the suites of expectations/ (Great Expectations) and tells what failed, where, how often."""
+"""Check rows against the suites in expectations/ (Great Expectations)."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mlops.data.dataset import RawData
+from mlops.data.explanation import EXAMPLES, NOT_CHECKED, TYPE_CHECKS, explain, shorten
+from mlops.data.validation_page import write_page
 from mlops.errors import ConfigError, DataError
-from mlops.outputs import write_json
-from mlops.pages import render
+from mlops.results import ExpectationResult, Validation, read_result, write_result
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationValidationResult
+    from great_expectations.expectations.expectation import Expectation
 
-EXAMPLES = 5
-LONGEST_VALUE = 40
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
-
-@dataclass(frozen=True)
-class Breach:
-    """One expectation that the data breaks.
-
-    Attributes
-    ----------
-    suite, column, rule : str
-        Where it is written, what it is about ("" for the whole table), and what it asks for.
-    found : str
-        What the data holds instead.
-    count : int or None
-        How many rows break it; None where it is not about rows.
-    share : float or None
-        ``count`` as a share of the rows.
-    rows : list of int
-        The first few of them, counted from 1 after the header.
-    values : list of str
-        Their values, cut short.
-    """
-
-    suite: str
-    column: str
-    rule: str
-    found: str
-    count: int | None = None
-    share: float | None = None
-    rows: tuple[int, ...] = ()
-    values: tuple[str, ...] = ()
+Suites = Mapping[Path, Sequence[str]]
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The outcome for one data set; ``expectations`` counts all that were checked."""
+def validate_rows(raw: RawData, suites: Suites, folder: Path) -> Validation:
+    """Check rows and write validation.json and validation.html.
 
-    digest: str
-    rows: int
-    expectations: int
-    breaches: list[Breach]
-
-    @property
-    def passed(self) -> bool:
-        return not self.breaches
-
-
-def validate_rows(frame: pd.DataFrame, digest: str, suites: Mapping[str, list[str]]) -> Validation:
-    """Check ``frame`` against suites.
+    Rows that passed the same suites before are not checked again: Great Expectations takes
+    longer to import than to check a million rows.
 
     Parameters
     ----------
-    frame : DataFrame of shape (n_rows, n_columns)
-    digest : str
-        Of the data; kept with the result.
+    raw : RawData
     suites : mapping of suite file to columns
-        Each suite sees only the columns listed with it. An expectation about a column that
-        stands in two suites is checked once.
+        Each suite sees only its columns. An expectation that two suites share is checked once.
+    folder : Path
+        Where to write.
     """
-    breaches: list[Breach] = []
-    seen: set[str] = set()
     # Text as categories halves the time: each distinct value is compared once.
-    texts = frame.select_dtypes("object").columns
-    compact = frame.astype(dict.fromkeys(texts, "category"))
-    for file, columns in suites.items():
-        suite = read_suite(Path(file))
-        suite.expectations = [e for e in suite.expectations if _is_new(e, seen)]
-        breaches += _check(compact[columns], frame, suite)
-    return Validation(digest, len(frame), len(seen), breaches)
+    texts = raw.frame.select_dtypes("object").columns
+    compact = raw.frame.astype(dict.fromkeys(texts, "category")).reset_index(drop=True)
+    key = _key(compact, suites)
+    file, page = folder / "validation.json", folder / "validation.html"
+    if key and file.is_file() and page.is_file():
+        earlier = read_result(file, Validation, "validate")
+        if earlier.passed and (earlier.key, earlier.data_digest) == (key, raw.digest):
+            return earlier
+    results = _check_suites(raw.frame, compact, suites)
+    validation = Validation(
+        data_digest=raw.digest, key=key, rows=len(compact), expectations=tuple(results)
+    )
+    write_page(validation, compact, page)
+    write_result(file, validation)
+    return validation
+
+
+def require_passed(validation: Validation, data_digest: str) -> None:
+    """Refuse data that has not passed `mlops validate`.
+
+    Raises
+    ------
+    DataError
+        The data failed, or has changed since.
+    """
+    if validation.data_digest != data_digest:
+        raise DataError("The data has changed since it was validated.", "Run `mlops validate`.")
+    if not validation.passed:
+        raise DataError("The data failed validation.", "See outputs/validation/validation.html.")
 
 
 def read_suite(file: Path) -> ExpectationSuite:
-    """Read a suite in Great Expectations' own JSON.
+    """Read a suite in Great Expectations' JSON format.
 
     Raises
     ------
     ConfigError
-        No such file, not JSON, or an expectation that Great Expectations does not know.
+        The file is missing, is not JSON, or has an unknown expectation.
     """
     import great_expectations as gx
 
@@ -107,43 +90,58 @@ def read_suite(file: Path) -> ExpectationSuite:
     except FileNotFoundError:
         raise ConfigError(f"{file} does not exist.", "Restore it from git.") from None
     except Exception as error:
-        raise ConfigError(f"{file} is not a suite: {_cut(str(error), 300)}") from error
-    # Great Expectations leaves out what it does not know: a check that checks nothing.
+        raise ConfigError(f"{file} is not a valid suite: {shorten(error, 300)}") from error
+    # Great Expectations silently drops what it does not know.
     known = {expectation.expectation_type for expectation in suite.expectations}
     unknown = sorted({item["type"] for item in content["expectations"]} - known)
     if unknown or len(suite.expectations) != len(content["expectations"]):
         names = ", ".join(unknown) or "some kwargs"
         raise ConfigError(
-            f"{file} holds what Great Expectations cannot use: {names}.",
+            f"{file} has expectations that Great Expectations cannot use: {names}.",
             "Check each expectation's type and kwargs.",
         )
     return suite
 
 
-def save_validation(validation: Validation, folder: Path) -> None:
-    """Write validation.json and the page validation.html into ``folder``."""
-    render(folder / "validation.html", "validation.html.j2", validation=validation)
-    content = {**asdict(validation), "passed": validation.passed}
-    write_json(folder / "validation.json", content)
+def _key(frame: pd.DataFrame, suites: Suites) -> str:
+    """SHA-256 of all that determines the result; "" if it depends on the time."""
+    texts = {str(file): file.read_text("utf-8") for file in suites if file.is_file()}
+    if any("$PARAMETER" in text for text in texts.values()):  # may refer to now()
+        return ""
+    parts = {
+        "suites": [[text, list(suites[Path(file)])] for file, text in texts.items()],
+        "types": frame.dtypes.astype(str).tolist(),
+        "versions": [importlib.metadata.version(name) for name in ("great_expectations", "pandas")],
+    }
+    key = hashlib.sha256(json.dumps(parts).encode())
+    key.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return key.hexdigest()
 
 
-def require_passed(content: Mapping[str, Any], digest: str) -> None:
-    """Refuse data that `mlops validate` has not passed.
+def _check_suites(
+    frame: pd.DataFrame, compact: pd.DataFrame, suites: Suites
+) -> list[ExpectationResult]:
+    """Check each suite against its columns; ordered by column, those of the table first."""
+    results: list[ExpectationResult] = []
+    seen: set[str] = set()
+    for file, columns in suites.items():
+        suite = read_suite(file)
+        expectations = [e for e in suite.expectations if _is_new(e, seen)]
+        types = [e for e in expectations if e.expectation_type.endswith(TYPE_CHECKS)]
+        typed = {e.configuration.kwargs["column"] for e in types} & {*columns}
+        # The copy joins the columns' memory, or each expectation would do so again.
+        rows = compact[[*columns]].assign(**{c: frame[c].array for c in typed}).copy()
+        results += [explain(result, suite.name, rows) for result in _check(rows, expectations)]
+    places = {name: place for place, name in enumerate(["", *map(str, compact)])}
 
-    Raises
-    ------
-    DataError
-        The data was refused, or is not the data that was validated.
-    """
-    if content.get("digest") != digest:
-        raise DataError("The data has changed since it was validated.", "Run `mlops validate`.")
-    if not content.get("passed"):
-        raise DataError(
-            "The data did not pass its validation.", "See outputs/validation/validation.html."
-        )
+    def order(result: ExpectationResult) -> tuple[int, bool]:
+        consequence = result.observed.startswith(NOT_CHECKED)
+        return places.get(result.column, len(places)), consequence
+
+    return sorted(results, key=order)
 
 
-def _is_new(expectation: Any, seen: set[str]) -> bool:
+def _is_new(expectation: Expectation, seen: set[str]) -> bool:
     config = expectation.configuration
     key = json.dumps([config.type, config.kwargs], sort_keys=True, default=str)
     new = key not in seen
@@ -151,119 +149,31 @@ def _is_new(expectation: Any, seen: set[str]) -> bool:
     return new
 
 
-def _check(compact: pd.DataFrame, frame: pd.DataFrame, suite: ExpectationSuite) -> list[Breach]:
-    """Check with plain yes or no first, which is twice as fast, then what failed in detail."""
-    if all(result.success for result in _run(compact, suite, "BOOLEAN_ONLY")):
-        return []
-    details: dict[str, Any] = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
-    failed = [result for result in _run(compact, suite, details) if not result.success]
-    breaches = [breach for r in failed if (breach := _explain(r, suite.name, frame))]
-    return breaches or [Breach(suite.name, "", _rule(r), "not met") for r in failed]
-
-
-def _run(
-    frame: pd.DataFrame, suite: ExpectationSuite, result_format: Any
+def _check(
+    rows: pd.DataFrame, expectations: Sequence[Expectation]
 ) -> list[ExpectationValidationResult]:
+    """Run expectations, asking for details only where they are not known: they take time."""
     import great_expectations as gx
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
     asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all")
-    found = batch.get_batch(batch_parameters={"dataframe": frame})
-    return list(found.validate(suite, result_format=result_format).results)
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    batch = definition.get_batch(batch_parameters={"dataframe": rows})
 
+    def run(chosen: Sequence[Any], result_format: Any) -> list[ExpectationValidationResult]:
+        suite = gx.ExpectationSuite(name="rows", expectations=[*chosen])
+        try:
+            return list(batch.validate(suite, result_format=result_format).results)
+        except GreatExpectationsError as error:
+            raise ConfigError(f"A suite cannot be checked: {shorten(error, 300)}") from error
 
-def _explain(result: ExpectationValidationResult, suite: str, frame: pd.DataFrame) -> Breach | None:
-    """Put a failed result into words; None if it only follows from another breach."""
-    config = result.expectation_config
-    assert config is not None
-    column = str(config.kwargs.get("column", ""))
-    rule = _rule(result).removeprefix(column).strip()
-    if column and column not in frame:
-        return None  # the table's own expectation names the missing column
-    if config.type.endswith(("_of_type", "_in_type_list")):
-        return _wrong_type(suite, column, rule, frame[column])
-    found = dict(result.result)
-    if not found:  # it could not be computed at all
-        if any(name not in frame for name in config.kwargs.get("column_list", ())):
-            return None
-        wrong = column and not pd.api.types.is_numeric_dtype(frame[column])
-        return None if wrong else Breach(suite, column, rule, _exception(result))
-    count = found.get("unexpected_count")
-    if count:
-        rows = _positions(frame.index, found.get("partial_unexpected_index_list", []))
-        values = found.get("partial_unexpected_list", []) if column else []
-        share = count / max(len(frame), 1)
-        text = f"{count:,} of {len(frame):,} rows ({share:.2%})"
-        return Breach(suite, column, rule, text, count, share, rows, _values(values))
-    return Breach(suite, column, rule, _observed(found))
-
-
-def _rule(result: ExpectationValidationResult) -> str:
-    """What the expectation asks for, in Great Expectations' own words."""
-    from great_expectations.render.renderer.inline_renderer import InlineRenderer
-
-    config = result.expectation_config
-    assert config is not None
-    if config.type == "expect_column_kl_divergence_to_be_less_than":
-        part = config.kwargs["partition_object"]
-        pairs = zip(part["values"], part["weights"], strict=True)
-        shares = ", ".join(f"{value} {weight:.0%}" for value, weight in pairs)
-        return f"shares must stay near {shares}"
-    for content in InlineRenderer(render_object=result).get_rendered_content():
-        value: Any = content.to_json_dict()["value"]
-        if content.name == "atomic.prescriptive.summary" and "template" in value:
-            params = {name: item["value"] for name, item in value.get("params", {}).items()}
-            return _cut(Template(value["template"]).safe_substitute(params), 200)
-    return config.type.replace("_", " ")
-
-
-def _wrong_type(suite: str, column: str, rule: str, values: pd.Series) -> Breach:
-    """Name the rows whose value keeps a column from being numeric."""
-    if pd.api.types.is_numeric_dtype(values):
-        return Breach(suite, column, rule, f"the column holds {values.dtype}")
-    wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
-    if wrong.empty:
-        found = "no value at all" if values.isna().all() else "numbers as text"
-        return Breach(suite, column, rule, found)
-    rows = _positions(values.index, wrong.index[:EXAMPLES])
-    share = len(wrong) / len(values)
-    text = f"{len(wrong):,} of {len(values):,} rows ({share:.2%}) are no numbers"
-    return Breach(suite, column, rule, text, len(wrong), share, rows, _values(wrong[:EXAMPLES]))
-
-
-def _observed(found: Mapping[str, Any]) -> str:
-    """What a whole-column or whole-table expectation found."""
-    mismatched = found.get("details", {}).get("mismatched", {})
-    partition = found.get("details", {}).get("observed_partition", {})
-    if mismatched:
-        parts = [f"{kind}: {', '.join(map(_cut, names))}" for kind, names in mismatched.items()]
-        return "; ".join(parts)
-    if partition:
-        pairs = zip(partition["values"], partition["weights"], strict=True)
-        return ", ".join(f"{_cut(str(value))} {weight:.1%}" for value, weight in pairs)
-    lacking, extra = found.get("partial_missing_list"), found.get("partial_unexpected_list")
-    parts = [f"missing: {', '.join(_values(lacking))}"] if lacking else []
-    parts += [f"unexpected: {', '.join(_values(extra))}"] if extra else []
-    return "; ".join(parts) or _cut(str(found.get("observed_value")))
-
-
-def _exception(result: ExpectationValidationResult) -> str:
-    info = result.exception_info
-    inner = next((v for v in info.values() if isinstance(v, dict)), info)
-    return "it could not be checked: " + _cut(str(inner.get("exception_message")), 200)
-
-
-def _positions(index: pd.Index, labels: Iterable[Any]) -> tuple[int, ...]:
-    """The first few rows of these labels, counted from 1."""
-    return tuple(int(p) + 1 for p in index.get_indexer(pd.Index(list(labels)[:EXAMPLES])))
-
-
-def _values(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(_cut("missing" if pd.isna(value) else str(value)) for value in values)
-
-
-def _cut(text: str, longest: int = LONGEST_VALUE) -> str:
-    text = text.replace("\n", " ")
-    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
+    # If it passes, no row fails.
+    strict = [getattr(expectation, "mostly", None) == 1 for expectation in expectations]
+    results = run([e for e, yes in zip(expectations, strict, strict=True) if yes], "BOOLEAN_ONLY")
+    results += run([e for e, yes in zip(expectations, strict, strict=True) if not yes], "BASIC")
+    configs = [result.expectation_config for result in results if not result.success]
+    failed = [config.to_domain_obj() for config in configs if config]
+    details = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
+    return [r for r in results if r.success] + run(failed, details)

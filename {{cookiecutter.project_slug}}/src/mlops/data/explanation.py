@@ -1,0 +1,153 @@
+"""Put a result of Great Expectations into words: what was expected, what the data holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mlops.results import ExpectationResult
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+EXAMPLES = 5
+LONGEST_TEXT = 200
+TYPE_CHECKS = ("_of_type", "_in_type_list")
+NOT_CHECKED = "not checked"
+
+
+def explain(
+    result: ExpectationValidationResult, suite: str, frame: pd.DataFrame
+) -> ExpectationResult:
+    """Return what was expected and observed, with the first rows that fail.
+
+    Parameters
+    ----------
+    result
+        Of a run against ``frame``; without details if no row fails.
+    suite : str
+        Its name.
+    frame : DataFrame of shape (n_rows, n_columns)
+        With the index 0 to ``n_rows`` - 1.
+    """
+    config = result.expectation_config
+    assert config is not None
+    column = str(config.kwargs.get("column", ""))
+    return ExpectationResult(
+        suite=suite,
+        column=column,
+        rule=_rule(result, config).removeprefix(column).strip(),
+        passed=bool(result.success),
+        **_observe(result, config, frame),
+    )
+
+
+def shorten(value: object, longest: int = 40) -> str:
+    """Return a value as one line of text, with its length if it is cut."""
+    text = str(value).replace("\n", " ")
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
+
+
+def _rule(result: ExpectationValidationResult, config: ExpectationConfiguration) -> str:
+    """Return what is expected, in Great Expectations' words."""
+    from great_expectations.render.renderer.inline_renderer import InlineRenderer
+
+    if config.type == "expect_column_kl_divergence_to_be_less_than":
+        return f"frequencies must be near {_frequencies(config.kwargs['partition_object'], 0)}"
+    for content in InlineRenderer(render_object=result).get_rendered_content():
+        value: Any = content.to_json_dict()["value"]
+        if content.name == "atomic.prescriptive.summary" and "template" in value:
+            params = {name: item["value"] for name, item in value.get("params", {}).items()}
+            return shorten(Template(value["template"]).safe_substitute(params), LONGEST_TEXT)
+    return config.type.replace("_", " ")
+
+
+def _observe(
+    result: ExpectationValidationResult, config: ExpectationConfiguration, frame: pd.DataFrame
+) -> dict[str, Any]:
+    column, found = config.kwargs.get("column"), result.result
+    if column in frame and config.type.endswith(TYPE_CHECKS):
+        return _types(frame[column], bool(result.success))
+    if not found and not result.success:
+        return {"observed": f"{NOT_CHECKED}: {_obstacle(result, config, frame)}"}
+    if found and "element_count" not in found:
+        return {"observed": _aggregate(found)}
+    rows = found.get("partial_unexpected_index_list") or []
+    values = found.get("partial_unexpected_list", []) if column and rows else []
+    return _failing(found.get("unexpected_count", 0), len(frame), rows, values)
+
+
+def _types(values: pd.Series, passed: bool) -> dict[str, Any]:
+    """Name the rows whose value keeps a column from being numeric."""
+    if passed or pd.api.types.is_numeric_dtype(values):
+        return {"observed": str(values.dtype)}
+    wrong = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()]
+    if wrong.empty:
+        return {"observed": "no values" if values.isna().all() else "numbers as text"}
+    rows = wrong.index[:EXAMPLES]
+    return _failing(len(wrong), len(values), rows, wrong[rows], "are not numeric")
+
+
+def _obstacle(
+    result: ExpectationValidationResult, config: ExpectationConfiguration, frame: pd.DataFrame
+) -> str:
+    """Say why an expectation could not be computed."""
+    column = config.kwargs.get("column")
+    named = [column] if column else config.kwargs.get("column_list", [])
+    missing = [str(name) for name in named if name not in frame]
+    if missing:
+        return f"{', '.join(missing)} is missing"
+    if column and not pd.api.types.is_numeric_dtype(frame[column]):
+        return "the column is not numeric"
+    info = result.exception_info
+    inner = next((v for v in info.values() if isinstance(v, dict)), info)
+    return shorten(inner.get("exception_message"), LONGEST_TEXT)
+
+
+def _aggregate(found: Mapping[str, Any]) -> str:
+    """Return what was observed in a whole column or table."""
+    details, value = found.get("details", {}), found.get("observed_value")
+    if "observed_partition" in details:
+        return _frequencies(details["observed_partition"], 1)
+    groups = details.get("mismatched") or {
+        kind: found.get(f"partial_{kind}_list") for kind in ("missing", "unexpected")
+    }
+    differences = [f"{kind}: {_join(values)}" for kind, values in groups.items() if values]
+    if differences:
+        return "; ".join(differences)
+    if isinstance(value, list):
+        return shorten(_join(value), LONGEST_TEXT)
+    if isinstance(value, (int, float)):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    return "as expected" if value is None else shorten(value)
+
+
+def _failing(
+    count: int, total: int, rows: Iterable[int], values: Iterable[Any], what: str = "fail"
+) -> dict[str, Any]:
+    fraction = count / max(total, 1)
+    percent = f" ({fraction:.2%})" if count else ""
+    return {
+        "observed": f"{count:,} of {total:,} rows{percent} {what}",
+        "count": count,
+        "fraction": fraction,
+        "rows": tuple(int(row) + 1 for row in list(rows)[:EXAMPLES]),
+        "values": tuple(dict.fromkeys(map(_text, values))),
+    }
+
+
+def _frequencies(partition: Mapping[str, Any], digits: int) -> str:
+    pairs = zip(partition["values"], partition["weights"], strict=True)
+    return shorten(", ".join(f"{shorten(v)} {w:.{digits}%}" for v, w in pairs), LONGEST_TEXT)
+
+
+def _join(values: Iterable[Any]) -> str:
+    return ", ".join(map(_text, values))
+
+
+def _text(value: Any) -> str:
+    return "missing" if pd.isna(value) else shorten(value)
