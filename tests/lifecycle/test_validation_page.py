@@ -96,6 +96,8 @@ def test_rows_that_passed_are_not_checked_again(suite: Path) -> None:
     suite.write_text(suite.read_text("utf-8").replace(": 7}", ": 9000}"), "utf-8")
     assert run(make_frame(), suite).passed
     assert page.read_bytes() == drawn
+    (suite.parent / "validation.json").write_text('{"schema_version": 0}', "utf-8")
+    assert run(make_frame(), suite).passed
 
 
 def test_a_suite_that_depends_on_the_time_is_always_checked(suite: Path) -> None:
