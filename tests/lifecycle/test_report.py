@@ -16,7 +16,6 @@ import pytest
 from markdown_it import MarkdownIt
 from mlops.config import Gate, Project
 from mlops.data.dataset import Dataset
-from mlops.data.validation import Breach, Validation, save_validation
 from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts, thin
 from mlops.evaluation.evaluate import evaluate
@@ -381,17 +380,3 @@ def test_thin_keeps_the_ends_and_the_shape() -> None:
     assert len(kept_x) <= 200
     assert (kept_x[0], kept_x[-1], kept_y[-1]) == (0, 1, y[-1])
     assert (np.diff(kept_y) < 0.02).all()
-
-
-@pytest.mark.parametrize("breaches", [0, 1])
-def test_validation_page(tmp_path: Path, breaches: int) -> None:
-    breach = Breach("raw", SCRIPT, "be <good>", TABLE, 2, 0.1, (4, 9), (LINK, "x"))
-    save_validation(Validation("d" * 64, 1234, 42, [breach] * breaches), tmp_path)
-    text = (tmp_path / "validation.html").read_text(encoding="utf-8")
-    page = Page(text)
-    assert page.references == []
-    assert page.tags.isdisjoint({"script", "img"})
-    assert "1,234 rows" in page.text
-    assert ("Refused" in page.text) == (breaches == 1)
-    for shown in (SCRIPT, "be <good>", TABLE, LINK, "4, 9"):
-        assert (shown in page.text) == (breaches == 1)

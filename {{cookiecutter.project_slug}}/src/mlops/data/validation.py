@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -47,9 +48,10 @@ def validate_rows(raw: RawData, suites: Suites, folder: Path) -> Validation:
     compact = raw.frame.astype(dict.fromkeys(texts, "category")).reset_index(drop=True)
     key = _key(compact, suites)
     file, page = folder / "validation.json", folder / "validation.html"
-    if file.is_file() and page.is_file():
+    with contextlib.suppress(ConfigError):  # of another version, damaged, or not there
         earlier = read_result(file, Validation, "validate")
-        if earlier.passed and (earlier.key, earlier.data_digest) == (key, raw.digest):
+        same = key and (earlier.key, earlier.data_digest) == (key, raw.digest)
+        if same and earlier.passed and page.is_file():
             return earlier
     results = _check_suites(raw.frame, compact, suites)
     validation = Validation(
@@ -140,7 +142,7 @@ def _check(
 ) -> list[ExpectationValidationResult]:
     """Run expectations, asking for details only where they are not known: they take time."""
     import great_expectations as gx
-    from great_expectations.exceptions import GreatExpectationsError
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]

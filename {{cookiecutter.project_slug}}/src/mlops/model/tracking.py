@@ -1,4 +1,4 @@
-"""Where runs and models are kept: MLflow in ``mlflow.db``, or wherever MLFLOW_TRACKING_URI says."""
+"""Connect to the store of runs and models: ``mlflow.db``, or MLFLOW_TRACKING_URI."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from mlops.config import Project
 from mlops.errors import ConfigError
 
-# Read when mlflow is imported: it reports to its makers otherwise, and draws a bar per download.
+# Read when mlflow is imported: no telemetry, no progress bars.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+# MLflow's web page then opens an experiment with its runs, not with a chatbot's traces.
+EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 _GIVEN_STORE = os.environ.get("MLFLOW_TRACKING_URI") or None
 
@@ -23,38 +26,43 @@ def connect(project: Project) -> None:
     Raises
     ------
     ConfigError
-        The store cannot be used: not reachable, or no MLflow database.
+        The store cannot be reached, or is not an MLflow database.
     """
     import mlflow
 
     try:
         if _GIVEN_STORE is None:
             mlflow.set_tracking_uri(local_store(project.root))
-            # MLflow also puts it into the environment, and so into every process started here.
+            # MLflow also sets the variable, which subprocesses would inherit.
             os.environ.pop("MLFLOW_TRACKING_URI", None)
         if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
-            _use_experiment(project)  # in an Azure ML job the platform has done so
+            _use_experiment(project)  # an Azure ML job already has one
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:300]
-        # The address is not shown: it may hold a password.
+        # Never show the address: it may contain a password.
         store = "mlflow.db" if _GIVEN_STORE is None else "The store in MLFLOW_TRACKING_URI"
         raise ConfigError(
             f"{store} cannot be used: {reason}",
-            "Restore it, or remove it to begin anew: registered models are known there alone.",
+            "Restore it, or delete it to start over; registered models will be lost.",
         ) from error
 
 
 def _use_experiment(project: Project) -> None:
     import mlflow
 
-    if mlflow.get_experiment_by_name(project.project) is None:
-        folder = (project.root / "mlruns").as_uri() if _GIVEN_STORE is None else None
-        mlflow.create_experiment(project.project, artifact_location=folder)
+    local = _GIVEN_STORE is None
+    experiment = mlflow.get_experiment_by_name(project.project)
+    if experiment is None:
+        folder = (project.root / "mlruns").as_uri() if local else None
+        tags = {} if mlflow.get_tracking_uri().startswith("azureml:") else EXPERIMENT_KIND
+        mlflow.create_experiment(project.project, folder, tags)
     mlflow.set_experiment(project.project)
+    if local and experiment and not EXPERIMENT_KIND.keys() <= experiment.tags.keys():
+        mlflow.set_experiment_tags(EXPERIMENT_KIND)
 
 
 def git_commit(root: Path) -> str:
-    """The commit that is checked out, with "-dirty" if files differ from it; "" without git."""
+    """Return the current commit, with "-dirty" if files differ from it; "" without git."""
 
     def git(*args: str) -> str:
         done = subprocess.run(
@@ -70,7 +78,11 @@ def git_commit(root: Path) -> str:
 
 
 def local_store(root: Path) -> str:
-    """The sqlite store; made aside and moved into place, so that a killed start leaves no half."""
+    """Return the address of the project's sqlite store, creating it if it is missing.
+
+    Dozens of migrations create the tables: in memory they take a third of the time. The file is
+    renamed into place, so that an interruption never leaves a partial store.
+    """
     store = root / "mlflow.db"
     if not store.exists():
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -78,8 +90,9 @@ def local_store(root: Path) -> str:
         part = root / "mlflow.db.part"
         for left in root.glob("mlflow.db.part*"):
             left.unlink()
-        artifacts = (root / "mlruns").as_uri()
-        made = SqlAlchemyStore(f"sqlite:///{part.as_posix()}", artifacts)  # type: ignore[no-untyped-call]
-        made.engine.dispose()
+        empty = SqlAlchemyStore("sqlite://", (root / "mlruns").as_uri())  # type: ignore[no-untyped-call]
+        with empty.engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
+        empty.engine.dispose()
         part.replace(store)
     return f"sqlite:///{store.as_posix()}"
