@@ -20,6 +20,7 @@ from mlops.errors import ConfigError, MlopsError
 if TYPE_CHECKING:
     from mlops import lifecycle
     from mlops.config import Environment, Project
+    from mlops.data.dataset import RawData
     from mlops.lifecycle import Where
     from mlops.model.registry import Version
 
@@ -112,6 +113,15 @@ version_option = click.option(
 yes_option = click.option("--yes", is_flag=True, help="Approve production without a prompt.")
 
 
+def _read(project: Project, data: Path | None) -> RawData:
+    from mlops import lifecycle
+    from mlops.terminal import show
+
+    rows = lifecycle.read(project, data)
+    show(rows)
+    return rows
+
+
 @main.command()
 @data_option
 @click.option("--scoring", is_flag=True, help="The rows are inputs to score, without a target.")
@@ -124,8 +134,7 @@ def validate(project: Project, data: Path | None, scoring: bool) -> None:
     from mlops import lifecycle
     from mlops.terminal import show
 
-    rows = lifecycle.read(project, data)
-    show(rows)
+    rows = _read(project, data)
     validation = lifecycle.validate(project, rows, scoring=scoring)
     show(validation)
     lifecycle.require_passed(project, validation, scoring=scoring)
@@ -140,11 +149,11 @@ def train(project: Project, data: Path | None) -> None:
     Keeps the last model if data, settings, code and library versions are unchanged.
     """
     from mlops import lifecycle
+    from mlops.results import Validation
     from mlops.terminal import show
 
-    rows = lifecycle.read(project, data)
-    show(rows)
-    validation = lifecycle.last(project, lifecycle.Validation)
+    rows = _read(project, data)
+    validation = lifecycle.last(project, Validation)
     show(lifecycle.train(project, lifecycle.split(project, rows), validation, click.echo))
 
 
@@ -158,11 +167,11 @@ def evaluate(project: Project, data: Path | None, replace: str) -> None:
     Exits with 3 if the gate refuses the model.
     """
     from mlops import lifecycle
+    from mlops.results import Training
     from mlops.terminal import show
 
-    rows = lifecycle.read(project, data)
-    show(rows)
-    training = lifecycle.last(project, lifecycle.Training)
+    rows = _read(project, data)
+    training = lifecycle.last(project, Training)
     dataset = lifecycle.split(project, rows)
     evaluation = lifecycle.evaluate(project, dataset, training, replace)
     show(evaluation)
@@ -177,10 +186,11 @@ def register(project: Project) -> None:
     Exits with 3 if it was refused. Registering the same model again changes nothing.
     """
     from mlops import lifecycle
+    from mlops.results import Evaluation, Training
     from mlops.terminal import show
 
-    evaluation = lifecycle.last(project, lifecycle.Evaluation)
-    training = lifecycle.last(project, lifecycle.Training)
+    evaluation = lifecycle.last(project, Evaluation)
+    training = lifecycle.last(project, Training)
     show(lifecycle.register(project, training, evaluation))
 
 
@@ -190,12 +200,12 @@ def register(project: Project) -> None:
 def report(project: Project, data: Path | None) -> None:
     """Write the report of the last evaluation: HTML, Markdown and a model card."""
     from mlops import lifecycle
+    from mlops.results import Evaluation, Training
     from mlops.terminal import show
 
-    rows = lifecycle.read(project, data)
-    show(rows)
-    evaluation = lifecycle.last(project, lifecycle.Evaluation)
-    training = lifecycle.last(project, lifecycle.Training)
+    rows = _read(project, data)
+    evaluation = lifecycle.last(project, Evaluation)
+    training = lifecycle.last(project, Training)
     show(lifecycle.report(project, lifecycle.split(project, rows), training, evaluation))
 
 
@@ -390,11 +400,10 @@ def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
 def search(project: Project, data: Path | None, number: int) -> None:
     """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
     from mlops import lifecycle
-    from mlops.terminal import show
+    from mlops.results import Validation
 
-    rows = lifecycle.read(project, data)
-    show(rows)
-    validation = lifecycle.last(project, lifecycle.Validation)
+    rows = _read(project, data)
+    validation = lifecycle.last(project, Validation)
     dataset = lifecycle.split(project, rows)
     candidate = lifecycle.try_candidate(project, dataset, validation, number)
     metric = project.gate.metric

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mlops.config import ENVIRONMENTS, Environment, Project, load_project
+from mlops.config import ENVIRONMENTS, Environment, Project
+from mlops.config import load_project as load_project
 from mlops.errors import ConfigError, DataError, Refused
 from mlops.results import (
     Candidate,
@@ -30,36 +31,6 @@ if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, RawData
     from mlops.model.registry import Version
     from mlops.release.platform import Platform
-
-__all__ = [
-    "Deployment",
-    "Evaluation",
-    "Progress",
-    "Registration",
-    "Run",
-    "Training",
-    "Validation",
-    "Where",
-    "choose_version",
-    "deploy",
-    "evaluate",
-    "last",
-    "last_run",
-    "load_model",
-    "load_project",
-    "platform",
-    "read",
-    "register",
-    "release",
-    "report",
-    "require_passed",
-    "rollback",
-    "run",
-    "split",
-    "train",
-    "try_candidate",
-    "validate",
-]
 
 Where = Literal["local", "azureml"]
 
