@@ -29,7 +29,7 @@ from pathlib import Path
 import mlflow.sklearn
 from mlops.config import load_project
 from mlops.azure.targets.container_instance import copy_build_context
-from mlops.model.labels import predicted_classes
+from mlops.model.estimators import predicted_classes
 from mlops.model.registry import Registry
 from mlops.science import find_science
 project = load_project(Path("."))

@@ -20,7 +20,7 @@ LAYERS = (
     ("evaluation",),
     ("model",),
     ("data",),
-    ("pages", "science"),
+    ("science",),
     ("results",),
     ("outputs",),
     ("config",),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mlops.azure.names import Names, names
 from mlops.config import Project, load_project
 from mlops.errors import ConfigError
 from mlops.naming import ENVIRONMENTS, RULES, STRICTEST
@@ -33,11 +32,9 @@ def load(folder: Path, project: str = "toy", prefix: str = "toy") -> Project:
 def test_azure_accepts_the_names_of_every_accepted_prefix(tmp_path: Path, length: int) -> None:
     project = load(tmp_path, prefix="a" * length)
     for environment in ENVIRONMENTS:
-        made = names(project, environment)
-        for key in [key for key, kind in vars(Names).items() if isinstance(kind, property)]:
-            assert RULES[key].allows(getattr(made, key)), key
-        for slot in ("blue", "green"):
-            assert RULES["container_group"].allows(made.container_group(slot))
+        for key, rule in RULES.items():
+            for slot in ("blue", "green"):
+                assert rule.allows(project.azure.name(key, environment, slot)), key
 
 
 @pytest.mark.parametrize("length", [LONGEST + 1, LONGEST + 2, 31, 45, 300])
@@ -77,7 +74,5 @@ def test_a_name_that_yaml_reads_as_a_value_is_refused(tmp_path: Path, field: str
 
 
 def test_environments_share_only_names_inside_other_resources() -> None:
-    staging, production = Names("staging", "toy"), Names("production", "toy")
-    keys = [key for key, kind in vars(Names).items() if isinstance(kind, property)]
-    same = {key for key in keys if getattr(staging, key) == getattr(production, key)}
+    same = {key for key, rule in RULES.items() if rule.name("toy", "staging") == rule.name("toy", "production")}
     assert same == {"container_subnet", "attached_cluster", "compute"}

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from conftest import make_toy
 from mlflow.models import infer_signature
-from mlops.model.labels import predicted_classes
+from mlops.model.estimators import predicted_classes
 from mlops.serving.score import MAX_BODY, MAX_PROBLEMS, BadRequest, Scorer
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier

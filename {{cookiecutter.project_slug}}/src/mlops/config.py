@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from mlops.errors import ConfigError
-from mlops.naming import prefix_problem
+from mlops.naming import RULES, prefix_problem
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -261,6 +261,10 @@ class Azure(Section):
     compute: Compute = Field(
         default_factory=Compute, description="a section with size, nodes, tier and idle_seconds"
     )
+
+    def name(self, resource: str, environment: Environment, slot: str = "") -> str:
+        """Return the name of an Azure resource: a key of `mlops.naming.RULES`."""
+        return RULES[resource].name(self.prefix, environment, slot)
 
     @field_validator("prefix")
     @classmethod

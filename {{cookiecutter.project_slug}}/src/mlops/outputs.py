@@ -1,4 +1,4 @@
-"""Write files atomically, and compute digests."""
+"""Write files atomically, fill page templates, and compute digests."""
 
 from __future__ import annotations
 
@@ -20,6 +20,24 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text, encoding="utf-8", newline="\n")
     part.replace(path)
+
+
+def render(path: Path, template: str, **values: object) -> None:
+    """Write ``templates/<template>``, filled with ``values``, to ``path``.
+
+    Values are escaped in HTML pages, and a value that is not given is an error.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    pages = Environment(
+        loader=PackageLoader("mlops"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    write_text(path, pages.get_template(template).render(**values))
 
 
 def digest(path: Path, skip: frozenset[str] = frozenset()) -> str:

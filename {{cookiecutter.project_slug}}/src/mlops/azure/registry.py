@@ -7,13 +7,16 @@ versions and tags.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops.azure.workspace import azure_errors
+from mlops.azure.workspace import azure_errors, wait_until_visible
 from mlops.config import Project
+from mlops.errors import ReleaseError
+from mlops.model import tags
 from mlops.model.registry import Registry, Version
-from mlops.model.tags import REPLACED, STAGE
+from mlops.release.platform import Tell
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -70,7 +73,7 @@ class ProductionRegistry(WorkspaceRegistry):
         originals = {original.number: original for original in self._staging.versions()}
         for copy in self.versions():
             original = originals.get(copy.number)
-            for key in (STAGE, REPLACED):
+            for key in (tags.STAGE, tags.REPLACED):
                 if original and key in copy.tags and original.tags.get(key) != copy.tags[key]:
                     self._staging._tag(original, key, copy.tags[key])
 
@@ -79,3 +82,49 @@ def as_version(model: Model) -> Version:
     """Return a workspace's model as a `Version`."""
     number = int(str(model.version))
     return Version(str(model.name), number, model.job_name or "", dict(model.tags or {}))
+
+
+def promote(
+    version: Version, staging: WorkspaceRegistry, production: WorkspaceRegistry, tell: Tell
+) -> Version:
+    """Copy a version to production's registry with the same number, files and tags.
+
+    A version that exists there with the same digest stays as it is.
+
+    Raises
+    ------
+    ReleaseError
+        The files changed after registration or during the copy, or the number belongs to
+        another model.
+    """
+    number = version.number
+    copy = production.find(number)
+    if copy is None:
+        tell(f"Copying version {number} to production's workspace.")
+        with tempfile.TemporaryDirectory() as folder:
+            copy = _copy(version, staging.download(version, Path(folder)), production)
+        with tempfile.TemporaryDirectory() as folder:
+            production.download(copy, Path(folder))
+    if copy.tags.get(tags.MODEL_DIGEST) != version.tags.get(tags.MODEL_DIGEST):
+        raise ReleaseError(
+            f"{version.name} {number} in production's workspace is another model.",
+            "Archive it there, and register a new version in staging.",
+        )
+    return copy
+
+
+def _copy(version: Version, files: Path, production: WorkspaceRegistry) -> Version:
+    from azure.ai.ml.entities import Model
+
+    client, name, number = production.client, version.name, str(version.number)
+    model = Model(
+        name=name,
+        version=number,
+        path=files,
+        type="mlflow_model",
+        tags=dict(version.tags),
+        description=f"Copied from staging, where run {version.run_id} created it.",
+    )
+    with azure_errors(f"copy {name} {number} to production's workspace"):
+        client.models.create_or_update(model)
+        return as_version(wait_until_visible(lambda: client.models.get(name, number)))

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from mlops.azure.names import names
 from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model import tags
@@ -107,12 +106,12 @@ def kubernetes_compute(
     from azure.ai.ml import load_compute
     from azure.ai.ml.entities import KubernetesCompute
 
-    own = names(project, environment)
+    name = project.azure.name
     cluster = (
-        f"/subscriptions/{subscription}/resourceGroups/{own.resource_group}"
-        f"/providers/Microsoft.ContainerService/managedClusters/{own.cluster}"
+        f"/subscriptions/{subscription}/resourceGroups/{name('resource_group', environment)}"
+        f"/providers/Microsoft.ContainerService/managedClusters/{name('cluster', environment)}"
     )
-    settings = {"name": own.attached_cluster, "resource_id": cluster}
+    settings = {"name": name("attached_cluster", environment), "resource_id": cluster}
     loaded = load_compute(_file(project, "kubernetes/compute.yml"), params_override=[settings])
     assert isinstance(loaded, KubernetesCompute)
     return loaded
@@ -148,8 +147,8 @@ def monitor(project: Project, environment: Environment, slot: str) -> Schedule:
     """Return the schedule that monitors requests and responses of the deployment in ``slot``."""
     from azure.ai.ml.entities._load_functions import load_schedule
 
-    own = names(project, environment)
-    deployment = f"azureml:{own.endpoint}:{slot}"
+    name = project.azure.name
+    deployment = f"azureml:{name('endpoint', environment)}:{slot}"
     settings = {
         "name": f"{project.project}-{environment}-monitor",
         "create_monitor.monitoring_target.endpoint_deployment_id": deployment,
@@ -166,11 +165,14 @@ def endpoint(project: Project, environment: Environment) -> OnlineEndpoint:
     """Return the online endpoint of an environment."""
     from azure.ai.ml import load_online_endpoint
 
-    own = names(project, environment)
+    name = project.azure.name
     target = _online_settings(project, environment).target
-    settings: dict[str, Any] = {"name": own.endpoint, "tags": _project_tags(project)}
+    settings: dict[str, Any] = {
+        "name": name("endpoint", environment),
+        "tags": _project_tags(project),
+    }
     if target == "kubernetes":
-        settings["compute"] = f"azureml:{own.attached_cluster}"
+        settings["compute"] = f"azureml:{name('attached_cluster', environment)}"
     file = _file(project, f"{target}/endpoint.yml")
     return load_online_endpoint(file, params_override=[settings])
 
@@ -194,7 +196,7 @@ def deployment(
     wanted = _online_settings(project, environment)
     settings: dict[str, Any] = {
         "name": slot,
-        "endpoint_name": names(project, environment).endpoint,
+        "endpoint_name": project.azure.name("endpoint", environment),
         **_version_settings(project, model, digest, version),
         "instance_type": wanted.instance_type,
         "instance_count": wanted.instances,
@@ -215,7 +217,7 @@ def batch_endpoint(project: Project, environment: Environment) -> BatchEndpoint:
     from azure.ai.ml import load_batch_endpoint
 
     settings = {
-        "name": names(project, environment).batch_endpoint,
+        "name": project.azure.name("batch_endpoint", environment),
         "tags": _project_tags(project),
     }
     return load_batch_endpoint(_file(project, "batch/endpoint.yml"), params_override=[settings])
@@ -233,11 +235,11 @@ def batch_deployment(
     """
     from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
-    own = names(project, environment)
+    name = project.azure.name
     settings = {
-        "endpoint_name": own.batch_endpoint,
+        "endpoint_name": name("batch_endpoint", environment),
         **_version_settings(project, model, digest, version),
-        "compute": f"azureml:{own.compute}",
+        "compute": f"azureml:{name('compute', environment)}",
         "resources.instance_count": project.azure.compute.nodes,
     }
     file = _file(project, "batch/deployment.yml")

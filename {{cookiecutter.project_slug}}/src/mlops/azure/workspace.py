@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mlops.azure.names import names
 from mlops.config import Environment, Project
 from mlops.errors import AzureError, ConfigError
 from mlops.release.waiting import wait_until
@@ -78,18 +77,19 @@ def connect(
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
-    called = names(project, environment)
-    with azure_errors(f"reach the workspace {called.workspace} in {called.resource_group}"):
+    workspace = project.azure.name("workspace", environment)
+    group = project.azure.name("resource_group", environment)
+    with azure_errors(f"reach the workspace {workspace} in {group}"):
         client = MLClient(
             credential or DefaultAzureCredential(),
             subscription,
-            called.resource_group,
-            called.workspace,
+            group,
+            workspace,
             show_progress=False,
             enable_telemetry=False,
             retry_on_status_codes=[401],  # an expired token is renewed
         )
-        client.workspaces.get(called.workspace)
+        client.workspaces.get(workspace)
     return client
 
 

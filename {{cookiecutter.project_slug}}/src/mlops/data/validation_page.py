@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.data.explanation import shorten
-from mlops.pages import render
+from mlops.outputs import render
 from mlops.results import ExpectationResult, Validation
 
 if TYPE_CHECKING:

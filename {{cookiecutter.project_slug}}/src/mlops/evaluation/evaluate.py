@@ -14,7 +14,7 @@ from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.gate import NoComparison, decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
-from mlops.model.labels import predicted_classes
+from mlops.model.estimators import predicted_classes
 from mlops.model.registry import Registry, Version, load_run_model, run_signature
 from mlops.results import Evaluation, Gain, Metrics, Training, write_result
 

@@ -21,7 +21,7 @@ from mlops.evaluation.metrics import Predictions, gain_in, measure
 from mlops.model.registry import load_run_model
 from mlops.model.tags import GIT_COMMIT
 from mlops.model.tracking import connect
-from mlops.pages import render
+from mlops.outputs import render
 from mlops.results import Evaluation, Label, Metrics, Registration, Slice, Training
 
 LABELS: Mapping[str, str] = {

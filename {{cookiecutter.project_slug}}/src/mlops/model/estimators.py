@@ -1,14 +1,18 @@
-"""Make an unfitted classifier from project.yml's section ``model``."""
+"""Make unfitted classifiers, and turn the probabilities of fitted ones into classes."""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
 from mlops.config import Model
 from mlops.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ESTIMATORS = {
     "logistic_regression": "sklearn.linear_model.LogisticRegression",
@@ -45,6 +49,27 @@ def make_estimator(settings: Model, seed: int) -> ClassifierMixin:
     if "random_state" in estimator.get_params() and "random_state" not in params:
         estimator.set_params(random_state=seed)
     return estimator
+
+
+def predicted_classes(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return what ``model.predict`` would, without computing the probabilities again.
+
+    Parameters
+    ----------
+    model : fitted classifier
+        With a ``threshold`` for ``pos_label`` (two classes), or without.
+    probabilities : ndarray of shape (n_rows, n_classes)
+        In the order of ``model.classes_``.
+
+    Returns
+    -------
+    int ndarray of shape (n_rows,)
+        Indices into ``model.classes_``.
+    """
+    if not hasattr(model, "threshold"):
+        return np.asarray(probabilities.argmax(axis=1))
+    positive = list(model.classes_).index(model.pos_label)
+    return np.where(probabilities[:, positive] >= model.threshold, positive, 1 - positive)
 
 
 def _import(path: str) -> Any:

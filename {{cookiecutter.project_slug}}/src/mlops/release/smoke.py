@@ -12,7 +12,7 @@ from typing import Any, Final
 import pandas as pd
 
 from mlops.errors import ReleaseError
-from mlops.model.labels import predicted_classes
+from mlops.model.estimators import predicted_classes
 from mlops.release.target import Answer
 
 TOLERANCE: Final = 1e-6

@@ -27,7 +27,7 @@ import pandas as pd
 from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
-from mlops.model.labels import predicted_classes
+from mlops.model.estimators import predicted_classes
 from mlops.serving.data_collector import make_collector
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from mlops.azure.az import az, az_find
-from mlops.azure.names import names
 from mlops.azure.workspace import make_error
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
 from mlops.errors import ReleaseError
@@ -42,13 +41,13 @@ class ContainerInstanceTarget:
 
     def __init__(self, project: Project, environment: Environment, subscription: str) -> None:
         self._project = project
-        self._names = names(project, environment)
+        self._environment = environment
         settings = project.endpoint(environment)
         assert isinstance(settings, ContainerInstanceEndpoint)
         self._settings = settings
         self._identity = (
-            f"/subscriptions/{subscription}/resourceGroups/{self._names.resource_group}/providers/"
-            f"Microsoft.ManagedIdentity/userAssignedIdentities/{self._names.identity}"
+            f"/subscriptions/{subscription}/resourceGroups/{self._name('resource_group')}/providers/"
+            f"Microsoft.ManagedIdentity/userAssignedIdentities/{self._name('identity')}"
         )
         self._known: dict[str, Group] = {}
 
@@ -82,14 +81,14 @@ class ContainerInstanceTarget:
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
         self.remove(slot)
         image = self._build(version, digest, model)
-        settings, own = self._settings, self._names
+        settings = self._settings
         az(
-            f"start version {version} as {own.container_group(slot)}",
+            f"start version {version} as {self._group_name(slot)}",
             *self._command("create", slot),
             *("--image", image, "--os-type", "Linux", "--restart-policy", "Always"),
             *("--cpu", f"{settings.cpu:g}", "--memory", f"{settings.memory_gb:g}"),
             *("--ip-address", "Private", "--ports", str(PORT)),
-            *("--vnet", own.network, "--subnet", own.container_subnet),
+            *("--vnet", self._name("network"), "--subnet", self._name("container_subnet")),
             *("--assign-identity", self._identity, "--acr-identity", self._identity),
             *("--tags", f"{VERSION}={version}", f"{MODEL_DIGEST}={digest}"),
         )
@@ -118,14 +117,20 @@ class ContainerInstanceTarget:
 
     def remove(self, slot: str) -> None:
         if slot in self._groups():
-            name = self._names.container_group(slot)
+            name = self._group_name(slot)
             az(f"remove the container group {name}", *self._command("delete", slot), "--yes")
             self._known = {}
+
+    def _name(self, resource: str) -> str:
+        return self._project.azure.name(resource, self._environment)
+
+    def _group_name(self, slot: str) -> str:
+        return self._project.azure.name("container_group", self._environment, slot)
 
     def _groups(self) -> dict[str, Group]:
         found = {
             slot: az_find(
-                f"read the container group {self._names.container_group(slot)}",
+                f"read the container group {self._group_name(slot)}",
                 *self._command("show", slot),
             )
             for slot in SLOTS
@@ -134,7 +139,7 @@ class ContainerInstanceTarget:
         return self._known
 
     def _command(self, verb: str, slot: str) -> tuple[str, ...]:
-        name, resource_group = self._names.container_group(slot), self._names.resource_group
+        name, resource_group = self._group_name(slot), self._name("resource_group")
         return ("container", verb, "--resource-group", resource_group, "--name", name)
 
     def _set_tag(self, group: Group, key: str, value: str) -> None:
@@ -144,7 +149,7 @@ class ContainerInstanceTarget:
 
     def _build(self, version: int, digest: str, model: Path) -> str:
         """Build an image with the model in the container registry; return its name."""
-        name, registry = self._project.project, self._names.registry
+        name, registry = self._project.project, self._name("registry")
         image = f"{name}:{version}-{digest[:12]}"
         with tempfile.TemporaryDirectory() as folder:
             context = Path(folder)
@@ -169,7 +174,7 @@ class ContainerInstanceTarget:
         if wait_until(lambda state: state != "starting", look, seconds) != "up":
             log = az("read the container's log", *self._command("logs", slot))
             raise make_error(
-                f"start version {version} in {self._names.container_group(slot)}",
+                f"start version {version} in {self._group_name(slot)}",
                 "ResourceNotReady",
                 f"it does not answer. The container's log says: {last_error(log)}",
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlops.azure import specs
-from mlops.azure.names import names
 from mlops.azure.targets.managed import ManagedTarget
 from mlops.azure.workspace import azure_errors, finish
 
@@ -26,7 +25,7 @@ class KubernetesTarget(ManagedTarget):
     def _attach(self) -> None:
         from azure.core.exceptions import ResourceNotFoundError
 
-        name = names(self._project, self._environment).attached_cluster
+        name = self._project.azure.name("attached_cluster", self._environment)
         with azure_errors(f"attach the AKS cluster as {name}"):
             try:
                 self._client.compute.get(name)

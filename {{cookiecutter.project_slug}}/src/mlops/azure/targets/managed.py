@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from mlops.azure import specs
 from mlops.azure.assets import provide_environment
-from mlops.azure.names import names
 from mlops.azure.workspace import (
     azure_errors,
     finish,
@@ -41,7 +40,7 @@ class ManagedTarget:
         self._project = project
         self._environment = environment
         self._client = client
-        self._name = names(project, environment).endpoint
+        self._name = project.azure.name("endpoint", environment)
         self._settings = settings = project.endpoint(environment)
         self.mirror = settings.mirror if isinstance(settings, ManagedEndpoint) else 0
         self._address = ""
