@@ -1,1 +1,1 @@
-"""Measuring a model, and deciding whether it may replace the champion."""
+"""Measure a model, and decide whether it may replace the champion."""
