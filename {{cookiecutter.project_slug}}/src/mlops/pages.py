@@ -1,4 +1,4 @@
-"""Fills the page templates: self-contained HTML, and Markdown."""
+"""Render the page templates: self-contained HTML, and Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlops.outputs import write_text
 def render(path: Path, template: str, **values: object) -> None:
     """Write ``templates/<template>``, filled with ``values``, to ``path``.
 
-    Values are escaped in HTML pages, and a value that is not given is an error.
+    Values are escaped in HTML; a missing value is an error.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
