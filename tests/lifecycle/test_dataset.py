@@ -1,4 +1,4 @@
-"""The split: a row keeps its side whatever happens to the others, and each side has every class."""
+"""Reading and splitting: each row keeps its side as the data grows, and each side has every class."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(root: Path, data: dict[str, Any] | None = None, **split: Any) -> Project:
-    """The toy's project.yml with other values in data and split."""
+    """Load the toy's project.yml with changes to data and split."""
     content = yaml.safe_load((root / "project.yml").read_text("utf-8"))
     content["data"].update(data or {})
     content["split"].update(split)
@@ -35,7 +35,7 @@ def split(frame: pd.DataFrame, project: Project) -> Dataset:
 
 
 def rows(count: int = 4000, seed: int = 5) -> pd.DataFrame:
-    """Rows of several types; ``number`` tells each row from the others."""
+    """Make rows of several types; ``number`` is unique."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {
@@ -52,7 +52,7 @@ def rows(count: int = 4000, seed: int = 5) -> pd.DataFrame:
 
 
 def sides(frame: pd.DataFrame, project: Project) -> dict[int, bool]:
-    """Which rows, by their number, are held out."""
+    """Return, for each row's number, whether it is held out."""
     held_out = split(frame, project).holdout
     return dict(zip(frame["number"].tolist(), held_out.tolist(), strict=True))
 
@@ -86,7 +86,7 @@ def test_the_first_missing_value_of_a_flag_moves_no_row(root: Path) -> None:
     assert {number: after[number] for number in before} == before
 
 
-def test_the_file_that_is_read_again_gives_the_same_sides(root: Path, tmp_path: Path) -> None:
+def test_reading_the_file_again_gives_the_same_sides(root: Path, tmp_path: Path) -> None:
     project, frame = settings(root), rows()
     before = sides(frame, project)
     file = tmp_path / "rows.csv"
@@ -98,20 +98,20 @@ def test_the_file_that_is_read_again_gives_the_same_sides(root: Path, tmp_path: 
     assert sides(pd.read_parquet(tmp_path / "rows.parquet"), project) == before
 
 
-def test_equal_rows_lie_on_one_side(root: Path) -> None:
+def test_duplicated_rows_are_on_the_same_side(root: Path) -> None:
     frame = rows()
     twice = split(pd.concat([frame, frame], ignore_index=True), settings(root))
     assert (twice.holdout[: len(frame)] == twice.holdout[len(frame) :]).all()
 
 
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.6])
-def test_the_share_is_near_the_asked_one(root: Path, share: float) -> None:
-    held_out = split(rows(), settings(root, holdout=share)).holdout
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.6])
+def test_the_holdout_has_about_the_configured_fraction(root: Path, fraction: float) -> None:
+    held_out = split(rows(), settings(root, holdout=fraction)).holdout
     # Four standard deviations of a draw of 4,000 rows.
-    assert held_out.mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 4000))
+    assert held_out.mean() == pytest.approx(fraction, abs=4 * np.sqrt(fraction * (1 - fraction) / 4000))
 
 
-def test_a_larger_share_keeps_the_smaller_holdout(root: Path) -> None:
+def test_a_larger_fraction_keeps_the_smaller_holdout(root: Path) -> None:
     small = split(rows(), settings(root, holdout=0.2)).holdout
     large = split(rows(), settings(root, holdout=0.4)).holdout
     assert large[small].all()
@@ -123,13 +123,13 @@ def test_another_seed_holds_out_other_rows(root: Path) -> None:
     assert np.mean(one == other) == pytest.approx(0.5, abs=0.05)
 
 
-def test_the_target_decides_nothing(root: Path) -> None:
+def test_the_target_does_not_affect_the_split(root: Path) -> None:
     frame = rows()
     swapped = frame.assign(outcome=frame["outcome"].map({"no": "yes", "yes": "no"}))
     assert sides(frame, settings(root)) == sides(swapped, settings(root))
 
 
-def test_a_group_lies_on_one_side_and_stays_there(root: Path) -> None:
+def test_a_group_is_on_one_side_and_stays_there(root: Path) -> None:
     project, frame = settings(root, group="customer"), rows()
     made = split(frame, project)
     assert made.groups is not None
@@ -150,7 +150,7 @@ def test_the_newest_rows_are_held_out(root: Path) -> None:
     assert held_out.min() > learned.max()
 
 
-def test_the_parts_are_the_rows_that_were_given(root: Path) -> None:
+def test_features_and_target_are_the_rows_as_given(root: Path) -> None:
     frame = rows().sample(frac=1, random_state=3)
     made = split(frame, settings(root))
     pd.testing.assert_frame_equal(made.features, frame.drop(columns="outcome"))
@@ -172,17 +172,17 @@ def test_three_classes_have_no_positive_one(root: Path) -> None:
     made = split(frame, settings(root, {"positive": None}))
     assert made.positive is None
     assert made.classes.tolist() == [0, 1, 2]
-    with pytest.raises(ConfigError, match="'yes', but the target holds 3 classes") as caught:
+    with pytest.raises(ConfigError, match="'yes', but the target has 3 classes") as caught:
         split(frame, settings(root))
     assert caught.value.fix == "Remove data.positive."
 
 
 @pytest.mark.parametrize("positive", [True, None, "Yes", 1])
-def test_a_positive_class_that_is_none_is_refused(root: Path, positive: object) -> None:
+def test_an_unknown_positive_class_is_refused(root: Path, positive: object) -> None:
     """YAML reads a bare yes as true."""
-    with pytest.raises(ConfigError, match=r"the target holds \['no', 'yes'\]") as caught:
+    with pytest.raises(ConfigError, match=r"the classes are \['no', 'yes'\]") as caught:
         split(rows(), settings(root, {"positive": positive}))
-    assert "put yes, no, on and off in quotes" in caught.value.fix
+    assert "quote yes, no, on and off" in caught.value.fix
 
 
 def test_a_missing_target_is_refused(root: Path) -> None:
@@ -193,16 +193,16 @@ def test_a_missing_target_is_refused(root: Path) -> None:
 
 
 def test_a_single_class_is_refused(root: Path) -> None:
-    with pytest.raises(DataError, match="single class 'yes'"):
+    with pytest.raises(DataError, match="single class, 'yes'"):
         split(rows().assign(outcome="yes"), settings(root))
 
 
-def test_a_class_that_one_side_lacks_is_refused(root: Path) -> None:
+def test_a_class_missing_from_one_side_is_refused(root: Path) -> None:
     project, frame = settings(root), rows()
     held_out = split(frame, project).holdout
     for side, there in [("training", held_out), ("holdout", ~held_out)]:
         one_sided = frame.assign(outcome=np.where(there, frame["outcome"], "no"))
-        with pytest.raises(DataError, match=rf"The {side} rows hold no example of \{{'yes'\}}"):
+        with pytest.raises(DataError, match=f"The {side} rows contain no rows of class 'yes'"):
             split(one_sided, project)
 
 
@@ -214,14 +214,14 @@ def test_a_class_that_one_side_lacks_is_refused(root: Path) -> None:
         ({}, {"time": "date"}, "split.time is 'date'"),
     ],
 )
-def test_a_column_that_is_not_there_is_named(
+def test_a_missing_column_is_named(
     root: Path, data: dict[str, Any], split_by: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(ConfigError, match=f"{field}, but rows.csv has no such column"):
         split(rows(), settings(root, data, **split_by))
 
 
-def test_what_load_returns_and_raises_is_explained(tmp_path: Path) -> None:
+def test_errors_and_wrong_results_of_load_are_explained(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("a\n1\n", "utf-8")
 

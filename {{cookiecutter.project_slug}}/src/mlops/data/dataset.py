@@ -1,4 +1,4 @@
-"""Raw rows, and their split into training and holdout."""
+"""Read the rows, and split them into training and holdout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Load = Callable[[Path], pd.DataFrame]
 
 @dataclass(frozen=True)
 class RawData:
-    """The rows as ``load`` returned them.
+    """Rows as ``load`` returned them.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class RawData:
     digest : str
         SHA-256 of the file or folder that was read.
     source : Path
-        Where it was read from.
+        That file or folder.
     """
 
     frame: pd.DataFrame
@@ -51,11 +51,11 @@ class Dataset:
     ----------
     features : DataFrame of shape (n_rows, n_features)
     target : ndarray of shape (n_rows,)
-        The class of each row, as in the data.
+        Class of each row, as in the data.
     classes : ndarray of shape (n_classes,)
-        Sorted; for two classes the positive one is ``positive``.
+        Sorted.
     positive : str, int or None
-        None where there are more than two classes.
+        Class to detect; None with more than two classes.
     holdout : bool ndarray of shape (n_rows,)
         True for the rows that training never sees.
     groups : ndarray of shape (n_rows,), or None
@@ -74,12 +74,14 @@ class Dataset:
 
 
 def read_rows(source: Path, load: Load) -> RawData:
-    """Call the data scientist's ``load``.
+    """Read the rows with the data scientist's ``load``.
 
     Raises
     ------
     DataError
-        Nothing there, nothing in it, not UTF-8, or whatever ``load`` raises.
+        The source is missing, empty or not UTF-8, or ``load`` raised an error.
+    ConfigError
+        ``load`` did not return a DataFrame.
     """
     if not source.exists():
         raise DataError(f"{source} does not exist.", "Check `data.path` in project.yml, or --data.")
@@ -99,14 +101,14 @@ def read_rows(source: Path, load: Load) -> RawData:
 
 
 def split_rows(raw: RawData, project: Project) -> Dataset:
-    """Separate the target, and training from holdout.
+    """Separate features from target, and training from holdout rows.
 
     Raises
     ------
     ConfigError
-        project.yml names a column or a class that the data lacks.
+        project.yml names a column or class that the data does not have.
     DataError
-        A target is missing, or a side of the split lacks a class.
+        A target is missing, or training or holdout rows lack a class.
     """
     data, split = project.data, project.split
     _require_columns(
@@ -116,22 +118,23 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         first = int(np.flatnonzero(raw.frame[data.target].isna())[0]) + 1
         raise DataError(
             f"The target {data.target!r} is missing, first in row {first}.",
-            "Drop such rows in load().",
+            "Drop these rows in load().",
         )
     target = raw.frame[data.target].to_numpy()
     features = raw.frame.drop(columns=data.target)
     groups = raw.frame[split.group].to_numpy() if split.group else None
     classes = np.sort(pd.unique(target))
     if split.time:
-        holdout = _newest(raw.frame[split.time], split.holdout)
+        holdout = _select_newest(raw.frame[split.time], split.holdout)
     else:
-        deciding = features[[split.group]] if split.group else features
-        holdout = _chosen(deciding, split.holdout, split.seed)
+        hashed = features[[split.group]] if split.group else features
+        holdout = _select_by_hash(hashed, split.holdout, split.seed)
     for side, rows in [("training", ~holdout), ("holdout", holdout)]:
-        lacking = set(classes.tolist()) - set(target[rows].tolist())
-        if lacking:
+        missing = set(classes.tolist()) - set(pd.unique(target[rows]).tolist())
+        if missing:
             raise DataError(
-                f"The {side} rows hold no example of {lacking}.", "Add rows, or change `split`."
+                f"The {side} rows contain no rows of class {', '.join(map(repr, missing))}.",
+                "Add rows, or change `split`.",
             )
     return Dataset(features, target, classes, _positive(data, classes), holdout, groups, raw.digest)
 
@@ -144,41 +147,41 @@ def _require_columns(raw: RawData, fields: dict[str, str | None]) -> None:
 
 def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
     if len(classes) < 2:
-        raise DataError(f"The target {data.target!r} holds the single class {classes[0]!r}.")
+        raise DataError(f"The target {data.target!r} has a single class, {classes[0]!r}.")
     if len(classes) > 2:
         if data.positive is not None:
             raise ConfigError(
-                f"data.positive is {data.positive!r}, but the target holds {len(classes)} classes.",
+                f"data.positive is {data.positive!r}, but the target has {len(classes)} classes.",
                 "Remove data.positive.",
             )
         return None
     if data.positive not in classes.tolist():
         raise ConfigError(
-            f"data.positive is {data.positive!r}, but the target holds {classes.tolist()}.",
-            "Name one of them; put yes, no, on and off in quotes.",
+            f"data.positive is {data.positive!r}, but the classes are {classes.tolist()}.",
+            "Set it to one of them; quote yes, no, on and off.",
         )
     return data.positive
 
 
-def _chosen(rows: pd.DataFrame, share: float, seed: int) -> NDArray[np.bool_]:
-    """Each row's own content decides, so its side stays the same as the data grows.
+def _select_by_hash(rows: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Let each row's own content decide, so that it keeps its side as the data grows.
 
-    One missing value turns a whole column of integers to float64, and one of flags to objects:
-    so they are hashed as such from the start.
+    A missing value turns integers into float64 and booleans into objects, so hash them as such.
     """
     kinds = {"float64": rows.select_dtypes("number"), "object": rows.select_dtypes("bool")}
-    stable = rows.astype({name: kind for kind, part in kinds.items() for name in part})
+    types = {name: kind for kind, part in kinds.items() for name in part}
+    stable = rows.astype(types, copy=False)
     hashes = pd.util.hash_pandas_object(stable, index=False, hash_key=f"{seed:016x}")
-    return np.asarray(hashes.to_numpy() < np.uint64(share * 2**64))
+    return np.asarray(hashes.to_numpy() < np.uint64(fraction * 2**64))
 
 
-def _newest(time: pd.Series, share: float) -> NDArray[np.bool_]:
+def _select_newest(time: pd.Series, fraction: float) -> NDArray[np.bool_]:
     ranks = time.rank(method="first", na_option="top", pct=True)
-    return np.asarray(ranks > 1 - share)
+    return np.asarray(ranks > 1 - fraction)
 
 
 def _first_bad_byte(source: Path) -> str:
-    """Where a file stops being UTF-8: line, byte and value."""
+    """Say where a file stops being UTF-8: line, byte and value."""
     if source.is_dir():
         return f"A file in {source} is not UTF-8 text."
     with source.open("rb") as stream:

@@ -14,8 +14,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-# MLflow's web page then opens an experiment with its runs, not with a chatbot's traces.
-EXPERIMENT_KIND = {"mlflow.experimentKind": "custom_model_development"}
+# "Model training", not "GenAI"; MLflow 3.15's page goes by the browser's last choice instead.
+EXPERIMENT_KIND = ("mlflow.experimentKind", "custom_model_development")
 
 _GIVEN_STORE = os.environ.get("MLFLOW_TRACKING_URI") or None
 
@@ -51,14 +51,12 @@ def _use_experiment(project: Project) -> None:
     import mlflow
 
     local = _GIVEN_STORE is None
-    experiment = mlflow.get_experiment_by_name(project.project)
-    if experiment is None:
+    if mlflow.get_experiment_by_name(project.project) is None:
         folder = (project.root / "mlruns").as_uri() if local else None
-        tags = {} if mlflow.get_tracking_uri().startswith("azureml:") else EXPERIMENT_KIND
-        mlflow.create_experiment(project.project, folder, tags)
-    mlflow.set_experiment(project.project)
-    if local and experiment and not EXPERIMENT_KIND.keys() <= experiment.tags.keys():
-        mlflow.set_experiment_tags(EXPERIMENT_KIND)
+        mlflow.create_experiment(project.project, artifact_location=folder)
+    experiment = mlflow.set_experiment(project.project)
+    if local and EXPERIMENT_KIND[0] not in experiment.tags:
+        mlflow.set_experiment_tag(*EXPERIMENT_KIND)
 
 
 def git_commit(root: Path) -> str:
