@@ -116,3 +116,12 @@ def test_training_twice_gives_identical_predictions(toy: Toy) -> None:
     assert codes(toy) == ["tie"]
     second = pd.read_parquet(predictions)
     pd.testing.assert_frame_equal(first, second[first.columns], check_exact=True)
+
+
+def test_edges_on_a_column_of_text_are_refused_with_a_fix(toy: Toy) -> None:
+    toy.set(gate={"slices": [{"segment": [0.0]}]})
+    toy.mlops("validate")
+    toy.mlops("train")
+    refused = toy.mlops("evaluate", code=2)
+    assert "gate.slices cuts 'segment' at edges, but the column is not numeric." in refused.output
+    assert "Write segment without edges." in refused.output

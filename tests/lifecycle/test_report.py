@@ -20,7 +20,7 @@ from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts, thin
 from mlops.evaluation.evaluate import evaluate
 from mlops.evaluation.metrics import Predictions, measure
-from mlops.evaluation.report import plain, write_report
+from mlops.evaluation.report import confusion, plain, write_report
 from mlops.model.estimators import make_estimator
 from mlops.model.registration import register
 from mlops.model.training import train
@@ -371,6 +371,16 @@ def test_charts_do_not_grow_with_the_rows(classes: int) -> None:
     small, large = made_charts(2_000, classes), made_charts(100_000, classes)
     assert len(large) < 1.2 * len(small)
     assert len(large) < 150_000
+
+
+def test_rare_classes_are_merged_in_the_confusion_matrix() -> None:
+    truth = np.repeat(np.arange(30), 60 - np.arange(30))  # class 0 is the most common
+    labels = np.random.default_rng(0).permutation(truth)
+    found = confusion(Predictions(truth, np.eye(30)[labels], labels, None), range(30))
+    assert found.names == (*map(str, range(11)), "19 others")
+    assert found.counts[0][1] == np.sum((truth == 0) & (labels == 1))
+    assert found.counts[11][11] == np.sum((truth > 10) & (labels > 10))
+    assert np.sum(found.counts) == len(truth)
 
 
 def test_thin_keeps_the_ends_and_the_shape() -> None:
