@@ -48,7 +48,7 @@ DEPENDENCIES = set(
     """
     aiohappyeyeballs aiohttp aiosignal alembic altair annotated_doc annotated_types anyio asgiref ast_serialize attr
     attrs azure azureml azureml_inference_server_http blinker cachetools certifi cffi charset_normalizer click
-    cloudpickle colorama contourpy cryptography cycler databricks dateutil deprecated docker dotenv fairlearn fastapi
+    cloudpickle colorama contourpy cryptography cycler databricks dateutil deprecated docker dotenv fastapi
     fixedint flask flask_cors frozenlist git gitdb google graphene graphql graphql_relay great_expectations gunicorn h11
     huey hypothesis idna images importlib_metadata inference_schema iniconfig isodate itsdangerous jinja2 joblib
     jsonpickle jsonschema jsonschema_specifications jwt kiwisolver librt local mako markdown_it markupsafe marshmallow
