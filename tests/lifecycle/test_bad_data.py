@@ -47,7 +47,7 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "one class only": (with_column("outcome", "yes"), ["outcome", "missing: no"]),
     "classes out of balance": (
         lambda f: pd.concat([f[f.outcome == "no"].head(100), f[f.outcome == "yes"]]),
-        ["outcome", "frequencies must be near", "yes 8"],
+        ["outcome", "frequencies to be near", "yes 8"],
     ),
     "duplicated rows": (
         lambda f: pd.concat([f, f.head(40)], ignore_index=True),

@@ -142,10 +142,7 @@ def test_values_and_names_are_escaped(tmp_path: Path, passed: bool) -> None:
 
 def test_many_columns_are_folded_except_those_that_failed(tmp_path: Path) -> None:
     frame = pd.DataFrame(np.arange(900.0).reshape(3, 300)).rename(columns=str)
-    results = [
-        ExpectationResult(suite="raw", column=str(i), rule="r", passed=i != 7, observed="o")
-        for i in range(300)
-    ]
+    results = [ExpectationResult(suite="raw", column=str(i), rule="r", passed=i != 7, observed="o") for i in range(300)]
     validation = Validation(data_digest="d", key="", rows=3, expectations=tuple(results))
     write_page(validation, frame, tmp_path / "validation.html")
     text = (tmp_path / "validation.html").read_text("utf-8")
