@@ -51,7 +51,7 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     ),
     "duplicated rows": (
         lambda f: pd.concat([f, f.head(40)], ignore_index=True),
-        ["(table)", "near far", "80 of 1,640 rows", "1, 2, 3", "told"],
+        ["(table)", "near, far, told", "80 of 1,640 rows", "1, 2, 3"],
     ),
     "too few rows": (lambda f: f.head(300), ["(table)", "300"]),
     "a huge cell": (
