@@ -47,11 +47,11 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "one class only": (with_column("outcome", "yes"), ["outcome", "missing: no"]),
     "classes out of balance": (
         lambda f: pd.concat([f[f.outcome == "no"].head(100), f[f.outcome == "yes"]]),
-        ["outcome", "frequencies must be near", "yes 8"],
+        ["outcome", "frequencies to be near", "yes 8"],
     ),
     "duplicated rows": (
         lambda f: pd.concat([f, f.head(40)], ignore_index=True),
-        ["(table)", "near far", "80 of 1,640 rows", "1, 2, 3", "told"],
+        ["(table)", "near, far, told", "80 of 1,640 rows", "1, 2, 3"],
     ),
     "too few rows": (lambda f: f.head(300), ["(table)", "300"]),
     "a huge cell": (

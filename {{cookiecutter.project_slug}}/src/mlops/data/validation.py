@@ -151,6 +151,8 @@ def _check(
     batch = definition.get_batch(batch_parameters={"dataframe": rows})
 
     def run(chosen: Sequence[Any], result_format: Any) -> list[ExpectationValidationResult]:
+        if not chosen:
+            return []
         suite = gx.ExpectationSuite(name="rows", expectations=[*chosen])
         try:
             return list(batch.validate(suite, result_format=result_format).results)
