@@ -18,16 +18,16 @@ collect_ignore = ["lifecycle"]  # test_lifecycle.py runs it, in the environment 
 # The files whose tests take long, the longest first: they begin first, so that both workers end together.
 SLOW = (
     "test_lifecycle",
-    "test_azure_release",
     "test_azure_faults",
-    "test_project",
-    "test_infra",
     "test_hostile_answers",
-    "test_engine",
+    "test_azure_release",
+    "test_infra",
     "test_demo",
+    "test_project",
     "test_infra_mutations",
-    "test_arm_double",
+    "test_engine",
     "test_azure_scoring",
+    "test_arm_double",
 )
 
 
