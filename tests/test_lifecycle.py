@@ -9,26 +9,14 @@ import pytest
 from rendering import PAIRWISE, ROOT, Render
 
 LIFECYCLE = ROOT / "tests" / "lifecycle"
-# What one process runs, the longest first: short files share the time that imports take.
-GROUPS = (
+# What one process runs, the longest first. All other files share one, and so the time that imports take.
+LONG = (
     ("test_killed.py",),
     ("test_release.py",),
     ("test_training.py", "test_search.py", "test_score.py"),
     ("test_report.py", "test_gate_commands.py"),
-    (
-        "test_bad_data.py",
-        "test_batch_score.py",
-        "test_bootstrap.py",
-        "test_config.py",
-        "test_dataset.py",
-        "test_gate.py",
-        "test_metrics.py",
-        "test_names.py",
-        "test_note.py",
-        "test_router.py",
-        "test_watch.py",
-    ),
 )
+REST = tuple(sorted({file.name for file in LIFECYCLE.glob("test_*.py")} - {file for group in LONG for file in group}))
 # The tests of azureml/ run where all of its files are: on two variants without a choice in common.
 ON_TWO_VARIANTS = ("azureml/test_doctor.py", "azureml/test_specs.py")
 
@@ -49,7 +37,7 @@ def run_tests(project: Path, python: Path, files: tuple[str, ...]) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("files", GROUPS, ids=lambda files: files[0])
+@pytest.mark.parametrize("files", [*LONG, REST], ids=lambda files: files[0])
 def test_the_lifecycle(files: tuple[str, ...], render: Render, project_python: Path) -> None:
     run_tests(render({}), project_python, files)
 
@@ -67,5 +55,5 @@ def skipped(text: str) -> list[str]:
 
 
 def test_every_file_is_run() -> None:
-    named = [file for group in (*GROUPS, ON_TWO_VARIANTS) for file in group]
+    named = [file for group in (*LONG, REST, ON_TWO_VARIANTS) for file in group]
     assert sorted(named) == sorted(file.relative_to(LIFECYCLE).as_posix() for file in LIFECYCLE.rglob("test_*.py"))
