@@ -59,7 +59,9 @@ def _refusals(document: Document) -> list[Refusal]:
     if document.kind not in LOADERS:
         return []
     load = getattr(_load_functions, LOADERS[document.kind])
-    with _quiet():
+    with warnings.catch_warnings(action="ignore"), contextlib.ExitStack() as stack:
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable()  # remarks about experimental features
         try:
             return list(_validate(load(document.path), document.kind))
         except Exception as error:  # the SDK raises many types, none of them a bug of ours
@@ -123,15 +125,3 @@ def _guess(document: Document, message: str) -> FieldPath:
             if path[-1] == word:
                 return path
     return ()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the SDK's remarks about experimental features."""
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)
