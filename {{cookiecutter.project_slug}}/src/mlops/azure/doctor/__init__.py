@@ -13,9 +13,8 @@ import click
 
 from mlops.azure.doctor import assets, components, fields, pipelines
 from mlops.azure.doctor.documents import (
-    ERRORS,
+    CODES,
     PAGE,
-    WARNINGS,
     Context,
     Document,
     Finding,
@@ -26,7 +25,7 @@ from mlops.azure.doctor.strict import LOADERS, validate_strictly
 from mlops.config import ENVIRONMENTS, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 
-__all__ = ["check_context", "check_project", "check_rules", "read_context", "summarize"]
+__all__ = ["Finding", "check_context", "check_project", "check_rules", "read_context", "summarize"]
 
 # Each rule checks every file; it finds nothing in a file without the fields it is about.
 RULES: tuple[Callable[[Document, Context], Iterator[Finding]], ...] = (
@@ -97,13 +96,7 @@ def summarize(findings: Iterable[Finding]) -> str:
 
 
 def read_context(project: Project, commands: Mapping[str, click.Command]) -> Context:
-    """Read project.yml and the files of azureml/.
-
-    Raises
-    ------
-    ConfigError
-        azureml/ has no files.
-    """
+    """Read project.yml and the files of azureml/."""
     root = project.root.resolve()
     files = sorted((root / "azureml").rglob("*.yml"))
     if not files:
@@ -128,8 +121,8 @@ def check_rules(context: Context) -> list[Finding]:
 
 def _known(source: str, codes: Iterable[str]) -> Iterator[str]:
     for code in codes:
-        if code not in ERRORS | WARNINGS:
-            fix = f"{nearest(code, ERRORS | WARNINGS, cutoff=0)}{PAGE} lists the codes."
+        if code not in CODES:
+            fix = f"{nearest(code, CODES, cutoff=0)}{PAGE} lists the codes."
             raise ConfigError(f"{source}: {code} is not a code of `mlops doctor`.", fix)
         yield code
 

@@ -28,15 +28,15 @@ def is_uploaded(folder: Path, path: str | Path) -> bool:
 def check_environment(document: Document, context: Context) -> Iterator[Finding]:
     """Check that the files that the image is built from are uploaded."""
     folder = document.local(str(document.get("build", "path", default=".")))
-    if not document.get("build") or not folder.is_dir():
+    if not document.section("build") or not folder.is_dir():
         return
     field = ("build", "dockerfile_path")
     recipe = str(document.get(*field, default="Dockerfile"))
     copied = _copied(folder / recipe) if is_uploaded(folder, recipe) else []
     for file in (recipe, *copied):
         if not is_uploaded(folder, file):
-            copies = "" if file == recipe else f"{recipe} copies {file}: "
-            message = f"{copies}{file} is not in the uploaded folder."
+            subject = file if file == recipe else f"{recipe} copies {file}, which"
+            message = f"{subject} is not in the uploaded folder."
             yield document.finding("AZ009", field, message, "Check the path and .amlignore.")
 
 
@@ -120,7 +120,7 @@ def check_trigger(document: Document, context: Context) -> Iterator[Finding]:
         message = "The schedule ends before it starts."
         yield document.finding("AZ044", ("trigger", "end_time"), message, "Swap the two times.")
     for path, zone in document.match("trigger.time_zone"):
-        if zone not in {known.value for known in TimeZone}:
+        if str(zone) not in {known.value for known in TimeZone}:
             message = f"Azure ML does not know the time zone {zone!r}."
             fix = "Use UTC or a Windows name such as 'W. Europe Standard Time', not an IANA name."
             yield document.finding("AZ072", path, message, fix)

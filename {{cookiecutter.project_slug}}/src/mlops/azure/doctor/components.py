@@ -38,7 +38,7 @@ def check_component(document: Document, context: Context) -> Iterator[Finding]:
 
 def value_problem(value: Any, declared: Mapping[str, Any]) -> str | None:
     """Return why a value does not match the declared type or range; None if it does."""
-    kind, choices = declared.get("type"), declared.get("enum")
+    kind, choices = str(declared.get("type")), declared.get("enum")
     if kind in NUMBERS:
         try:
             number = NUMBERS[kind](str(value))

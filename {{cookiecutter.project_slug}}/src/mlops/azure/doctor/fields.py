@@ -12,6 +12,7 @@ from mlops.azure.doctor.documents import Context, Document, FieldPath, Finding, 
 
 BATCH = "modelBatchDeployment"
 MANAGED, KUBERNETES = "managedOnlineDeployment", "kubernetesOnlineDeployment"
+COMPUTES = ("amlCompute", "kubernetesCompute")
 ONLINE_ENDPOINTS = ("managedOnlineEndpoint", "kubernetesOnlineEndpoint")
 MONITORED = "create_monitor.monitoring_target.endpoint_deployment_id"
 
@@ -52,8 +53,8 @@ ASSET_NAME = Pattern(r"[A-Za-z0-9][\w.-]{0,254}", "letters, digits, '.', '-' and
 SHORT_NAME = Pattern(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]", "3 to 32 letters, digits and '-'")
 CLUSTER_NAME = Pattern(r"[A-Za-z][A-Za-z0-9-]{0,14}[A-Za-z0-9]", "2 to 16 letters, digits and '-'")
 ENTRA = Pattern("aad_token", "aad_token; endpoints take tokens, never keys")
-NOT_A_VM = Pattern(r"(?i)(?!standard_).+", "defaultinstancetype; this is a VM size")
 AML_TOKEN = Pattern("aml_token", "aml_token; endpoints take tokens, never keys")
+INSTANCE_TYPE = Pattern(r"(?i)(?!standard_).+", "defaultinstancetype; this is a VM size")
 CLUSTER = Pattern(
     r"/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/[\w.()-]+"
     r"/providers/Microsoft\.(ContainerService/managedClusters|Kubernetes/connectedClusters)/[\w-]+",
@@ -66,7 +67,7 @@ VALUES: tuple[tuple[str, Range | Pattern, *tuple[str, ...]], ...] = (
     ("create_monitor.monitoring_signals.*.metric_thresholds.*.*", Range(0.0, 1.0)),
     ("idle_time_before_scale_down", Range(1, 604_800)),
     ("instance_count", Range(1, 1000)),
-    ("instance_type", NOT_A_VM, KUBERNETES),
+    ("instance_type", INSTANCE_TYPE, KUBERNETES),
     ("jobs.*.limits.*", Range(1)),
     ("jobs.*.objective.goal", Pattern("maximize", "maximize; higher scores are better")),
     ("jobs.*.objective.primary_metric", Pattern("score", "score, which trials log")),
@@ -126,19 +127,18 @@ PATHS = (
     "path",
 )
 REMOTE = ("azureml:", "/subscriptions/", "https://", "wasbs://", "abfss://", "adl://")
-FULL_IDS = ("azureml://", "/subscriptions/", "azureml:/subscriptions/", "azureml:azureml://")
 # Fields with a reference: its form, and the kinds of files that define the name.
 NAME = r"azureml:([A-Za-z0-9][\w.-]{0,254})"
 COMPUTE = Pattern(NAME, "azureml:NAME, without a version")
 VERSIONED = Pattern(rf"{NAME}(?:@[\w-]+|:[\w.-]+)", "azureml:NAME@latest or azureml:NAME:VERSION")
 REFERENCES = {
-    "compute": (COMPUTE, ("amlCompute", "kubernetesCompute")),
+    "compute": (COMPUTE, COMPUTES),
     "environment": (VERSIONED, ("environment",)),
     "inputs.*.path": (VERSIONED, ("data",)),
-    "jobs.*.compute": (COMPUTE, ("amlCompute", "kubernetesCompute")),
+    "jobs.*.compute": (COMPUTE, COMPUTES),
     "jobs.*.environment": (VERSIONED, ("environment",)),
     "model": (Pattern(rf"{NAME}:[\w.-]+", "azureml:NAME:VERSION, one exact version"), ()),
-    "settings.default_compute": (COMPUTE, ("amlCompute", "kubernetesCompute")),
+    "settings.default_compute": (COMPUTE, COMPUTES),
     MONITORED: (Pattern(rf"{NAME}:[\w-]+", "azureml:ENDPOINT:DEPLOYMENT"), ONLINE_ENDPOINTS),
 }
 # VM series, with # for the number of vCPUs; from "Sizes for virtual machines in Azure".
@@ -201,8 +201,8 @@ def check_limits(document: Document, context: Context) -> Iterator[Finding]:
             found = [QUANTITY.fullmatch(str(amount)) for amount in (value, other)]
             low, high = (float(match[1]) * UNITS[match[2]] if match else 0 for match in found)
             if 0 < high < low:
-                message = f"{field} is {value}, more than {limit}, {other}."
-                message = message.replace("jobs.*.limits.", "")
+                text = f"{field} is {value}, more than {limit}, {other}."
+                message = text.replace("jobs.*.limits.", "")
                 yield document.finding("AZ007", path, message, "Lower one or raise the other.")
 
 
@@ -244,7 +244,7 @@ def check_references(document: Document, context: Context) -> Iterator[Finding]:
     for field, (form, kinds) in REFERENCES.items():
         for path, value in document.match(field):
             local = field in PATHS and not str(value).startswith("azureml:")
-            if not isinstance(value, str) or local or value.startswith(FULL_IDS):
+            if not isinstance(value, str) or local or re.match(r"(azureml:)*/", value):  # a full ID
                 continue
             found = re.fullmatch(form.expression, value)
             if not found:

@@ -5,23 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple
+from typing import Any
 
 from mlops.azure.doctor.components import PLACEHOLDER, Problem, value_problem
 from mlops.azure.doctor.documents import Context, Document, Finding
 
-BINDING = re.compile(r"\$\{\{\s*parent\.(?:jobs\.(\w+)\.)?(inputs|outputs)\.(\w+)\s*\}\}")
+# The job is None for an input or output of the pipeline itself.
+BINDING = re.compile(
+    r"\$\{\{\s*parent\.(?:jobs\.(?P<job>\w+)\.)?(?P<kind>inputs|outputs)\.(?P<name>\w+)\s*\}\}"
+)
 SETTINGS = ("default_compute", "default_datastore", "continue_on_step_failure", "force_rerun")
 
 Components = Mapping[str, Document]  # the component of each step
-
-
-class Binding(NamedTuple):
-    """What ``${{parent. ...}}`` refers to."""
-
-    job: str | None  # None for an input or output of the pipeline itself
-    kind: str  # inputs or outputs
-    name: str
 
 
 def check_pipeline(document: Document, context: Context) -> Iterator[Finding]:
@@ -46,11 +41,10 @@ def check_pipeline(document: Document, context: Context) -> Iterator[Finding]:
             yield document.finding("AZ025", ("settings", key), message, fix)
 
 
-def _binding(value: Any) -> Binding | None:
+def _binding(value: Any) -> re.Match[str] | None:
     """Return what a value is bound to; None if it is not a valid binding."""
     path = value.get("path") if isinstance(value, dict) else value
-    found = BINDING.fullmatch(path.strip()) if isinstance(path, str) else None
-    return Binding(found[1], found[2], found[3]) if found else None
+    return BINDING.fullmatch(path.strip()) if isinstance(path, str) else None
 
 
 def _check_names(document: Document, step: str, component: Document) -> Iterator[Finding]:
@@ -64,8 +58,8 @@ def _check_names(document: Document, step: str, component: Document) -> Iterator
                 yield document.finding("AZ025", ("jobs", step, section, key), message, fix)
     for path, value in document.match(f"jobs.{step}.outputs.*"):
         bound = _binding(value)
-        if bound and bound.name not in document.section("outputs"):
-            message = f"The pipeline has no output {bound.name}."
+        if bound and bound["name"] not in document.section("outputs"):
+            message = f"The pipeline has no output {bound['name']}."
             yield document.finding("AZ025", path, message, "Declare it or correct its name.")
 
 
@@ -94,20 +88,22 @@ def _problem(
 
 
 def _binding_problem(
-    document: Document, bound: Binding, about: Mapping[str, Any], components: Components
+    document: Document, bound: re.Match[str], about: Mapping[str, Any], components: Components
 ) -> Problem | None:
+    job, kind, name = bound.groups()
     sources, origin = document.section("inputs"), "pipeline"
-    if bound.job:
-        if bound.job not in document.section("jobs"):
-            jobs = ", ".join(document.section("jobs"))
-            return "AZ025", f"is bound to {bound.job}, which is not a step", f"Use one of: {jobs}."
-        if bound.job not in components:
+    if job:
+        jobs = document.section("jobs")
+        if job not in jobs:
+            fix = f"Use one of: {', '.join(jobs)}."
+            return "AZ025", f"is bound to {job}, which is not a step", fix
+        if job not in components:
             return None
-        sources, origin = components[bound.job].section("outputs"), f"step {bound.job}"
-    if bound.name not in sources or (bound.kind == "outputs") != bool(bound.job):
-        message = f"is bound to {bound.kind}.{bound.name} of the {origin}, which does not exist"
+        sources, origin = components[job].section("outputs"), f"step {job}"
+    if name not in sources or (kind == "outputs") != bool(job):
+        message = f"is bound to {kind}.{name} of the {origin}, which does not exist"
         return "AZ025", message, f"Use one of: {', '.join(sources) or 'none'}."
-    source, wanted = sources[bound.name], about.get("type")
+    source, wanted = sources[name], about.get("type")
     if not isinstance(source, dict):  # a literal
         problem = value_problem(source, about)
         return ("AZ024", problem, "") if problem else None
@@ -121,7 +117,7 @@ def _check_ends(document: Document) -> Iterator[Finding]:
     """Check that the steps use the pipeline's inputs and fill its outputs."""
     for kind, verb in (("inputs", "uses"), ("outputs", "fills")):
         bound = [_binding(value) for _, value in document.match(f"jobs.*.{kind}.*")]
-        used = {found.name for found in bound if found and not found.job}
+        used = {found["name"] for found in bound if found and not found["job"]}
         for name in document.section(kind):
             if name not in used:
                 message = f"No step {verb} the pipeline's {kind[:-1]} {name}."
@@ -132,8 +128,8 @@ def _check_order(document: Document) -> Iterator[Finding]:
     """Check that no step waits, directly or indirectly, for itself."""
     waits: dict[Any, set[str]] = {name: set() for name in document.section("jobs")}
     for (_, name, *_), value in document.match("jobs.*.inputs.*"):
-        if (bound := _binding(value)) and bound.job:
-            waits[name].add(bound.job)
+        if (bound := _binding(value)) and bound["job"]:
+            waits[name].add(bound["job"])
     try:
         TopologicalSorter(waits).prepare()
     except CycleError as error:

@@ -38,11 +38,8 @@ LOADERS = {
 def validate_strictly(document: Document, reported: Collection[int] = ()) -> Iterator[Finding]:
     """Yield what the SDK rejects, without contacting Azure.
 
-    Parameters
-    ----------
-    reported : collection of int
-        Lines with errors that our rules found, whose words are clearer: they are not repeated,
-        nor is a rejection for which the SDK names no field.
+    On the ``reported`` lines, our rules found errors in clearer words: they are not repeated,
+    nor is a rejection for which the SDK names no field.
     """
     for path, message in _refusals(document):
         if path or not reported:
