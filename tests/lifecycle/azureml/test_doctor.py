@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 from mistakes import ALL, ROOT, Mistake, copy_project, findings, line_of, mistakes, put
 from mlops.azure.doctor import check_project
-from mlops.azure.doctor.catalog import size_problem
-from mlops.azure.doctor.codes import CODES
-from mlops.azure.doctor.schedules import cron_problem
+from mlops.azure.doctor.assets import cron_problem
+from mlops.azure.doctor.documents import CODES
+from mlops.azure.doctor.fields import VALUES, size_problem
 from mlops.cli import main
 from mlops.config import load_project
 
@@ -35,6 +35,13 @@ def test_a_mistake_leads_to_its_findings_and_no_others(mistake: Mistake, tmp_pat
         (code, line_of(file, field)) for code, field in expected
     ), "\n".join(map(str, found))
     assert any(mistake.says in str(finding) for finding in found if finding.code == mistake.code)
+
+
+def test_a_sweep_maximizes_what_trials_log() -> None:
+    from mlops.model.search import METRIC
+
+    (allowed,) = (row[1] for row in VALUES if row[0].endswith("primary_metric"))
+    assert allowed.allows(METRIC)
 
 
 def test_every_code_has_a_mistake() -> None:
@@ -60,7 +67,7 @@ def test_findings_are_listed_one_per_line_and_errors_fail(tmp_path: Path) -> Non
     assert result.exit_code == 1
     assert result.output.splitlines() == [
         f"AZ070 warning azureml/compute.yml:{line_of(compute, 'size')} Standard_DS3v2 is not a known VM size. "
-        "Fix: Did you mean Standard_DS3_v2 or Standard_DS13_v2? `az vm list-sizes --location REGION` lists the sizes. "
+        "Fix: Did you mean Standard_DS3_v2 or Standard_D3_v2? `az vm list-sizes --location REGION` lists the sizes. "
         "docs/doctor.md#az070",
         f"AZ044 error azureml/schedule.yml:{line_of(schedule, 'trigger.expression')} The cron expression '0 4 1 * *' "
         "sets the day, which Azure ML ignores. Fix: Use minute, hour, day, month and weekday, such as '0 4 * * 1'. "

@@ -6,61 +6,46 @@ whether types match, or whether a schedule ever runs. Nothing here contacts Azur
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
 
-from mlops.azure.doctor import assets, components, fields, pipelines, schedules
-from mlops.azure.doctor.catalog import region_problem, size_problem
-from mlops.azure.doctor.codes import CODES
-from mlops.azure.doctor.documents import PAGE, Context, Document, Finding, read_document
-from mlops.azure.doctor.strict import validate_strictly
+from mlops.azure.doctor import assets, components, fields, pipelines
+from mlops.azure.doctor.documents import (
+    CODES,
+    PAGE,
+    Context,
+    Document,
+    Finding,
+    nearest,
+    read_document,
+)
+from mlops.azure.doctor.strict import LOADERS, validate_strictly
 from mlops.config import ENVIRONMENTS, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 
-__all__ = [
-    "Finding",
-    "check_context",
-    "check_project",
-    "check_rules",
-    "read_context",
-    "summarize",
-]
+__all__ = ["Finding", "check_context", "check_project", "check_rules", "read_context", "summarize"]
 
-Rule = Callable[[Document, Context], Iterator[Finding]]
-
-EVERYWHERE: tuple[Rule, ...] = (
-    fields.check_name,
+# Each rule checks every file; it finds nothing in a file without the fields it is about.
+RULES: tuple[Callable[[Document, Context], Iterator[Finding]], ...] = (
+    fields.check_names,
     fields.check_required,
     fields.check_values,
+    fields.check_limits,
     fields.check_sizes,
     fields.check_paths,
     fields.check_references,
+    assets.check_environment,
+    assets.check_data,
+    assets.check_traffic,
+    assets.check_deployment,
+    assets.check_trigger,
+    components.check_component,
+    pipelines.check_pipeline,
 )
-RULES: dict[str, tuple[Rule, ...]] = {
-    "amlCompute": (assets.check_compute,),
-    "batchEndpoint": (assets.check_endpoint,),
-    "commandComponent": (components.check_component,),
-    "data": (assets.check_data,),
-    "environment": (assets.check_environment,),
-    "kubernetesCompute": (),
-    "kubernetesOnlineDeployment": (assets.check_deployment,),
-    "kubernetesOnlineEndpoint": (assets.check_endpoint,),
-    "managedOnlineDeployment": (assets.check_deployment,),
-    "managedOnlineEndpoint": (assets.check_endpoint,),
-    "modelBatchDeployment": (assets.check_deployment,),
-    "monitorSchedule": (schedules.check_trigger, schedules.check_monitor),
-    "pipelineJob": (pipelines.check_pipeline,),
-    "schedule": (schedules.check_trigger,),
-}
-# The files of azureml/ that a target of project.yml needs.
-TARGETS = {
-    "managed": ("managed/endpoint.yml", "managed/deployment.yml"),
-    "kubernetes": tuple(f"kubernetes/{name}.yml" for name in ("compute", "endpoint", "deployment")),
-    "container-instance": ("container/Dockerfile",),
-}
+# The folder of azureml/ that a target of project.yml needs.
+FOLDERS = {"managed": "managed", "kubernetes": "kubernetes", "container-instance": "container"}
 
 
 def check_project(
@@ -111,31 +96,23 @@ def summarize(findings: Iterable[Finding]) -> str:
 
 
 def read_context(project: Project, commands: Mapping[str, click.Command]) -> Context:
-    """Read project.yml and the files of azureml/.
-
-    Raises
-    ------
-    ConfigError
-        azureml/ has no files.
-    """
+    """Read project.yml and the files of azureml/."""
     root = project.root.resolve()
     files = sorted((root / "azureml").rglob("*.yml"))
     if not files:
         raise ConfigError(f"{root / 'azureml'} has no files.", "Restore it from git.")
-    read = [read_document(file, root) for file in (root / "project.yml", *files)]
-    (settings, _), *others = read
-    documents = tuple(document for document, _ in others if document.content)
-    unreadable = tuple(finding for _, findings in read for finding in findings)
-    return Context(project, commands, settings, documents, unreadable)
+    settings, *documents = (read_document(file, root) for file in (root / "project.yml", *files))
+    return Context(project, commands, settings, tuple(documents))
 
 
 def check_rules(context: Context) -> list[Finding]:
     """Check what Azure ML's own validation misses."""
-    found = [*context.unreadable, *_check_settings(context)]
+    found = [*context.settings.problems, *_check_settings(context)]
     for document in context.documents:
-        for rule in (*EVERYWHERE, *RULES.get(document.kind, ())):
+        found += document.problems
+        for rule in RULES:
             found += rule(document, context)
-        if document.kind not in RULES:
+        if document.content and document.kind not in LOADERS:
             unread = f"{document.kind}, which mlops does not read" if document.kind else "missing"
             message = f"$schema is {unread}."
             found += [document.finding("AZ003", ("$schema",), message, "Restore it from git.")]
@@ -145,8 +122,7 @@ def check_rules(context: Context) -> list[Finding]:
 def _known(source: str, codes: Iterable[str]) -> Iterator[str]:
     for code in codes:
         if code not in CODES:
-            nearest = difflib.get_close_matches(code.upper(), CODES, n=1, cutoff=0)[0]
-            fix = f"Did you mean {nearest}? {PAGE} lists the codes."
+            fix = f"{nearest(code, CODES, cutoff=0)}{PAGE} lists the codes."
             raise ConfigError(f"{source}: {code} is not a code of `mlops doctor`.", fix)
         yield code
 
@@ -154,20 +130,24 @@ def _known(source: str, codes: Iterable[str]) -> Iterator[str]:
 def _check_settings(context: Context) -> Iterator[Finding]:
     """Check what project.yml asks of Azure."""
     project, settings = context.project, context.settings
-    if problem := size_problem(project.azure.compute.size):
-        yield settings.finding("AZ070", ("azure", "compute", "size"), *problem)
-    if problem := region_problem(project.azure.region):
-        yield settings.finding("AZ073", ("azure", "region"), *problem)
+    sizes = {("azure", "compute", "size"): project.azure.compute.size}
     for name in ENVIRONMENTS:
         wanted = project.endpoint(name)
-        if isinstance(wanted, ManagedEndpoint) and (problem := size_problem(wanted.instance_type)):
-            yield settings.finding("AZ070", ("serving", name, "instance_type"), *problem)
-        needed = [f"azureml/{file}" for file in TARGETS.get(wanted.target, ())]
-        missing = [file for file in needed if not Path(project.root, file).is_file()]
-        if missing:
-            message = f"The target {wanted.target} needs {', '.join(missing)}."
+        if isinstance(wanted, ManagedEndpoint):
+            sizes["serving", name, "instance_type"] = wanted.instance_type
+        folder = FOLDERS.get(wanted.target)
+        if folder and not Path(project.root, "azureml", folder).is_dir():
+            message = f"The target {wanted.target} needs azureml/{folder}/."
             fix = "Choose another target, or render the project with another `serving`."
             yield settings.finding("AZ047", ("serving", name, "target"), message, fix)
+    for path, size in sizes.items():
+        if problem := fields.size_problem(size):
+            yield settings.finding("AZ070", path, *problem)
+    region = project.azure.region
+    if region not in fields.REGIONS.split():
+        fix = f"{nearest(region, fields.REGIONS.split())}`az account list-locations` lists them."
+        message = f"{region} is not a known region."
+        yield settings.finding("AZ073", ("azure", "region"), message, fix)
     if not project.data_path.exists():
         message = f"{project.data.path} does not exist."
         yield settings.finding("AZ008", ("data", "path"), message, "Correct the path.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import dropwhile, groupby
 from pathlib import Path
 from typing import Any
 
 import click
 
+from mlops.azure.doctor.assets import is_uploaded
 from mlops.azure.doctor.documents import Context, Document, Finding
-from mlops.azure.doctor.uploads import is_uploaded
 
 PLACEHOLDER = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
 OPTIONAL_PART = re.compile(r"\$\[\[(.*?)\]\]", re.S)
@@ -23,33 +24,30 @@ Problem = tuple[str, str, str]  # a code, a message and a fix
 
 def check_component(document: Document, context: Context) -> Iterator[Finding]:
     """Check a component's command, and the defaults of its inputs."""
-    for (*path, _), _ in document.match("inputs.*.type"):
-        value = document.get(*path, "default")
-        problem = value is not None and value_problem(value, document.section(*path))
-        if problem:
+    for (*path, _), default in document.match("inputs.*.default"):
+        if problem := value_problem(default, document.section(*path)):
             message = f"The default of {path[-1]} {problem}."
             yield document.finding("AZ024", (*path, "default"), message)
-    command = document.get("command")
+    command = str(document.get("command", default=""))
     folder = document.local(str(document.get("code", default=".")))
-    if not command or not folder.is_dir():
-        return
-    yield from _check_placeholders(document, str(command))
-    for code, message, fix in _calls_problems(str(command), folder, context.commands):
-        yield document.finding(code, ("command",), message, fix)
+    if command and folder.is_dir():
+        yield from _check_placeholders(document, command)
+        for code, message, fix in _calls_problems(command, folder, context.commands):
+            yield document.finding(code, ("command",), message, fix)
 
 
 def value_problem(value: Any, declared: Mapping[str, Any]) -> str | None:
     """Return why a value does not match the declared type or range; None if it does."""
-    kind, choices = declared.get("type"), declared.get("enum")
+    kind, choices = str(declared.get("type")), declared.get("enum")
     if kind in NUMBERS:
         try:
             number = NUMBERS[kind](str(value))
         except ValueError:
             return f"is {value!r}, not of type {kind}"
         low, high = declared.get("min"), declared.get("max")
-        if low is not None and number < low:
+        if isinstance(low, int | float) and number < low:
             return f"is {value!r}, below the minimum {low}"
-        if high is not None and number > high:
+        if isinstance(high, int | float) and number > high:
             return f"is {value!r}, above the maximum {high}"
     elif kind == "boolean" and str(value).lower() not in ("true", "false"):
         return f"is {value!r}, neither true nor false"
@@ -62,23 +60,17 @@ def value_problem(value: Any, declared: Mapping[str, Any]) -> str | None:
 
 
 def _check_placeholders(document: Document, command: str) -> Iterator[Finding]:
-    """Check that the command uses every declared input and output, and no other."""
-    declared = [
-        ".".join(map(str, p)) for f in ("inputs.*", "outputs.*") for p, _ in document.match(f)
-    ]
-    used = set(PLACEHOLDER.findall(command))
-    always = set(PLACEHOLDER.findall(OPTIONAL_PART.sub("", command)))
-    for name in sorted(used.difference(declared)):
-        fix = f"Use one of: {', '.join(declared) or 'none'}."
-        yield document.finding("AZ020", ("command",), f"{name} is not declared.", fix)
-    for name in declared:
-        path = tuple(name.split("."))
+    """Check that the command uses each input and output, and the optional ones in $[[ ]]."""
+    used = PLACEHOLDER.findall(command)
+    always = PLACEHOLDER.findall(OPTIONAL_PART.sub("", command))
+    for path, about in (*document.match("inputs.*"), *document.match("outputs.*")):
+        name = ".".join(map(str, path))
         if name not in used:
             message = f"The command does not use {name}."
             yield document.finding("AZ021", path, message, "Use it or remove it.")
-        if name in always and document.get(*path, "optional"):
+        if name in always and isinstance(about, dict) and about.get("optional"):
             message = f"{name} is optional, but the command always uses it."
-            yield document.finding("AZ022", ("command",), message, "Put that part in $[[ ]].")
+            yield document.finding("AZ023", ("command",), message, "Put that part in $[[ ]].")
 
 
 def _calls_problems(
@@ -91,30 +83,21 @@ def _calls_problems(
     except ValueError as error:
         yield "AZ023", f"The command cannot be parsed: {error}.", "Correct the quotes."
         return
-    call: list[str] = []
-    for word in [*words, ";"]:
-        if word not in SEPARATORS:
-            call.append(word)
+    for _, call in groupby(words, SEPARATORS.__contains__):
+        python, *rest = [*dropwhile(lambda word: "=" in word, call)] or [""]  # without variables
+        if not Path(python).name.startswith("python"):
             continue
-        while call and "=" in call[0]:  # a variable that is set for the call
-            del call[0]
-        match call:
-            case [python, "-m", "mlops", *rest] if _is_python(python):
-                yield from _mlops_problems(rest, commands)
-            case [python, "-m", module, *_] if _is_python(python):
+        match rest:
+            case ["-m", "mlops", *arguments]:
+                yield from _mlops_problems(arguments, commands)
+            case ["-m", module, *_]:
                 path = Path("src", *module.split("."))
                 files = (path.with_suffix(".py"), path / "__main__.py")
                 if not any(is_uploaded(folder, file) for file in files):
                     yield "AZ009", f"There is no module {module} in src/.", "Correct its name."
-            case [python, script, *_] if _is_python(python) and script.endswith(".py"):
-                if not is_uploaded(folder, script):
-                    message = f"{script} is not in the uploaded folder."
-                    yield "AZ009", message, "Check the path and .amlignore."
-        call = []
-
-
-def _is_python(word: str) -> bool:
-    return Path(word).name.startswith("python")
+            case [script, *_] if script.endswith(".py") and not is_uploaded(folder, script):
+                message = f"{script} is not in the uploaded folder."
+                yield "AZ009", message, "Check the path and .amlignore."
 
 
 def _mlops_problems(words: list[str], commands: Mapping[str, click.Command]) -> Iterator[Problem]:

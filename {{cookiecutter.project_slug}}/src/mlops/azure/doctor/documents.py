@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,16 @@ from typing import Any
 import click
 import yaml
 
-from mlops.azure.doctor.codes import CODES, Severity
 from mlops.config import Project
 
 PAGE = "docs/doctor.md"
+# The page explains the codes. They are never reused.
+ERRORS = """
+AZ001 AZ002 AZ003 AZ004 AZ006 AZ007 AZ008 AZ009 AZ010 AZ011 AZ015 AZ021 AZ023 AZ024 AZ025 AZ029
+AZ040 AZ041 AZ042 AZ044 AZ047
+"""
+WARNINGS = "AZ070 AZ072 AZ073"  # what Azure offers changes, so these may be wrong
+CODES = (*ERRORS.split(), *WARNINGS.split())
 # libyaml's loader is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -32,36 +39,29 @@ class Finding:
     fix: str = ""
 
     @property
-    def severity(self) -> Severity:
-        return CODES[self.code].severity
+    def severity(self) -> str:
+        return "warning" if self.code in WARNINGS.split() else "error"  # a warning fails no command
 
     def __str__(self) -> str:
-        words = [self.code, self.severity, f"{self.file}:{self.line}", self.message]
-        words += [f"Fix: {self.fix}"] if self.fix else []
-        return " ".join([*words, f"{PAGE}#{self.code.lower()}"])
+        fix = f" Fix: {self.fix}" if self.fix else ""
+        where = f"{self.file}:{self.line}"
+        return f"{self.code} {self.severity} {where} {self.message}{fix} {PAGE}#{self.code.lower()}"
 
 
 @dataclass(frozen=True)
 class Document:
-    """One YAML file.
-
-    Attributes
-    ----------
-    name : str
-        The file's path relative to the project's folder, with forward slashes.
-    kind : str
-        The kind of asset that its ``$schema`` names: pipelineJob, data, ...
-    content : dict
-        Its fields.
-    lines : dict
-        The line of each field.
-    """
+    """One YAML file."""
 
     path: Path
-    name: str
-    kind: str = ""
+    name: str  # its path relative to the project's folder, with forward slashes
     content: dict[str, Any] = field(default_factory=dict)
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
+    problems: tuple[Finding, ...] = ()  # of its YAML; without content if it is unreadable
+
+    @property
+    def kind(self) -> str:
+        """The kind of asset that ``$schema`` names: pipelineJob, data, ..."""
+        return str(self.get("$schema", default="")).rsplit("/", 1)[-1].partition(".")[0]
 
     def get(self, *path: str | int, default: Any = None) -> Any:
         """Return the value at ``path``, or ``default`` if it is missing or null."""
@@ -103,25 +103,12 @@ class Document:
 
 @dataclass(frozen=True)
 class Context:
-    """What the rules see besides the file they check.
-
-    Attributes
-    ----------
-    commands : mapping of str to click.Command
-        The commands of `mlops`, which components call.
-    settings : Document
-        project.yml.
-    documents : tuple of Document
-        The files of azureml/ that can be read.
-    unreadable : tuple of Finding
-        What is wrong with the YAML of all files.
-    """
+    """What the rules see besides the file they check."""
 
     project: Project
-    commands: Mapping[str, click.Command]
-    settings: Document
-    documents: tuple[Document, ...]
-    unreadable: tuple[Finding, ...] = ()
+    commands: Mapping[str, click.Command]  # of `mlops`, which components call
+    settings: Document  # project.yml
+    documents: tuple[Document, ...]  # the files of azureml/
 
     @cached_property
     def by_path(self) -> dict[Path, Document]:
@@ -133,9 +120,9 @@ class Context:
         return [str(name) for name in found if name is not None]
 
 
-def read_document(file: Path, root: Path) -> tuple[Document, list[Finding]]:
-    """Read one file; return it with the findings about its YAML."""
-    empty = Document(file, file.relative_to(root).as_posix())
+def read_document(file: Path, root: Path) -> Document:
+    """Read one file, with what is wrong with its YAML."""
+    name = file.relative_to(root).as_posix()
     try:
         text = file.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=LOADER)
@@ -145,30 +132,35 @@ def read_document(file: Path, root: Path) -> tuple[Document, list[Finding]]:
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         message = f"This is not valid YAML: {problem}."
         line = mark.line + 1 if mark else 1
-        return empty, [Finding(empty.name, line, "AZ001", message, "Correct the line.")]
-    if not isinstance(node, yaml.MappingNode) or not isinstance(content, dict):
-        message = "The file has no fields."
-        return empty, [Finding(empty.name, 1, "AZ001", message, "Restore it from git.")]
-    kind = str(content.get("$schema", "")).rsplit("/", 1)[-1].partition(".")[0]
-    lines: dict[FieldPath, int] = {}
-    duplicated: dict[FieldPath, int] = {}
-    for path, line in _lines(node, ()):
-        if path in lines and not any(path[:depth] in duplicated for depth in range(len(path))):
-            duplicated[path] = line
-        lines[path] = line
-    return Document(file, empty.name, kind, content, lines), [
-        Finding(empty.name, line, "AZ002", f"The field {path[-1]} is duplicated.", "Keep one.")
-        for path, line in duplicated.items()
-    ]
+        return Document(file, name, problems=(Finding(name, line, "AZ001", message),))
+    if not isinstance(content, dict):
+        empty = Finding(name, 1, "AZ001", "The file has no fields.", "Restore it from git.")
+        return Document(file, name, problems=(empty,))
+    fields = list(_fields(node, ()))
+    duplicated = tuple(
+        Finding(name, line, "AZ002", f"The field {path[-1]} is duplicated.", "Keep one.")
+        for path, line, again in fields
+        if again
+    )
+    return Document(file, name, content, {path: line for path, line, _ in fields}, duplicated)
 
 
-def _lines(node: yaml.Node, path: FieldPath) -> Iterator[tuple[FieldPath, int]]:
+def _fields(node: yaml.Node | None, path: FieldPath) -> Iterator[tuple[FieldPath, int, bool]]:
+    """Yield each field with its line, and whether its section already has it."""
+    pairs: list[tuple[str | int, yaml.Node, yaml.Node]] = []
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, key.value)
-            yield inner, key.start_mark.line + 1
-            yield from _lines(value, inner)
+        pairs = [(key.value, key, value) for key, value in node.value]
     elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            yield (*path, number), value.start_mark.line + 1
-            yield from _lines(value, (*path, number))
+        pairs = [(number, value, value) for number, value in enumerate(node.value)]
+    seen = set()
+    for key, start, value in pairs:
+        yield (*path, key), start.start_mark.line + 1, key in seen
+        seen.add(key)
+        yield from _fields(value, (*path, key))
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return a question about the known names that are most like a misspelt one; "" if none is."""
+    by_lower = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=cutoff)
+    return f"Did you mean {' or '.join(by_lower[item] for item in near)}? " if near else ""

@@ -38,11 +38,8 @@ LOADERS = {
 def validate_strictly(document: Document, reported: Collection[int] = ()) -> Iterator[Finding]:
     """Yield what the SDK rejects, without contacting Azure.
 
-    Parameters
-    ----------
-    reported : collection of int
-        Lines with errors that our rules found, whose words are clearer: they are not repeated,
-        nor is a rejection for which the SDK names no field.
+    On the ``reported`` lines, our rules found errors in clearer words: they are not repeated,
+    nor is a rejection for which the SDK names no field.
     """
     for path, message in _refusals(document):
         if path or not reported:
@@ -59,7 +56,9 @@ def _refusals(document: Document) -> list[Refusal]:
     if document.kind not in LOADERS:
         return []
     load = getattr(_load_functions, LOADERS[document.kind])
-    with _quiet():
+    with warnings.catch_warnings(action="ignore"), contextlib.ExitStack() as stack:
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable()  # remarks about experimental features
         try:
             return list(_validate(load(document.path), document.kind))
         except Exception as error:  # the SDK raises many types, none of them a bug of ours
@@ -123,15 +122,3 @@ def _guess(document: Document, message: str) -> FieldPath:
             if path[-1] == word:
                 return path
     return ()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the SDK's remarks about experimental features."""
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)
