@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+    Array = NDArray[np.float64]
+    Points = tuple[Array, Array]
 
 # The colours of Okabe and Ito (2008), which colour-blind readers can tell apart.
 CHALLENGER: Final = "#0072b2"
@@ -78,17 +79,7 @@ LONGEST_LABEL = 22
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture of the report.
-
-    Attributes
-    ----------
-    name, title : str
-        For the page's anchors, and for people.
-    text : str
-        The caption, which also says in words what the picture shows.
-    svg : Markup
-        Safe to put into HTML: labels from the data are escaped in it.
-    """
+    """One picture of the report; ``text``, its caption, says in words what it shows."""
 
     name: str
     title: str
@@ -127,41 +118,24 @@ def ranking_chart(
     metrics: Mapping[str, Metrics],
     classes: Sequence[Label],
 ) -> Chart:
-    """Draw the ROC or precision-recall curves of challenger and champion.
-
-    With more than two classes the bold curves are means over the classes, each against the rest;
-    up to five classes of the challenger are drawn beside them.
-    """
-    challenger, points = models["challenger"], _roc if metric == "roc_auc" else _precision_recall
+    """Draw the ROC or precision-recall curves of challenger and champion."""
+    challenger = models["challenger"]
     several = challenger.positive is None
-    curves: list[tuple[Points, str, dict[str, Any]]] = []
-    if several and len(classes) <= len(CLASSES):
-        for label, name in enumerate(classes):
-            style = {"color": CLASSES[label], "alpha": 1, "ls": DASHES[label], "lw": 1}
-            curves.append((points(challenger, label), f"class {short(name)}", style))
-    for name, predictions in models.items():
-        value = metrics[name][metric]
-        score = "undefined" if value is None else f"{value:.3f}"
-        mean = _mean([points(predictions, label) for label in predictions.judged])
-        curves.append((mean, f"{name} {score}", STYLES[name]))
+    x, y, names, styles = _curves(metric, models, metrics, classes)
     figure, axes = _square()
-    x, y = [x for (x, _), *_ in curves], [y for (_, y), *_ in curves]
-    names, styles = [name for _, name, _ in curves], [style for *_, style in curves]
     if metric == "roc_auc":
+        name, title, what = "roc", "ROC curve", "Area under the curve"
         RocCurveDisplay(fpr=x, tpr=y, name=names).plot(
             ax=axes, curve_kwargs=styles, plot_chance_level=True, chance_level_kw=CHANCE
         )
     else:
+        name, title, what = "precision-recall", "Precision and recall", "Average precision"
         if not several:
             axes.axhline(np.mean(challenger.truth == challenger.positive), **CHANCE)
         PrecisionRecallDisplay(precision=y, recall=x, name=names).plot(ax=axes, curve_kwargs=styles)
     axes.set(ylim=(-0.01, 1.03), aspect="auto")
-    what = "Area under the curve" if metric == "roc_auc" else "Average precision"
     over = f", mean over {len(classes)} classes" if several else ""
-    text = f"{what}{over}: {', '.join(names[-len(models) :])}."
-    if metric == "roc_auc":
-        return _chart(figure, "roc", "ROC curve", text)
-    return _chart(figure, "precision-recall", "Precision and recall", text)
+    return _chart(figure, name, title, f"{what}{over}: {', '.join(names[-len(models) :])}.")
 
 
 def calibration_chart(models: Mapping[str, Predictions]) -> Chart:
@@ -203,7 +177,7 @@ def gain_chart(gain: Gain, gate: Gate) -> Chart:
     return _chart(figure, "gain", "Gain over the champion", text)
 
 
-def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
+def thin(x: Array, y: Array) -> Points:
     """Keep at most `POINTS` points of a curve, evenly spaced along it, and both ends."""
     along = np.append(0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))
     wanted = np.linspace(0, along[-1], POINTS)
@@ -215,6 +189,33 @@ def short(label: object) -> str:
     """Return a name from the data as one short line."""
     line = "".join(c if c.isprintable() else " " for c in str(label))
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
+
+
+def _curves(
+    metric: str,
+    models: Mapping[str, Predictions],
+    metrics: Mapping[str, Metrics],
+    classes: Sequence[Label],
+) -> tuple[list[Array], list[Array], list[str], list[Mapping[str, Any]]]:
+    """Return x, y, label and style of each curve.
+
+    With more than two classes the bold curves are means over the classes, each against the rest;
+    up to five classes of the challenger are drawn beside them.
+    """
+    challenger, points = models["challenger"], _roc if metric == "roc_auc" else _precision_recall
+    curves: list[tuple[Points, str, Mapping[str, Any]]] = []
+    if challenger.positive is None and len(classes) <= len(CLASSES):
+        for label, name in enumerate(classes):
+            style = {"color": CLASSES[label], "alpha": 1, "ls": DASHES[label], "lw": 1}
+            curves.append((points(challenger, label), f"class {short(name)}", style))
+    for name, predictions in models.items():
+        value = metrics[name][metric]
+        score = "undefined" if value is None else f"{value:.3f}"
+        mean = _mean([points(predictions, label) for label in predictions.judged])
+        curves.append((mean, f"{name} {score}", STYLES[name]))
+    drawn, names, styles = zip(*curves, strict=True)
+    x, y = zip(*drawn, strict=True)
+    return [*x], [*y], [*names], [*styles]
 
 
 def _roc(p: Predictions, label: int) -> Points:

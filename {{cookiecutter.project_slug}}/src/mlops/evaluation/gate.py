@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.config import LOWER_IS_BETTER, Gate, Metric
-from mlops.results import (
-    Decision,
-    Gain,
-    Metrics,
-    Reason,
-    Slice,
-    SliceMetrics,
-    ThresholdResult,
-)
+from mlops.results import Decision, Gain, Metrics, Reason, Slice, SliceMetrics, ThresholdResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,22 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoComparison:
-    """Why the challenger is not compared with a champion.
-
-    Attributes
-    ----------
-    code : str
-        first_model, champion_replaced (a person decided it), champion_unavailable, schema_changed
-        or not_confident.
-    """
+    """Why the challenger is not compared with a champion."""
 
     code: str
     text: str
-
-    @property
-    def blocks(self) -> bool:
-        """Whether there is a champion that the challenger ought to be compared with."""
-        return self.code not in ("first_model", "champion_replaced")
 
 
 def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> Gain:
@@ -75,7 +55,7 @@ def decide(
     failures = [_failure(result) for result in thresholds if not result.passed]
     if isinstance(against, NoComparison):
         reason, gain = Reason(code=against.code, text=against.text), None
-        passed = not against.blocks
+        passed = against.code in ("first_model", "champion_replaced")  # a person decided it
     else:
         reason, gain = _compare(against, gate), against
         passed = reason.code == "better"
@@ -97,9 +77,10 @@ def _check(
 
 def _failure(result: ThresholdResult) -> Reason:
     value = "undefined" if result.value is None else f"{result.value:.4f}"
+    name = f"{result.slice} {result.metric}" if result.slice else result.metric
     return Reason(
         code="slice_threshold_failed" if result.slice else "threshold_failed",
-        text=f"{result.name} is {value}; the threshold is {result.sign} {result.limit:g}.",
+        text=f"{name} is {value}; the threshold is {result.sign} {result.limit:g}.",
     )
 
 

@@ -51,7 +51,7 @@ def halving_search(
         _prefixed(search.space),
         n_candidates=search.combinations,
         min_resources="exhaust",
-        scoring=_scoring(dataset, project),
+        scoring=make_scorer(dataset, project),
         cv=folds(groups, project.split.seed),
         random_state=project.split.seed,
         error_score="raise",  # NaN would rank a candidate that failed like any other
@@ -110,7 +110,7 @@ def try_candidate(
             dataset.target[rows],
             groups=groups,
             cv=folds(groups, project.split.seed),
-            scoring=_scoring(dataset, project),
+            scoring=make_scorer(dataset, project),
             error_score="raise",
         )
     except (ValueError, TypeError) as error:
@@ -140,7 +140,7 @@ def folds(groups: NDArray[np.generic] | None, seed: int) -> Any:
     return kind(FOLDS, shuffle=True, random_state=seed)
 
 
-def _scoring(dataset: Dataset, project: Project) -> Any:
+def make_scorer(dataset: Dataset, project: Project) -> Any:
     """Return the gate's metric as a scikit-learn scorer; greater is better."""
     from sklearn import metrics as sk
 
