@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from mlops.config import Gate
-from mlops.evaluation.gate import NoComparison, decide, summarize_gain
-from mlops.results import Gain, Slice, SliceMetrics
+from mlops.evaluation.gate import decide, summarize_gain
+from mlops.results import Gain, Reason, Slice, SliceMetrics
 
-FIRST = NoComparison("first_model", "There is no champion yet.")
-REPLACED = NoComparison("champion_replaced", "It was lost.")
-GONE = NoComparison("champion_unavailable", "It cannot be loaded.")
-CHANGED = NoComparison("schema_changed", "It needs other columns.")
-UNDEFINED = NoComparison("not_confident", "The metric is undefined.")
+FIRST = Reason(code="first_model", text="There is no champion yet.")
+REPLACED = Reason(code="champion_replaced", text="It was lost.")
+GONE = Reason(code="champion_unavailable", text="It cannot be loaded.")
+CHANGED = Reason(code="schema_changed", text="It needs other columns.")
+UNDEFINED = Reason(code="not_confident", text="The metric is undefined.")
 
 
 def gain(value: float, low: float, high: float, confidence: float) -> Gain:
@@ -35,7 +35,7 @@ class Case:
 
     accepted: bool
     codes: list[str]
-    against: Gain | NoComparison = FIRST
+    against: Gain | Reason = FIRST
     gate: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float | None] = field(default_factory=dict)
     slices: list[SliceMetrics] = field(default_factory=list)

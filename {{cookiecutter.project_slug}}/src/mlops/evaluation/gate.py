@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,12 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class NoComparison:
-    """Why the challenger is not compared with a champion."""
-
-    code: str
-    text: str
+# Reasons for no comparison with a champion with which the thresholds alone decide.
+UNOPPOSED = ("first_model", "champion_replaced")
 
 
 def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> Gain:
@@ -36,13 +31,18 @@ def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> 
 
 
 def decide(
-    metrics: Metrics, slices: Sequence[SliceMetrics], against: Gain | NoComparison, gate: Gate
+    metrics: Metrics, slices: Sequence[SliceMetrics], against: Gain | Reason, gate: Gate
 ) -> Decision:
     """Apply the gate.
 
     The challenger is accepted if it meets every threshold, overall and in every slice with enough
-    rows, and gains at least the margin over the champion with the required confidence. Without a
-    champion the thresholds alone decide.
+    rows, and gains at least the margin over the champion with the required confidence.
+
+    Parameters
+    ----------
+    against : Gain or Reason
+        The gain over the champion, or why there is no comparison: first_model, champion_replaced
+        (a person decided it), champion_unavailable, schema_changed or not_confident.
     """
     thresholds = [_check(name, metrics[name], limit) for name, limit in gate.thresholds.items()]
     thresholds += [
@@ -53,9 +53,8 @@ def decide(
         if (value := part.metrics[name]) is not None  # such as ROC AUC where all rows are one class
     ]
     failures = [_failure(result) for result in thresholds if not result.passed]
-    if isinstance(against, NoComparison):
-        reason, gain = Reason(code=against.code, text=against.text), None
-        passed = against.code in ("first_model", "champion_replaced")  # a person decided it
+    if isinstance(against, Reason):
+        reason, gain, passed = against, None, against.code in UNOPPOSED
     else:
         reason, gain = _compare(against, gate), against
         passed = reason.code == "better"
