@@ -22,17 +22,7 @@ Load = Callable[[Path], pd.DataFrame]
 
 @dataclass(frozen=True)
 class RawData:
-    """Rows as ``load`` returned them.
-
-    Attributes
-    ----------
-    frame : DataFrame of shape (n_rows, n_columns)
-        Target included.
-    digest : str
-        SHA-256 of the file or folder that was read.
-    source : Path
-        That file or folder.
-    """
+    """Rows as ``load`` returned them, the SHA-256 of what it read, and that file or folder."""
 
     frame: pd.DataFrame
     digest: str
@@ -49,7 +39,6 @@ class Dataset:
 
     Attributes
     ----------
-    features : DataFrame of shape (n_rows, n_features)
     target : ndarray of shape (n_rows,)
         Class of each row, as in the data.
     classes : ndarray of shape (n_classes,)
@@ -60,8 +49,6 @@ class Dataset:
         True for the rows that training never sees.
     groups : ndarray of shape (n_rows,), or None
         The values of ``split.group``.
-    digest : str
-        SHA-256 of the data that the rows were read from.
     """
 
     features: pd.DataFrame
@@ -71,6 +58,14 @@ class Dataset:
     holdout: NDArray[np.bool_]
     groups: NDArray[np.generic] | None
     digest: str
+
+    def training_rows(
+        self,
+    ) -> tuple[pd.DataFrame, NDArray[np.generic], NDArray[np.generic] | None]:
+        """Return features, target and groups of the training rows."""
+        rows = ~self.holdout
+        groups = None if self.groups is None else self.groups[rows]
+        return self.features[rows], self.target[rows], groups
 
 
 def read_rows(source: Path, load: Load) -> RawData:
