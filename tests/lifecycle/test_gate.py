@@ -120,11 +120,11 @@ def test_every_threshold_is_kept_with_its_value_and_limit() -> None:
     gate = Gate(thresholds={"roc_auc": 0.7, "brier": 0.2}, slice_thresholds={"roc_auc": 0.6}, min_slice_rows=50)
     slices = [part("a", roc_auc=0.65), part("b", roc_auc=0.4), part("c", 10, roc_auc=0.1)]
     decision = decide({"roc_auc": 0.8, "brier": 0.25}, slices, FIRST, gate)
-    assert [(c.name, c.value, c.limit, c.sign, c.passed) for c in decision.thresholds] == [
-        ("roc_auc", 0.8, 0.7, "≥", True),
-        ("brier", 0.25, 0.2, "≤", False),
-        ("home=a roc_auc", 0.65, 0.6, "≥", True),
-        ("home=b roc_auc", 0.4, 0.6, "≥", False),
+    assert [(c.slice, c.metric, c.value, c.limit, c.sign, c.passed) for c in decision.thresholds] == [
+        (None, "roc_auc", 0.8, 0.7, "≥", True),
+        (None, "brier", 0.25, 0.2, "≤", False),
+        (slices[0].slice, "roc_auc", 0.65, 0.6, "≥", True),
+        (slices[1].slice, "roc_auc", 0.4, 0.6, "≥", False),
     ]
     assert [reason.text for reason in decision.reasons] == [
         "brier is 0.2500; the threshold is ≤ 0.2.",

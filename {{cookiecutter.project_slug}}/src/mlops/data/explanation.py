@@ -23,14 +23,10 @@ NOT_CHECKED = "not checked"
 def explain(
     result: ExpectationValidationResult, suite: str, frame: pd.DataFrame
 ) -> ExpectationResult:
-    """Return what was expected and observed, with the first rows that fail.
+    """Return what was expected and observed, with the first rows of ``frame`` that fail.
 
     Parameters
     ----------
-    result
-        Of a run against ``frame``; without details if no row fails.
-    suite : str
-        Its name.
     frame : DataFrame of shape (n_rows, n_columns)
         With the index 0 to ``n_rows`` - 1.
     """
@@ -116,11 +112,12 @@ def _aggregate(found: Mapping[str, Any]) -> str:
     groups = details.get("mismatched") or {
         kind: found.get(f"partial_{kind}_list") for kind in ("missing", "unexpected")
     }
-    differences = [f"{kind}: {_join(values)}" for kind, values in groups.items() if values]
+    join = ", ".join
+    differences = [f"{kind}: {join(map(_text, v))}" for kind, v in groups.items() if v]
     if differences:
         return "; ".join(differences)
     if isinstance(value, list):
-        return shorten(_join(value), LONGEST_TEXT)
+        return shorten(join(map(_text, value)), LONGEST_TEXT)
     if isinstance(value, (int, float)):
         return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
     return "as expected" if value is None else shorten(value)
@@ -143,10 +140,6 @@ def _failing(
 def _frequencies(partition: Mapping[str, Any], digits: int) -> str:
     pairs = zip(partition["values"], partition["weights"], strict=True)
     return shorten(", ".join(f"{shorten(v)} {w:.{digits}%}" for v, w in pairs), LONGEST_TEXT)
-
-
-def _join(values: Iterable[Any]) -> str:
-    return ", ".join(map(_text, values))
 
 
 def _text(value: Any) -> str:

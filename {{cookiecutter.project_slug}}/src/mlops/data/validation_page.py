@@ -31,22 +31,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class Picture:
-    """The values of a column.
-
-    Attributes
-    ----------
-    kind : str
-        The type, in a word.
-    missing : int
-        How many rows have no value.
-    ends : tuple of str
-        Least and greatest value of a histogram; empty where the bars are categories.
-    bars : tuple of Bar
-    """
+    """The values of a column."""
 
     kind: str
-    missing: int
-    ends: tuple[str, ...]
+    missing: int  # rows
+    ends: tuple[str, ...]  # least and greatest value of a histogram; empty for categories
     bars: tuple[Bar, ...]
 
 

@@ -147,6 +147,7 @@ def fit(
     model : fitted classifier
         With two classes, its ``predict`` applies the threshold.
     threshold : float or None
+        None with more than two classes.
 
     Raises
     ------
