@@ -35,28 +35,14 @@ class RawData:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows ready to learn from.
-
-    Attributes
-    ----------
-    target : ndarray of shape (n_rows,)
-        Class of each row, as in the data.
-    classes : ndarray of shape (n_classes,)
-        Sorted.
-    positive : str, int or None
-        Class to detect; None with more than two classes.
-    holdout : bool ndarray of shape (n_rows,)
-        True for the rows that training never sees.
-    groups : ndarray of shape (n_rows,), or None
-        The values of ``split.group``.
-    """
+    """Rows ready to learn from."""
 
     features: pd.DataFrame
-    target: NDArray[np.generic]
-    classes: NDArray[np.generic]
-    positive: str | int | None
-    holdout: NDArray[np.bool_]
-    groups: NDArray[np.generic] | None
+    target: NDArray[np.generic]  # the class of each row, as in the data
+    classes: NDArray[np.generic]  # sorted
+    positive: str | int | None  # the class to detect; None with more than two classes
+    holdout: NDArray[np.bool_]  # True for the rows that training never sees
+    groups: NDArray[np.generic] | None  # the values of split.group
     digest: str
 
     def training_rows(

@@ -1,4 +1,4 @@
-"""Draw the report's charts as inline SVG that takes its colours from the page's style sheet."""
+"""Draw the report's charts as inline SVG, whose colours the page's style sheet inverts at night."""
 
 from __future__ import annotations
 
@@ -35,18 +35,8 @@ if TYPE_CHECKING:
 # The colours of Okabe and Ito (2008), which colour-blind readers can tell apart.
 CHALLENGER: Final = "#0072b2"
 CHAMPION: Final = "#c04f00"
-INK: Final = "#1c2024"
 MUTED: Final = "#6e777f"
-GRID: Final = "#dfe3e6"
 CLASSES: Final = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7d5ba6")
-COLOURS: Final[Mapping[str, str]] = {
-    CHALLENGER: "challenger",
-    CHAMPION: "champion",
-    INK: "ink",
-    MUTED: "muted",
-    GRID: "grid",
-    **{colour: f"class-{number}" for number, colour in enumerate(CLASSES, start=1)},
-}
 STYLES: Final[Mapping[str, Any]] = {
     "challenger": {"color": CHALLENGER, "alpha": 1, "ls": "-", "lw": 2, "zorder": 3},
     "champion": {"color": CHAMPION, "alpha": 1, "ls": "--", "lw": 2},
@@ -56,21 +46,14 @@ CHANCE: Final[Mapping[str, Any]] = {"color": MUTED, "lw": 0.8, "ls": ":", "label
 SETTINGS: Final[Any] = {
     "axes.edgecolor": MUTED,
     "axes.grid": True,
-    "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
     "font.size": 9.0,
-    "grid.color": GRID,
+    "grid.color": "#dfe3e6",
     "legend.frameon": False,
-    "legend.labelcolor": INK,
     "svg.fonttype": "none",
-    "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
 }
 
 POINTS = 200  # in a curve, however many rows there are
@@ -256,8 +239,6 @@ def _chart(figure: Figure, name: str, title: str, text: str) -> Chart:
     assert box is not None
     inner = drawn[drawn.index("</metadata>") + len("</metadata>") : drawn.rindex("</svg>")]
     inner = re.sub(r'<g id="[^"]*"', "<g", inner)
-    for colour, variable in COLOURS.items():
-        inner = inner.replace(f": {colour}", f": var(--{variable}, {colour})")
     svg = Markup(  # noqa: S704 - Matplotlib escapes its labels, `escape` the rest
         f'<svg {box.group()} role="img" aria-labelledby="{name}-title {name}-text">'
         f'<title id="{name}-title">{escape(title)}</title>'

@@ -97,7 +97,7 @@ def train(
     key = training_key(project, dataset.digest)
     earlier = earlier_training(file, key)
     if earlier:
-        tell(f"Nothing changed since run {earlier.run_id[:8]}: keeping its model.")
+        tell(f"Nothing has changed since run {earlier.run_id[:8]}: keeping its model.")
         return earlier
     started = folder / "started"
     _end_broken_run(started)
