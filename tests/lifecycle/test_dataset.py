@@ -214,9 +214,7 @@ def test_a_class_missing_from_one_side_is_refused(root: Path) -> None:
         ({}, {"time": "date"}, "split.time is 'date'"),
     ],
 )
-def test_a_missing_column_is_named(
-    root: Path, data: dict[str, Any], split_by: dict[str, Any], field: str
-) -> None:
+def test_a_missing_column_is_named(root: Path, data: dict[str, Any], split_by: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=f"{field}, but rows.csv has no such column"):
         split(rows(), settings(root, data, **split_by))
 

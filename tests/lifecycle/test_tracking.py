@@ -9,9 +9,9 @@ from pathlib import Path
 import mlflow
 import pytest
 from conftest import Toy, make_toy
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlops.config import load_project
 from mlops.model.tracking import connect, local_store
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 KIND = "mlflow.experimentKind"
 

@@ -109,7 +109,7 @@ def test_a_suite_that_depends_on_the_time_is_always_checked(suite: Path) -> None
     assert run(make_frame(), suite).passed
     assert page.read_text("utf-8") != "kept"
     suite.write_text(text.replace("9000", '{"$PARAMETER": "most"}'), "utf-8")
-    with pytest.raises(ConfigError, match="No value found for .PARAMETER most"):
+    with pytest.raises(ConfigError, match=r"No value found for \$PARAMETER most"):
         run(make_frame(), suite)
 
 
