@@ -150,6 +150,7 @@ def train(project: Project, data: Path | None) -> None:
 
     rows = _read(project, data)
     validation = lifecycle.last(project, results.Validation)
+    lifecycle.require_passed(project, validation)
     terminal.show(lifecycle.train(project, lifecycle.split(project, rows), validation, click.echo))
 
 
