@@ -79,7 +79,7 @@ def test_broken_rows_are_named(toy: Toy, name: str) -> None:
     folder = toy.root / "outputs" / "validation"
     assert not read_result(folder / "validation.json", Validation, "validate").passed
     assert (folder / "validation.html").stat().st_size < 100_000
-    assert "failed validation" in toy.mlops("train", code=1).output
+    assert "The data fails " in toy.mlops("train", code=1).output
     assert nothing_is_registered(toy)
 
 

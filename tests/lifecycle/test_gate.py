@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from mlops.config import Gate
-from mlops.evaluation.gate import NoComparison, decide, summarize_gain
-from mlops.results import Gain, Slice, SliceMetrics
+from mlops.evaluation.gate import decide, summarize_gain
+from mlops.results import Gain, Reason, Slice, SliceMetrics
 
-FIRST = NoComparison("first_model", "There is no champion yet.")
-REPLACED = NoComparison("champion_replaced", "It was lost.")
-GONE = NoComparison("champion_unavailable", "It cannot be loaded.")
-CHANGED = NoComparison("schema_changed", "It needs other columns.")
-UNDEFINED = NoComparison("not_confident", "The metric is undefined.")
+FIRST = Reason(code="first_model", text="There is no champion yet.")
+REPLACED = Reason(code="champion_replaced", text="It was lost.")
+GONE = Reason(code="champion_unavailable", text="It cannot be loaded.")
+CHANGED = Reason(code="schema_changed", text="It needs other columns.")
+UNDEFINED = Reason(code="not_confident", text="The metric is undefined.")
 
 
 def gain(value: float, low: float, high: float, confidence: float) -> Gain:
@@ -35,7 +35,7 @@ class Case:
 
     accepted: bool
     codes: list[str]
-    against: Gain | NoComparison = FIRST
+    against: Gain | Reason = FIRST
     gate: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float | None] = field(default_factory=dict)
     slices: list[SliceMetrics] = field(default_factory=list)
@@ -120,11 +120,11 @@ def test_every_threshold_is_kept_with_its_value_and_limit() -> None:
     gate = Gate(thresholds={"roc_auc": 0.7, "brier": 0.2}, slice_thresholds={"roc_auc": 0.6}, min_slice_rows=50)
     slices = [part("a", roc_auc=0.65), part("b", roc_auc=0.4), part("c", 10, roc_auc=0.1)]
     decision = decide({"roc_auc": 0.8, "brier": 0.25}, slices, FIRST, gate)
-    assert [(c.name, c.value, c.limit, c.sign, c.passed) for c in decision.thresholds] == [
-        ("roc_auc", 0.8, 0.7, "≥", True),
-        ("brier", 0.25, 0.2, "≤", False),
-        ("home=a roc_auc", 0.65, 0.6, "≥", True),
-        ("home=b roc_auc", 0.4, 0.6, "≥", False),
+    assert [(c.slice, c.metric, c.value, c.limit, c.sign, c.passed) for c in decision.thresholds] == [
+        (None, "roc_auc", 0.8, 0.7, "≥", True),
+        (None, "brier", 0.25, 0.2, "≤", False),
+        (slices[0].slice, "roc_auc", 0.65, 0.6, "≥", True),
+        (slices[1].slice, "roc_auc", 0.4, 0.6, "≥", False),
     ]
     assert [reason.text for reason in decision.reasons] == [
         "brier is 0.2500; the threshold is ≤ 0.2.",

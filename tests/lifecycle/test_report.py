@@ -14,15 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from mlops import lifecycle
 from mlops.config import Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts, thin
-from mlops.evaluation.evaluate import evaluate
 from mlops.evaluation.metrics import Predictions, measure
-from mlops.evaluation.report import confusion, plain, write_report
+from mlops.evaluation.report import confusion, plain
 from mlops.model.estimators import make_estimator
-from mlops.model.registration import register
 from mlops.model.training import train
 from mlops.results import (
     Evaluation,
@@ -32,7 +31,7 @@ from mlops.results import (
     SliceMetrics,
     ThresholdResult,
     Training,
-    read_result,
+    write_result,
 )
 from mlops.science import Science
 from sklearn.compose import make_column_transformer
@@ -62,11 +61,10 @@ class Case:
     dataset: Dataset
     evaluation: Evaluation
     training: Training
-    registration: Registration | None = None
 
     def write(self) -> dict[str, str]:
         with own_store():
-            page = write_report(self.evaluation, self.training, self.registration, self.dataset, self.project)
+            page = lifecycle.report(self.project, self.dataset, self.training, self.evaluation)
         return {file.name: file.read_text(encoding="utf-8") for file in page.parent.iterdir()}
 
 
@@ -133,7 +131,7 @@ def made_dataset(classes: list[str], categories: list[str]) -> Dataset:
     positive = str(names[1]) if len(names) == 2 else None
     rare = np.flatnonzero(holdout & (target == names[0]))[:3]
     features.loc[rare, SCRIPT] = LINK  # one class only: its ranking is undefined
-    return Dataset(features, target, names, positive, holdout, None)
+    return Dataset(features, target, names, positive, holdout, None, digest=f"{len(classes)} classes")
 
 
 def made_case(root: Path, classes: list[str], second: dict[str, Any]) -> Case:
@@ -176,12 +174,12 @@ def made_case(root: Path, classes: list[str], second: dict[str, Any]) -> Case:
 def compared(project: Project, dataset: Dataset, science: Science) -> tuple[Evaluation, Training]:
     """Train, evaluate, and register what the gate accepts, as the verbs do."""
     folder = project.outputs / "training"
-    train(dataset, "d" * 64, project, science, folder, lambda _: None)
-    training = read_result(folder / "training.json", Training, "train")
-    evaluation = evaluate(dataset, training, project, project.outputs / "evaluation")
-    assert evaluation == read_result(project.outputs / "evaluation" / "evaluation.json", Evaluation, "evaluate")
+    train(dataset, project, science, folder, lambda _: None)
+    training = lifecycle.last(project, Training)
+    evaluation = lifecycle.evaluate(project, dataset, training)
+    assert evaluation == lifecycle.last(project, Evaluation)
     if evaluation.decision.accepted:
-        register(evaluation, training, project, project.outputs / "registration")
+        lifecycle.register(project, training, evaluation)
     return evaluation, training
 
 
@@ -217,6 +215,14 @@ def test_page_is_one_well_formed_file(case: Case) -> None:
     assert len(page.ids) == len(set(page.ids))
     wanted = {r.removeprefix("#") for r in page.references}
     assert wanted <= set(page.ids)
+
+
+def test_bars_and_shades_follow_the_numbers(case: Case) -> None:
+    text = case.write()["report.html"]
+    assert text.count('style="--percent: ') == len(case.evaluation.classes) ** 2 + len(case.dataset.features.columns)
+    style = text[text.index("<style>") : text.index("</style>")]
+    for drawn in (".confusion td {", ".share div {"):
+        assert "var(--percent)" in style.partition(drawn)[2].partition("}")[0]
 
 
 def test_hostile_names_are_shown_and_do_nothing(case: Case) -> None:
@@ -342,6 +348,9 @@ def test_parts_that_do_not_belong_together_are_refused(two: Case, three: Case) -
         replace(two, training=two.training.model_copy(update={"run_id": "0" * 32})).write()
     with pytest.raises(ConfigError, match="other data"):
         replace(two, dataset=three.dataset).write()
+    other_split = replace(two.dataset, holdout=~two.dataset.holdout)
+    with pytest.raises(ConfigError, match="other rows"):
+        replace(two, dataset=other_split).write()
     elsewhere = two.project.model_copy(update={"root": two.project.root / "nowhere"})
     with pytest.raises(ConfigError, match=r"predictions\.parquet does not belong to"):
         replace(two, project=elsewhere).write()
@@ -350,9 +359,10 @@ def test_parts_that_do_not_belong_together_are_refused(two: Case, three: Case) -
 def test_only_the_registration_of_the_same_run_is_shown(two: Case) -> None:
     accepted = two.evaluation.decision.model_copy(update={"accepted": True})
     case = replace(two, evaluation=two.evaluation.model_copy(update={"decision": accepted}))
+    file = two.project.outputs / "registration" / "registration.json"
     for run_id, shown in [(two.training.run_id, True), ("0" * 32, False)]:
-        registration = Registration(name="made", version=7, run_id=run_id)
-        pages = replace(case, registration=registration).write()
+        write_result(file, Registration(name="made", version=7, run_id=run_id))
+        pages = case.write()
         assert all(("registered as version 7" in text) == shown for text in pages.values())
 
 
@@ -377,10 +387,10 @@ def test_rare_classes_are_merged_in_the_confusion_matrix() -> None:
     truth = np.repeat(np.arange(30), 60 - np.arange(30))  # class 0 is the most common
     labels = np.random.default_rng(0).permutation(truth)
     found = confusion(Predictions(truth, np.eye(30)[labels], labels, None), range(30))
-    assert found.names == (*map(str, range(11)), "19 others")
-    assert found.counts[0][1] == np.sum((truth == 0) & (labels == 1))
-    assert found.counts[11][11] == np.sum((truth > 10) & (labels > 10))
-    assert np.sum(found.counts) == len(truth)
+    assert [*found] == [*found.index] == [*map(str, range(11)), "19 others"]
+    assert found.iloc[0, 1] == np.sum((truth == 0) & (labels == 1))
+    assert found.iloc[11, 11] == np.sum((truth > 10) & (labels > 10))
+    assert found.to_numpy().sum() == len(truth)
 
 
 def test_thin_keeps_the_ends_and_the_shape() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import mlflow
@@ -141,11 +140,11 @@ def configured(project: Project, metric: str, space: dict[str, list[Any]]) -> Pr
 
 @pytest.mark.parametrize("metric", get_args(GateMetric))
 @pytest.mark.parametrize("kind", CLASSES)
-def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metric: str, tmp_path: Path) -> None:
+def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metric: str) -> None:
     dataset = rows_of(*CLASSES[kind])
     project = configured(load_project(searching.root), metric, {"min_samples_leaf": [30, 250]})
     pipeline = Pipeline([("model", DecisionTreeClassifier(max_depth=2, random_state=0))])
-    found = [try_candidate(number, pipeline, dataset, project, "key", tmp_path) for number in (0, 1)]
+    found = [try_candidate(number, pipeline, dataset, project, "key") for number in (0, 1)]
     for candidate in found:
         pipeline.set_params(model__min_samples_leaf=candidate.params["min_samples_leaf"])
         own = []
@@ -156,8 +155,7 @@ def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metr
         sign = -1 if metric in LOWER_IS_BETTER else 1
         assert candidate.score == pytest.approx(sign * np.mean(own), abs=1e-9)
     assert max(found, key=lambda candidate: candidate.score).params == {"min_samples_leaf": 30}
-    X, y = dataset.features, dataset.target
-    assert halving_search(pipeline, X, y, None, dataset, project) == {"min_samples_leaf": 30}
+    assert halving_search(pipeline, dataset, project) == {"min_samples_leaf": 30}
 
 
 @pytest.mark.parametrize("metric", get_args(GateMetric))
@@ -166,4 +164,4 @@ def test_a_search_fails_if_a_candidate_cannot_be_fitted(searching: Toy, metric: 
     project = configured(load_project(searching.root), metric, {"min_samples_leaf": [-1, 4]})
     pipeline = Pipeline([("model", DecisionTreeClassifier())])
     with pytest.raises(ValueError, match="'min_samples_leaf' parameter"):
-        halving_search(pipeline, dataset.features, dataset.target, None, dataset, project)
+        halving_search(pipeline, dataset, project)

@@ -114,11 +114,10 @@ yes_option = click.option("--yes", is_flag=True, help="Approve production withou
 
 
 def _read(project: Project, data: Path | None) -> RawData:
-    from mlops import lifecycle
-    from mlops.terminal import show
+    from mlops import lifecycle, terminal
 
     rows = lifecycle.read(project, data)
-    show(rows)
+    terminal.show(rows)
     return rows
 
 
@@ -131,12 +130,11 @@ def validate(project: Project, data: Path | None, scoring: bool) -> None:
 
     Exits with 1 if the data fails an expectation; no model can be trained on it then.
     """
-    from mlops import lifecycle
-    from mlops.terminal import show
+    from mlops import lifecycle, terminal
 
     rows = _read(project, data)
     validation = lifecycle.validate(project, rows, scoring=scoring)
-    show(validation)
+    terminal.show(validation)
     lifecycle.require_passed(project, validation, scoring=scoring)
 
 
@@ -148,13 +146,12 @@ def train(project: Project, data: Path | None) -> None:
 
     Keeps the last model if data, settings, code and library versions are unchanged.
     """
-    from mlops import lifecycle
-    from mlops.results import Validation
-    from mlops.terminal import show
+    from mlops import lifecycle, results, terminal
 
     rows = _read(project, data)
-    validation = lifecycle.last(project, Validation)
-    show(lifecycle.train(project, lifecycle.split(project, rows), validation, click.echo))
+    validation = lifecycle.last(project, results.Validation)
+    lifecycle.require_passed(project, validation)
+    terminal.show(lifecycle.train(project, lifecycle.split(project, rows), validation, click.echo))
 
 
 @main.command()
@@ -166,15 +163,13 @@ def evaluate(project: Project, data: Path | None, replace: str) -> None:
 
     Exits with 3 if the gate refuses the model.
     """
-    from mlops import lifecycle
-    from mlops.results import Training
-    from mlops.terminal import show
+    from mlops import lifecycle, results, terminal
 
     rows = _read(project, data)
-    training = lifecycle.last(project, Training)
+    training = lifecycle.last(project, results.Training)
     dataset = lifecycle.split(project, rows)
     evaluation = lifecycle.evaluate(project, dataset, training, replace)
-    show(evaluation)
+    terminal.show(evaluation)
     sys.exit(0 if evaluation.decision.accepted else 3)
 
 
@@ -185,13 +180,11 @@ def register(project: Project) -> None:
 
     Exits with 3 if it was refused. Registering the same model again changes nothing.
     """
-    from mlops import lifecycle
-    from mlops.results import Evaluation, Training
-    from mlops.terminal import show
+    from mlops import lifecycle, results, terminal
 
-    evaluation = lifecycle.last(project, Evaluation)
-    training = lifecycle.last(project, Training)
-    show(lifecycle.register(project, training, evaluation))
+    evaluation = lifecycle.last(project, results.Evaluation)
+    training = lifecycle.last(project, results.Training)
+    terminal.show(lifecycle.register(project, training, evaluation))
 
 
 @main.command()
@@ -199,14 +192,12 @@ def register(project: Project) -> None:
 @pass_project
 def report(project: Project, data: Path | None) -> None:
     """Write the report of the last evaluation: HTML, Markdown and a model card."""
-    from mlops import lifecycle
-    from mlops.results import Evaluation, Training
-    from mlops.terminal import show
+    from mlops import lifecycle, results, terminal
 
     rows = _read(project, data)
-    evaluation = lifecycle.last(project, Evaluation)
-    training = lifecycle.last(project, Training)
-    show(lifecycle.report(project, lifecycle.split(project, rows), training, evaluation))
+    evaluation = lifecycle.last(project, results.Evaluation)
+    training = lifecycle.last(project, results.Training)
+    terminal.show(lifecycle.report(project, lifecycle.split(project, rows), training, evaluation))
 
 
 @main.command()
@@ -231,15 +222,14 @@ def run(
     The last line is `registered=VERSION` or `registered=none reason=CODE`, for scripts; with
     --no-wait it is `job=NAME`.
     """
-    from mlops import lifecycle
-    from mlops.terminal import Steps
+    from mlops import lifecycle, terminal
 
     if on == "azureml":
         _run_on_azure(project, data, replace, wait, job, schedule)
         return
     if job or schedule or not wait:
         raise ConfigError("--no-wait, --job and --schedule need Azure.", "Add --on azureml.")
-    _end_run(lifecycle.run(project, data, replace, Steps(5)))
+    _end_run(lifecycle.run(project, data, replace, terminal.Steps(5)))
 
 
 def _run_on_azure(
@@ -250,10 +240,9 @@ def _run_on_azure(
     job: str | None,
     schedule: bool,
 ) -> None:
-    from mlops import lifecycle
+    from mlops import lifecycle, terminal
     from mlops.azure import pipeline
     from mlops.azure.workspace import connect
-    from mlops.terminal import show_reasons
 
     client = connect(project, "staging")
     if schedule:
@@ -269,7 +258,7 @@ def _run_on_azure(
     pipeline.follow(client, job)
     pipeline.fetch(project, client, job)
     finished = lifecycle.last_run(project)
-    show_reasons(finished.evaluation.decision)
+    terminal.show_reasons(finished.evaluation.decision)
     click.echo(f"Report: {finished.report}")
     _end_run(finished)
 
@@ -296,14 +285,13 @@ def deploy(
     It is deployed to the idle slot, smoke-tested, and takes over the traffic in steps. If
     anything fails, the endpoint returns to what it served before.
     """
-    from mlops import lifecycle
-    from mlops.terminal import show, tell
+    from mlops import lifecycle, terminal
 
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
     if environment == "production":
         _approve(version, yes)
-    show(lifecycle.deploy(project, platform, environment, version, tell))
+    terminal.show(lifecycle.deploy(project, platform, environment, version, terminal.tell))
 
 
 @main.command()
@@ -313,12 +301,11 @@ def deploy(
 @pass_project
 def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
     """Bring a registered version to staging and, once approved, to production."""
-    from mlops import lifecycle
-    from mlops.terminal import Steps
+    from mlops import lifecycle, terminal
 
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
-    lifecycle.release(project, platform, version, lambda v: _approve(v, yes), Steps())
+    lifecycle.release(project, platform, version, lambda v: _approve(v, yes), terminal.Steps())
 
 
 def _approve(version: Version, yes: bool) -> None:
@@ -334,10 +321,9 @@ def _approve(version: Version, yes: bool) -> None:
 @pass_project
 def rollback(project: Project, on: Where) -> None:
     """Return production to the version before, and withdraw the present one."""
-    from mlops import lifecycle
-    from mlops.terminal import tell
+    from mlops import lifecycle, terminal
 
-    version = lifecycle.rollback(project, lifecycle.platform(project, on), tell)
+    version = lifecycle.rollback(project, lifecycle.platform(project, on), terminal.tell)
     click.echo(f"Production is back at version {version.number}.")
 
 
@@ -346,14 +332,11 @@ def rollback(project: Project, on: Where) -> None:
 @pass_project
 def status(project: Project, on: Where) -> None:
     """Show the registered versions, and what each environment serves."""
-    from mlops import lifecycle
-    from mlops.terminal import show_status
+    from mlops import lifecycle, terminal
 
     platform = lifecycle.platform(project, on)
     targets = {name: platform.target(name) for name in ENVIRONMENTS}
-    states = {name: target.describe() for name, target in targets.items()}
-    addresses = {name: target.address for name, target in targets.items()}
-    show_status(platform.registry("staging").versions(), states, addresses)
+    terminal.show_status(platform.registry("staging").versions(), targets)
 
 
 @main.command()
@@ -399,11 +382,10 @@ def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
 @pass_project
 def search(project: Project, data: Path | None, number: int) -> None:
     """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
-    from mlops import lifecycle
-    from mlops.results import Validation
+    from mlops import lifecycle, results
 
     rows = _read(project, data)
-    validation = lifecycle.last(project, Validation)
+    validation = lifecycle.last(project, results.Validation)
     dataset = lifecycle.split(project, rows)
     candidate = lifecycle.try_candidate(project, dataset, validation, number)
     metric = project.gate.metric

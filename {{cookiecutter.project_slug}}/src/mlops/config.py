@@ -202,23 +202,17 @@ class ContainerInstanceEndpoint(Endpoint):
         return steps
 
 
-TARGETS: Final[dict[str, type[Endpoint]]] = {
-    "local": LocalEndpoint,
-    "managed": ManagedEndpoint,
-    "kubernetes": KubernetesEndpoint,
-    "container-instance": ContainerInstanceEndpoint,
-}
-
-
 def _default_to_local(settings: Any) -> Any:
     return {"target": "local", **settings} if isinstance(settings, dict) else settings
 
 
+Endpoints = LocalEndpoint | ManagedEndpoint | KubernetesEndpoint | ContainerInstanceEndpoint
 AnyEndpoint = Annotated[
-    LocalEndpoint | ManagedEndpoint | KubernetesEndpoint | ContainerInstanceEndpoint,
-    Field(discriminator="target"),
-    BeforeValidator(_default_to_local),
+    Endpoints, Field(discriminator="target"), BeforeValidator(_default_to_local)
 ]
+TARGETS: Final[dict[str, type[Endpoint]]] = {
+    kind.model_fields["target"].default: kind for kind in get_args(Endpoints)
+}
 
 
 class Serving(Section):
@@ -332,8 +326,8 @@ def load_project(start: Path = Path()) -> Project:
     Raises
     ------
     ConfigError
-        There is no project.yml, it is not valid YAML, or fields are missing, unknown or
-        invalid: all of them are listed, each with its path, value and what is expected.
+        There is no project.yml, it is not valid YAML, or it has errors; all are listed, each with
+        its path, value and what is expected.
     """
     file = _find(start.resolve())
     try:
@@ -396,22 +390,17 @@ def _explain_unknown(path: str, section: type[BaseModel]) -> str:
 
 def _locate(loc: tuple[int | str, ...]) -> tuple[str, type[BaseModel], str]:
     """Return a field's path without pydantic's union tags, its section, and its description."""
+    path: list[str] = []
     section: type[BaseModel] = Project
     description = ""
-    path: list[str] = []
-    parts = iter(map(str, loc))
-    for part in parts:
-        path.append(part)
-        info = section.model_fields.get(part)
-        if info is None:
-            break
-        description = info.description or ""
-        if info.discriminator:
-            section = TARGETS.get(next(parts, ""), section)
+    for part in map(str, loc):
+        if issubclass(section, Endpoint) and part in TARGETS:
+            section = TARGETS[part]
             continue
-        kinds = (info.annotation, *get_args(info.annotation))
-        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
-        if not inner:
-            break
-        section = inner[0]
-    return ".".join([*path, *parts]), section, description
+        path.append(part)
+        if info := section.model_fields.get(part):
+            description = info.description or ""
+            kinds = (info.annotation, *get_args(info.annotation))
+            sections = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+            section = sections[0] if sections else BaseModel
+    return ".".join(path), section, description

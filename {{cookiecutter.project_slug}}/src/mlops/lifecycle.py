@@ -44,16 +44,13 @@ FILES: Final[dict[type[Any], tuple[str, str]]] = {
 
 
 class Progress:
-    """Follows `run` and `release`; this one shows nothing."""
+    """Follow `run` and `release`: the steps, what happens in them, and their results."""
 
-    def step(self, name: str) -> None:
-        """A step begins."""
+    def step(self, name: str) -> None: ...
 
-    def tell(self, text: str) -> None:
-        """Something happened within a step."""
+    def tell(self, text: str) -> None: ...
 
-    def show(self, result: object) -> None:
-        """A step ended with this result."""
+    def show(self, result: object) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -77,13 +74,7 @@ class Deployment:
 
 
 def last(project: Project, kind: type[R]) -> R:
-    """Read the last result of a kind, such as `Training`.
-
-    Raises
-    ------
-    ConfigError
-        There is none yet, or its file is damaged.
-    """
+    """Read the last result of a kind, such as `Training`."""
     name, verb = FILES[kind]
     return read_result(project.outputs / name, kind, verb)
 
@@ -97,13 +88,7 @@ def read(project: Project, data: Path | None = None) -> RawData:
 
 
 def validate(project: Project, rows: RawData, *, scoring: bool = False) -> Validation:
-    """Check rows against expectations/.
-
-    Parameters
-    ----------
-    scoring : bool
-        The rows are inputs to score, without a target.
-    """
+    """Check rows against expectations/; with ``scoring`` they are inputs without a target."""
     from mlops.data.validation import validate_rows
 
     folder = project.root / "expectations"
@@ -115,13 +100,7 @@ def validate(project: Project, rows: RawData, *, scoring: bool = False) -> Valid
 
 
 def require_passed(project: Project, validation: Validation, *, scoring: bool = False) -> None:
-    """Refuse data that fails an expectation.
-
-    Raises
-    ------
-    DataError
-        Some expectation failed.
-    """
+    """Raise `DataError` if the data failed an expectation."""
     if not validation.passed:
         page = _validation_folder(project, scoring) / "validation.html"
         raise DataError(
@@ -141,19 +120,13 @@ def split(project: Project, rows: RawData) -> Dataset:
 def train(
     project: Project, dataset: Dataset, validation: Validation, tell: Callable[[str], None] = print
 ) -> Training:
-    """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run.
-
-    Raises
-    ------
-    DataError
-        The data failed its validation, or is not the data that was validated.
-    """
-    from mlops.model.training import train as fit_and_log
+    """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run."""
+    from mlops.model import training
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
     folder = project.outputs / "training"
-    return fit_and_log(dataset, project, find_science(project), folder, tell)
+    return training.train(dataset, project, find_science(project), folder, tell)
 
 
 def load_model(training: Training) -> Any:
@@ -172,11 +145,6 @@ def evaluate(
     ----------
     replace : str
         Why the champion is to be replaced without a comparison; "" compares.
-
-    Raises
-    ------
-    ConfigError
-        The model was trained on other data.
     """
     from mlops.evaluation.evaluate import evaluate as score_and_decide
 
@@ -186,15 +154,7 @@ def evaluate(
 
 
 def register(project: Project, training: Training, evaluation: Evaluation) -> Registration:
-    """Register the model that the gate accepted; registering it again returns its version.
-
-    Raises
-    ------
-    ConfigError
-        The evaluation is about another model than the one trained last.
-    Refused
-        The gate did not accept it.
-    """
+    """Register the model if the gate accepted it; registering it again returns its version."""
     from mlops.model import tags
     from mlops.model.registry import Registry
 
@@ -218,13 +178,7 @@ def register(project: Project, training: Training, evaluation: Evaluation) -> Re
 
 
 def report(project: Project, dataset: Dataset, training: Training, evaluation: Evaluation) -> Path:
-    """Write the report as HTML, Markdown and a model card; return the page's path.
-
-    Raises
-    ------
-    ConfigError
-        The results belong to different models or data.
-    """
+    """Write the report as HTML, Markdown and a model card; return the page's path."""
     from mlops.evaluation.report import write_report
 
     _require_same_model(training, evaluation)
@@ -239,13 +193,7 @@ def run(
     replace: str = "",
     progress: Progress | None = None,
 ) -> Run:
-    """Validate, train, evaluate, register and report, in this order.
-
-    Parameters
-    ----------
-    data, replace :
-        As for `read` and `evaluate`.
-    """
+    """Validate, train, evaluate, register and report, in this order."""
     progress = progress or Progress()
     rows = read(project, data)
     progress.show(rows)
@@ -286,14 +234,16 @@ def try_candidate(
     project: Project, dataset: Dataset, validation: Validation, number: int
 ) -> Candidate:
     """Score one candidate of model.search, as a trial of azureml/search-pipeline.yml does."""
-    from mlops.model.search import try_candidate as score_candidate
-    from mlops.model.training import make_pipeline, training_key
+    from mlops.model import search, training
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
-    pipeline = make_pipeline(dataset, project, find_science(project))
-    key = training_key(project, dataset.digest)
-    return score_candidate(number, pipeline, dataset, project, key, project.outputs / "search")
+    pipeline = training.make_pipeline(dataset, project, find_science(project))
+    candidate = search.try_candidate(
+        number, pipeline, dataset, project, training.training_key(project, dataset.digest)
+    )
+    write_result(project.outputs / "search" / "candidate.json", candidate)
+    return candidate
 
 
 def platform(project: Project, on: Where = "local") -> Platform:
@@ -308,13 +258,7 @@ def platform(project: Project, on: Where = "local") -> Platform:
 
 
 def choose_version(platform: Platform, number: int | None = None) -> Version:
-    """Return a registered version by its number; by default the champion.
-
-    Raises
-    ------
-    ConfigError
-        It is not registered, or none is.
-    """
+    """Return a registered version by its number; by default the champion."""
     registry = platform.registry("staging")
     version = registry.champion() if number is None else registry.version(number)
     if version is None:

@@ -11,23 +11,11 @@ ENVIRONMENTS: Final = ("staging", "production")
 
 @dataclass(frozen=True)
 class Rule:
-    """The name of one Azure resource, and what Azure allows.
+    """The name of one Azure resource, and what Azure allows."""
 
-    Parameters
-    ----------
-    resource : str
-        The resource in words.
-    pattern : str
-        The name, made from ``{prefix}``, ``{environment}``, ``{suffix}`` (both) and ``{slot}``.
-    legal : str
-        A regular expression of the characters that Azure allows.
-    shortest, longest : int
-        The number of characters that Azure allows.
-    """
-
-    resource: str
-    pattern: str
-    legal: str
+    resource: str  # in words
+    pattern: str  # made from {prefix}, {environment}, {suffix} (both) and {slot}
+    legal: str  # regular expression of the allowed characters
     shortest: int
     longest: int
 

@@ -24,49 +24,25 @@ class Result(BaseModel):
 
 
 class ExpectationResult(Result):
-    """One expectation, and what was observed.
-
-    Attributes
-    ----------
-    suite, column, rule : str
-        Where it is written, its column ("" for the whole table), and what it expects.
-    observed : str
-        What was found in the data.
-    count : int or None
-        How many rows fail it; None where it is not about rows.
-    fraction : float or None
-        ``count`` as a fraction of the rows.
-    rows : tuple of int
-        The first few of those rows, counted from 1 after the header.
-    values : tuple of str
-        Their values, shortened.
-    """
+    """One expectation, and what was observed."""
 
     suite: str
-    column: str
+    column: str  # "" for the whole table
     rule: str
     passed: bool
     observed: str
-    count: int | None = None
+    count: int | None = None  # of the rows that fail it; None where it is not about rows
     fraction: float | None = None
-    rows: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()  # the first few that fail, counted from 1 after the header
     values: tuple[str, ...] = ()
 
 
 class Validation(Result):
-    """The result of `mlops validate`.
-
-    Attributes
-    ----------
-    data_digest : str
-        SHA-256 of the data file.
-    key : str
-        SHA-256 of all that determines the result: rows, suites, library versions.
-    """
+    """The result of `mlops validate`."""
 
     schema_version: Literal[1] = 1
-    data_digest: str
-    key: str
+    data_digest: str  # SHA-256 of the data file
+    key: str  # SHA-256 of all that determines the result: rows, suites, library versions
     rows: int
     expectations: tuple[ExpectationResult, ...]
 
@@ -80,42 +56,26 @@ class Validation(Result):
 
 
 class Training(Result):
-    """The result of `mlops train`: a fitted model's provenance.
-
-    Attributes
-    ----------
-    run_id : str
-        The MLflow run that logged the model.
-    key : str
-        SHA-256 of all that determines the model: data, settings, science, library versions.
-    model_digest, data_digest : str
-        SHA-256 of the model's files and of the data.
-    threshold : float or None
-        Probability from which the positive class is predicted; None with more than two classes.
-    params : dict
-        The classifier's parameters, including those that a search found.
-    rows : int
-        Number of training rows.
-    """
+    """The result of `mlops train`: a fitted model's provenance."""
 
     schema_version: Literal[1] = 1
-    run_id: str
-    key: str
+    run_id: str  # of the MLflow run that logged the model
+    key: str  # SHA-256 of all that determines the model: data, settings, science, versions
     model_digest: str
     data_digest: str
-    threshold: float | None
-    params: Mapping[str, bool | int | float | str | None]
-    rows: int
+    threshold: float | None  # of the positive class's probability; None with more than two classes
+    params: Mapping[str, bool | int | float | str | None]  # also those that a search found
+    rows: int  # used for training
 
 
 class Candidate(Result):
-    """One trial of a search on Azure ML; ``key`` is that of the training it belongs to."""
+    """One trial of a search on Azure ML."""
 
     schema_version: Literal[1] = 1
     number: int
     params: Mapping[str, Any]
     score: float
-    key: str
+    key: str  # of the training that it belongs to
 
 
 class Slice(Result):
@@ -137,21 +97,17 @@ class SliceMetrics(Result):
 
 
 class ThresholdResult(Result):
-    """One threshold of the gate, and whether it is met; ``slice`` is None for the whole holdout."""
+    """One threshold of the gate, and whether it is met."""
 
     metric: str
     value: float | None
     limit: float
     passed: bool
-    slice: Slice | None = None
+    slice: Slice | None = None  # None for the whole holdout
 
     @property
     def sign(self) -> str:
         return "≤" if self.metric in LOWER_IS_BETTER else "≥"
-
-    @property
-    def name(self) -> str:
-        return f"{self.slice} {self.metric}" if self.slice else self.metric
 
 
 class Reason(Result):
@@ -162,22 +118,12 @@ class Reason(Result):
 
 
 class Gain(Result):
-    """The challenger's gain over the champion in the gate's metric.
+    """The challenger's gain over the champion in the gate's metric."""
 
-    Attributes
-    ----------
-    value : float
-        On the whole holdout; positive is better, also for losses.
-    low, high : float
-        The middle 90 % of the bootstrap.
-    confidence : float
-        Fraction of the resamples in which the gain reaches the margin.
-    """
-
-    value: float
-    low: float
+    value: float  # on the whole holdout; positive is better, also for losses
+    low: float  # from here to `high`: the middle 90 % of the bootstrap
     high: float
-    confidence: float
+    confidence: float  # fraction of the resamples in which the gain reaches the margin
 
 
 class Decision(Result):
@@ -190,40 +136,20 @@ class Decision(Result):
 
 
 class Evaluation(Result):
-    """The result of `mlops evaluate`: the challenger beside the champion, and the decision.
-
-    Attributes
-    ----------
-    run_id, data_digest :
-        Of the challenger's training.
-    classes : tuple
-        Sorted.
-    positive :
-        The class to detect; None with more than two classes.
-    threshold : float or None
-        As in `Training`.
-    rows : int
-        Number of holdout rows.
-    gate_metric : str
-        The metric in which the challenger has to gain.
-    champion : int or None
-        The champion's version.
-    champion_metrics : dict or None
-        None where there is no champion, or it was not scored.
-    """
+    """The result of `mlops evaluate`: the challenger beside the champion, and the decision."""
 
     schema_version: Literal[1] = 1
-    run_id: str
+    run_id: str  # of the challenger's training, as `data_digest` and `threshold`
     data_digest: str
-    classes: tuple[Label, ...]
-    positive: Label | None
+    classes: tuple[Label, ...]  # sorted
+    positive: Label | None  # the class to detect; None with more than two classes
     threshold: float | None
-    rows: int
+    rows: int  # of the holdout
     gate_metric: str
     metrics: Metrics
     slices: tuple[SliceMetrics, ...]
-    champion: int | None
-    champion_metrics: Metrics | None
+    champion: int | None  # its version
+    champion_metrics: Metrics | None  # None without a champion, or if it was not scored
     decision: Decision
 
 
@@ -257,11 +183,7 @@ def read_result(path: Path, kind: type[R], verb: str) -> R:
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist.", f"Run `mlops {verb}` first.") from None
     except ValidationError as error:
-        text = _reason(error)
-        raise ConfigError(f"{path} cannot be read: {text}", f"Run `mlops {verb}` again.") from None
-
-
-def _reason(error: ValidationError) -> str:
-    first: Any = error.errors()[0]
-    field = ".".join(map(str, first["loc"]))
-    return f"{field}: {first['msg']}." if field else f"{first['msg']}."
+        first: Any = error.errors()[0]
+        reason = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        text = f"{path} cannot be read: {reason}."
+        raise ConfigError(text, f"Run `mlops {verb}` again.") from None

@@ -18,21 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Science:
-    """The three functions of ``src/<package>``.
+    """The three functions of ``src/<package>``."""
 
-    Attributes
-    ----------
-    load : (Path) -> DataFrame
-        Reads the raw rows, including the target.
-    features : (DataFrame) -> transformer
-        Returns an unfitted scikit-learn transformer for a frame without the target.
-    model : (Model, seed) -> classifier
-        Returns an unfitted scikit-learn classifier for project.yml's section ``model``.
-    """
-
-    load: Callable[[Path], pd.DataFrame]
-    features: Callable[[pd.DataFrame], BaseEstimator]
-    model: Callable[[Model, int], BaseEstimator]
+    load: Callable[[Path], pd.DataFrame]  # the raw rows, including the target
+    features: Callable[[pd.DataFrame], BaseEstimator]  # an unfitted transformer for the inputs
+    model: Callable[[Model, int], BaseEstimator]  # an unfitted classifier with this seed
 
 
 def find_science(project: Project) -> Science:

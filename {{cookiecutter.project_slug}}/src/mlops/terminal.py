@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from functools import singledispatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from mlops.results import Decision, Evaluation, Registration, Training, Validati
 if TYPE_CHECKING:
     from mlops.config import Environment
     from mlops.model.registry import Version
-    from mlops.release.target import EndpointState
+    from mlops.release.target import Target
 
 
 class Steps(Progress):
@@ -47,14 +46,32 @@ def tell(text: str) -> None:
     click.echo(f"  {text}")
 
 
-@singledispatch
 def show(result: object) -> None:
     """Print the result of a step."""
-    click.echo(result)
+    match result:
+        case Validation():
+            show_validation(result)
+        case Training():
+            threshold = result.threshold
+            chosen = "" if threshold is None else f", decision threshold {threshold:.3f}"
+            click.echo(f"Trained on {result.rows:,} rows{chosen}.")
+        case Evaluation():
+            show_evaluation(result)
+        case Registration():
+            click.echo(f"Registered as {result.name} version {result.version}.")
+        case None:
+            click.echo("Not registered.")
+        case Path():
+            click.echo(f"Report: {result}")
+        case Deployment():
+            where = f"{result.environment}: {result.address}"
+            click.echo(f"Version {result.version} is in {where}")
+        case _:
+            click.echo(result)
 
 
-@show.register
-def _(validation: Validation) -> None:
+def show_validation(validation: Validation) -> None:
+    """Print the expectations that failed."""
     if validation.passed:
         click.echo(f"All {len(validation.expectations)} expectations are met.")
         return
@@ -68,15 +85,8 @@ def _(validation: Validation) -> None:
     _print(table)
 
 
-@show.register
-def _(training: Training) -> None:
-    threshold = training.threshold
-    chosen = "" if threshold is None else f", decision threshold {threshold:.3f}"
-    click.echo(f"Trained on {training.rows:,} rows{chosen}.")
-
-
-@show.register
-def _(evaluation: Evaluation) -> None:
+def show_evaluation(evaluation: Evaluation) -> None:
+    """Print the metrics of challenger and champion, and the gate's verdict."""
     champion = evaluation.champion_metrics or {}
     title = f"champion (version {evaluation.champion})" if evaluation.champion else "no champion"
     table = _table("metric", "challenger", title)
@@ -93,26 +103,6 @@ def _(evaluation: Evaluation) -> None:
     show_reasons(evaluation.decision)
 
 
-@show.register
-def _(registration: Registration) -> None:
-    click.echo(f"Registered as {registration.name} version {registration.version}.")
-
-
-@show.register
-def _(_: None) -> None:
-    click.echo("Not registered.")
-
-
-@show.register
-def _(page: Path) -> None:
-    click.echo(f"Report: {page}")
-
-
-@show.register
-def _(deployment: Deployment) -> None:
-    click.echo(f"Version {deployment.version} is in {deployment.environment}: {deployment.address}")
-
-
 def show_reasons(decision: Decision) -> None:
     """Print the gate's verdict, a line for each reason."""
     verdict = "accepted" if decision.accepted else "REFUSED"
@@ -120,27 +110,24 @@ def show_reasons(decision: Decision) -> None:
         click.echo(f"Gate: {verdict} ({reason.code}): {reason.text}")
 
 
-def show_status(
-    versions: Sequence[Version],
-    states: Mapping[Environment, EndpointState],
-    addresses: Mapping[Environment, str],
-) -> None:
+def show_status(versions: Sequence[Version], targets: Mapping[Environment, Target]) -> None:
     """Print the registered versions with their stage, and each environment's slots."""
-    table = _table("version", "stage", "decision", "average precision")
+    registered = _table("version", "stage", "decision", "average precision")
     for version in versions:
         score = version.tags.get("holdout.average_precision", "-")
         decision = version.tags.get(tags.DECISION, "")
-        table.add_row(str(version.number), version.stage, decision, score)
-    _print(table)
-    table = _table("environment", "slot", "version", "traffic", "health", "address")
-    for name, state in states.items():
+        registered.add_row(str(version.number), version.stage, decision, score)
+    served = _table("environment", "slot", "version", "traffic", "health", "address")
+    for name, target in targets.items():
+        state, address = target.describe(), target.address
         for slot, kept in state.slots.items():
             health = "healthy" if kept.healthy else "DOWN"
             traffic = f"{state.traffic.get(slot, 0)} %"
-            table.add_row(name, slot, str(kept.version), traffic, health, addresses[name])
+            served.add_row(name, slot, str(kept.version), traffic, health, address)
         if not state.slots:
-            table.add_row(name, "-", "-", "-", "nothing deployed", "-")
-    _print(table)
+            served.add_row(name, "-", "-", "-", "nothing deployed", "-")
+    _print(registered)
+    _print(served)
 
 
 def _number(value: float | None) -> str:

@@ -22,17 +22,7 @@ Load = Callable[[Path], pd.DataFrame]
 
 @dataclass(frozen=True)
 class RawData:
-    """Rows as ``load`` returned them.
-
-    Attributes
-    ----------
-    frame : DataFrame of shape (n_rows, n_columns)
-        Target included.
-    digest : str
-        SHA-256 of the file or folder that was read.
-    source : Path
-        That file or folder.
-    """
+    """Rows as ``load`` returned them, the SHA-256 of what it read, and that file or folder."""
 
     frame: pd.DataFrame
     digest: str
@@ -45,32 +35,23 @@ class RawData:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows ready to learn from.
-
-    Attributes
-    ----------
-    features : DataFrame of shape (n_rows, n_features)
-    target : ndarray of shape (n_rows,)
-        Class of each row, as in the data.
-    classes : ndarray of shape (n_classes,)
-        Sorted.
-    positive : str, int or None
-        Class to detect; None with more than two classes.
-    holdout : bool ndarray of shape (n_rows,)
-        True for the rows that training never sees.
-    groups : ndarray of shape (n_rows,), or None
-        The values of ``split.group``.
-    digest : str
-        SHA-256 of the data that the rows were read from.
-    """
+    """Rows ready to learn from."""
 
     features: pd.DataFrame
-    target: NDArray[np.generic]
-    classes: NDArray[np.generic]
-    positive: str | int | None
-    holdout: NDArray[np.bool_]
-    groups: NDArray[np.generic] | None
+    target: NDArray[np.generic]  # the class of each row, as in the data
+    classes: NDArray[np.generic]  # sorted
+    positive: str | int | None  # the class to detect; None with more than two classes
+    holdout: NDArray[np.bool_]  # True for the rows that training never sees
+    groups: NDArray[np.generic] | None  # the values of split.group
     digest: str
+
+    def training_rows(
+        self,
+    ) -> tuple[pd.DataFrame, NDArray[np.generic], NDArray[np.generic] | None]:
+        """Return features, target and groups of the training rows."""
+        rows = ~self.holdout
+        groups = None if self.groups is None else self.groups[rows]
+        return self.features[rows], self.target[rows], groups
 
 
 def read_rows(source: Path, load: Load) -> RawData:

@@ -22,14 +22,10 @@ NOT_CHECKED = "not checked"
 def explain(
     result: ExpectationValidationResult, suite: str, frame: pd.DataFrame
 ) -> ExpectationResult:
-    """Return what was expected and observed, with the first rows that fail.
+    """Return what was expected and observed, with the first rows of ``frame`` that fail.
 
     Parameters
     ----------
-    result
-        Of a run against ``frame``; without details if no row fails.
-    suite : str
-        Its name.
     frame : DataFrame of shape (n_rows, n_columns)
         With the index 0 to ``n_rows`` - 1.
     """
@@ -119,12 +115,15 @@ def _aggregate(found: Mapping[str, Any]) -> str:
     groups = details.get("mismatched") or {
         kind: found.get(f"partial_{kind}_list") for kind in ("missing", "unexpected")
     }
-    differences = [f"{kind}: {_join(values)}" for kind, values in groups.items() if values]
+    join = ", ".join
+    differences = [f"{kind}: {join(map(_text, v))}" for kind, v in groups.items() if v]
     if differences:
         return "; ".join(differences)
     if isinstance(value, list):
-        return shorten(_join(value), LONGEST_TEXT)
-    return "as expected" if value is None else _number(value)
+        return shorten(join(map(_text, value)), LONGEST_TEXT)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+    return "as expected" if value is None else shorten(value)
 
 
 def _failing(
@@ -144,16 +143,6 @@ def _failing(
 def _frequencies(partition: Mapping[str, Any], digits: int) -> str:
     pairs = zip(partition["values"], partition["weights"], strict=True)
     return shorten(", ".join(f"{shorten(v)} {w:.{digits}%}" for v, w in pairs), LONGEST_TEXT)
-
-
-def _number(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return shorten(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-
-
-def _join(values: Iterable[Any]) -> str:
-    return ", ".join(map(_text, values))
 
 
 def _text(value: Any) -> str:

@@ -37,11 +37,8 @@ def validate_rows(raw: RawData, suites: Suites, folder: Path) -> Validation:
 
     Parameters
     ----------
-    raw : RawData
     suites : mapping of suite file to columns
         Each suite sees only its columns. An expectation that two suites share is checked once.
-    folder : Path
-        Where to write.
     """
     # Text as categories halves the time: each distinct value is compared once.
     texts = raw.frame.select_dtypes("object").columns

@@ -31,50 +31,27 @@ class Bar:
 
 @dataclass(frozen=True)
 class Picture:
-    """The values of a column.
-
-    Attributes
-    ----------
-    kind : str
-        The type, in a word.
-    missing : int
-        How many rows have no value.
-    ends : tuple of str
-        Least and greatest value of a histogram; empty where the bars are categories.
-    bars : tuple of Bar
-    """
+    """The values of a column."""
 
     kind: str
-    missing: int
-    ends: tuple[str, ...]
+    missing: int  # rows
+    ends: tuple[str, ...]  # least and greatest value of a histogram; empty for categories
     bars: tuple[Bar, ...]
 
 
-@dataclass(frozen=True)
-class Section:
-    """A column, or the whole table, with its expectations, failed ones first."""
-
-    column: str
-    results: tuple[ExpectationResult, ...]
-    picture: Picture | None
-
-    @property
-    def failed(self) -> int:
-        return sum(not result.passed for result in self.results)
-
-
 def write_page(validation: Validation, frame: pd.DataFrame, page: Path) -> None:
-    """Write validation.html: sections with failed expectations first, then by column."""
+    """Write validation.html: columns with failed expectations first, "" for the whole table."""
     results: dict[str, list[ExpectationResult]] = {"": [], **{str(name): [] for name in frame}}
-    for result in validation.expectations:
+    for result in sorted(validation.expectations, key=lambda result: result.passed):
         results.setdefault(result.column, []).append(result)
-    pictures = {str(name): draw(values) for name, values in frame.items()}
-    sections = [
-        Section(name, tuple(sorted(of, key=lambda result: result.passed)), pictures.get(name))
-        for name, of in results.items()
-    ]
-    sections.sort(key=lambda section: not section.failed)
-    render(page, "validation.html.j2", validation=validation, sections=sections)
+    columns = sorted(results, key=lambda column: all(r.passed for r in results[column]))
+    render(
+        page,
+        "validation.html.j2",
+        validation=validation,
+        results={column: results[column] for column in columns},
+        pictures={str(name): draw(values) for name, values in frame.items()},
+    )
 
 
 def draw(values: pd.Series) -> Picture:

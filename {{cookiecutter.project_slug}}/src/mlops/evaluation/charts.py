@@ -1,4 +1,4 @@
-"""Draw the report's charts as inline SVG that takes its colours from the page's style sheet."""
+"""Draw the report's charts as inline SVG, whose colours the page's style sheet inverts at night."""
 
 from __future__ import annotations
 
@@ -29,23 +29,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    Points = tuple[NDArray[np.float64], NDArray[np.float64]]
+    Array = NDArray[np.float64]
+    Points = tuple[Array, Array]
 
 # The colours of Okabe and Ito (2008), which colour-blind readers can tell apart.
 CHALLENGER: Final = "#0072b2"
 CHAMPION: Final = "#c04f00"
-INK: Final = "#1c2024"
 MUTED: Final = "#6e777f"
-GRID: Final = "#dfe3e6"
 CLASSES: Final = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7d5ba6")
-COLOURS: Final[Mapping[str, str]] = {
-    CHALLENGER: "challenger",
-    CHAMPION: "champion",
-    INK: "ink",
-    MUTED: "muted",
-    GRID: "grid",
-    **{colour: f"class-{number}" for number, colour in enumerate(CLASSES, start=1)},
-}
 STYLES: Final[Mapping[str, Any]] = {
     "challenger": {"color": CHALLENGER, "alpha": 1, "ls": "-", "lw": 2, "zorder": 3},
     "champion": {"color": CHAMPION, "alpha": 1, "ls": "--", "lw": 2},
@@ -55,21 +46,14 @@ CHANCE: Final[Mapping[str, Any]] = {"color": MUTED, "lw": 0.8, "ls": ":", "label
 SETTINGS: Final[Any] = {
     "axes.edgecolor": MUTED,
     "axes.grid": True,
-    "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.constrained_layout.use": True,
     "font.size": 9.0,
-    "grid.color": GRID,
+    "grid.color": "#dfe3e6",
     "legend.frameon": False,
-    "legend.labelcolor": INK,
     "svg.fonttype": "none",
-    "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
 }
 
 POINTS = 200  # in a curve, however many rows there are
@@ -78,17 +62,7 @@ LONGEST_LABEL = 22
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture of the report.
-
-    Attributes
-    ----------
-    name, title : str
-        For the page's anchors, and for people.
-    text : str
-        The caption, which also says in words what the picture shows.
-    svg : Markup
-        Safe to put into HTML: labels from the data are escaped in it.
-    """
+    """One picture of the report; ``text``, its caption, says in words what it shows."""
 
     name: str
     title: str
@@ -127,41 +101,24 @@ def ranking_chart(
     metrics: Mapping[str, Metrics],
     classes: Sequence[Label],
 ) -> Chart:
-    """Draw the ROC or precision-recall curves of challenger and champion.
-
-    With more than two classes the bold curves are means over the classes, each against the rest;
-    up to five classes of the challenger are drawn beside them.
-    """
-    challenger, points = models["challenger"], _roc if metric == "roc_auc" else _precision_recall
+    """Draw the ROC or precision-recall curves of challenger and champion."""
+    challenger = models["challenger"]
     several = challenger.positive is None
-    curves: list[tuple[Points, str, dict[str, Any]]] = []
-    if several and len(classes) <= len(CLASSES):
-        for label, name in enumerate(classes):
-            style = {"color": CLASSES[label], "alpha": 1, "ls": DASHES[label], "lw": 1}
-            curves.append((points(challenger, label), f"class {short(name)}", style))
-    for name, predictions in models.items():
-        value = metrics[name][metric]
-        score = "undefined" if value is None else f"{value:.3f}"
-        mean = _mean([points(predictions, label) for label in predictions.judged])
-        curves.append((mean, f"{name} {score}", STYLES[name]))
+    x, y, names, styles = _curves(metric, models, metrics, classes)
     figure, axes = _square()
-    x, y = [x for (x, _), *_ in curves], [y for (_, y), *_ in curves]
-    names, styles = [name for _, name, _ in curves], [style for *_, style in curves]
     if metric == "roc_auc":
+        name, title, what = "roc", "ROC curve", "Area under the curve"
         RocCurveDisplay(fpr=x, tpr=y, name=names).plot(
             ax=axes, curve_kwargs=styles, plot_chance_level=True, chance_level_kw=CHANCE
         )
     else:
+        name, title, what = "precision-recall", "Precision and recall", "Average precision"
         if not several:
             axes.axhline(np.mean(challenger.truth == challenger.positive), **CHANCE)
         PrecisionRecallDisplay(precision=y, recall=x, name=names).plot(ax=axes, curve_kwargs=styles)
     axes.set(ylim=(-0.01, 1.03), aspect="auto")
-    what = "Area under the curve" if metric == "roc_auc" else "Average precision"
     over = f", mean over {len(classes)} classes" if several else ""
-    text = f"{what}{over}: {', '.join(names[-len(models) :])}."
-    if metric == "roc_auc":
-        return _chart(figure, "roc", "ROC curve", text)
-    return _chart(figure, "precision-recall", "Precision and recall", text)
+    return _chart(figure, name, title, f"{what}{over}: {', '.join(names[-len(models) :])}.")
 
 
 def calibration_chart(models: Mapping[str, Predictions]) -> Chart:
@@ -203,7 +160,7 @@ def gain_chart(gain: Gain, gate: Gate) -> Chart:
     return _chart(figure, "gain", "Gain over the champion", text)
 
 
-def thin(x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
+def thin(x: Array, y: Array) -> Points:
     """Keep at most `POINTS` points of a curve, evenly spaced along it, and both ends."""
     along = np.append(0.0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))
     wanted = np.linspace(0, along[-1], POINTS)
@@ -215,6 +172,33 @@ def short(label: object) -> str:
     """Return a name from the data as one short line."""
     line = "".join(c if c.isprintable() else " " for c in str(label))
     return line if len(line) <= LONGEST_LABEL else f"{line[: LONGEST_LABEL - 1]}…"
+
+
+def _curves(
+    metric: str,
+    models: Mapping[str, Predictions],
+    metrics: Mapping[str, Metrics],
+    classes: Sequence[Label],
+) -> tuple[list[Array], list[Array], list[str], list[Mapping[str, Any]]]:
+    """Return x, y, label and style of each curve.
+
+    With more than two classes the bold curves are means over the classes, each against the rest;
+    up to five classes of the challenger are drawn beside them.
+    """
+    challenger, points = models["challenger"], _roc if metric == "roc_auc" else _precision_recall
+    curves: list[tuple[Points, str, Mapping[str, Any]]] = []
+    if challenger.positive is None and len(classes) <= len(CLASSES):
+        for label, name in enumerate(classes):
+            style = {"color": CLASSES[label], "alpha": 1, "ls": DASHES[label], "lw": 1}
+            curves.append((points(challenger, label), f"class {short(name)}", style))
+    for name, predictions in models.items():
+        value = metrics[name][metric]
+        score = "undefined" if value is None else f"{value:.3f}"
+        mean = _mean([points(predictions, label) for label in predictions.judged])
+        curves.append((mean, f"{name} {score}", STYLES[name]))
+    drawn, names, styles = zip(*curves, strict=True)
+    x, y = zip(*drawn, strict=True)
+    return [*x], [*y], [*names], [*styles]
 
 
 def _roc(p: Predictions, label: int) -> Points:
@@ -255,8 +239,6 @@ def _chart(figure: Figure, name: str, title: str, text: str) -> Chart:
     assert box is not None
     inner = drawn[drawn.index("</metadata>") + len("</metadata>") : drawn.rindex("</svg>")]
     inner = re.sub(r'<g id="[^"]*"', "<g", inner)
-    for colour, variable in COLOURS.items():
-        inner = inner.replace(f": {colour}", f": var(--{variable}, {colour})")
     svg = Markup(  # noqa: S704 - Matplotlib escapes its labels, `escape` the rest
         f'<svg {box.group()} role="img" aria-labelledby="{name}-title {name}-text">'
         f'<title id="{name}-title">{escape(title)}</title>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
-from mlops.evaluation.gate import NoComparison, decide, summarize_gain
+from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
 from mlops.model.estimators import predicted_classes
 from mlops.model.registry import Registry, Version, load_run_model, run_signature
-from mlops.results import Evaluation, Gain, Metrics, Training, write_result
+from mlops.results import Evaluation, Gain, Reason, Training, write_result
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
@@ -30,30 +31,25 @@ def evaluate(
     Writes evaluation.json and predictions.parquet (one row per holdout row) into ``folder`` and
     logs metrics and evaluation.json to the model's run.
 
-    Parameters
-    ----------
-    replace : str
-        Why the champion is replaced without a comparison; "" compares.
-
     Raises
     ------
     ConfigError
         project.yml names slices that the data does not have.
     """
-    registry = Registry(project)
-    holdout = dataset.features.loc[dataset.holdout, _slice_columns(dataset, project)]
+    gate, registry = project.gate, Registry(project)
+    sliced = dataset.features.loc[dataset.holdout, _slice_columns(dataset, project)]
     challenger = predict(load_run_model(training.run_id), dataset)
     metrics = measure(challenger)
-    slices = measure_slices(challenger, holdout, project.gate.slices)
+    slices = measure_slices(challenger, sliced, gate.slices)
     champion = registry.champion(exclude_run=training.run_id)
     rival = _score_champion(champion, dataset, replace)
-    rival_metrics: Metrics | None = None
-    against: Gain | NoComparison
-    if isinstance(rival, NoComparison):
+    models, rival_metrics = {"challenger": challenger}, None
+    against: Gain | Reason
+    if isinstance(rival, Reason):
         against = rival
     else:
-        rival_metrics = measure(rival)
-        value = gain_in(project.gate.metric, metrics, rival_metrics)
+        models["champion"], rival_metrics = rival, measure(rival)
+        value = gain_in(gate.metric, metrics, rival_metrics)
         against = _summarize(value, challenger, rival, project)
     evaluation = Evaluation(
         run_id=training.run_id,
@@ -61,16 +57,15 @@ def evaluate(
         classes=dataset.classes.tolist(),
         positive=dataset.positive,
         threshold=training.threshold,
-        rows=len(holdout),
-        gate_metric=project.gate.metric,
+        rows=len(sliced),
+        gate_metric=gate.metric,
         metrics=metrics,
         slices=slices,
         champion=champion.number if champion else None,
         champion_metrics=rival_metrics,
-        decision=decide(metrics, slices, against, project.gate),
+        decision=decide(metrics, slices, against, gate),
     )
-    _save(evaluation, challenger, None if isinstance(rival, NoComparison) else rival, folder)
-    _log(evaluation, folder)
+    _save(evaluation, models, folder)
     return evaluation
 
 
@@ -112,61 +107,58 @@ def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
 
 def _score_champion(
     champion: Version | None, dataset: Dataset, replace: str
-) -> Predictions | NoComparison:
+) -> Predictions | Reason:
+    """Return the champion's predictions, or why it cannot be compared with."""
     if champion is None:
-        return NoComparison("first_model", "There is no champion yet: the thresholds alone decide.")
+        text = "There is no champion yet: the thresholds alone decide."
+        return Reason(code="first_model", text=text)
     who = f"The champion, version {champion.number},"
     if replace:
         text = f"{who} is replaced without a comparison: {replace}"
-        return NoComparison("champion_replaced", text)
+        return Reason(code="champion_replaced", text=text)
     advice = "replace it: mlops evaluate --replace-champion WHY"
     try:
         model, signature = load_run_model(champion.run_id), run_signature(champion.run_id)
     except Exception as error:  # whatever is wrong, a champion that cannot be scored is not beaten
-        return NoComparison(
-            "champion_unavailable",
-            f"{who} cannot be loaded ({type(error).__name__}: {error}). Restore its files, or "
-            f"{advice}",
-        )
+        text = f"{who} cannot be loaded ({type(error).__name__}: {error})."
+        return Reason(code="champion_unavailable", text=f"{text} Restore its files, or {advice}")
     missing = sorted(set(signature.inputs.input_names()) - set(dataset.features))
     if missing:
         text = f"{who} needs columns that the data does not have: {', '.join(missing)}."
-        return NoComparison("schema_changed", f"{text} Restore them, or {advice}")
+        return Reason(code="schema_changed", text=f"{text} Restore them, or {advice}")
     try:
         return predict(model, dataset)
     except (ValueError, TypeError) as error:
         text = f"{who} does not fit the data: {error}."
-        return NoComparison("schema_changed", f"{text} Restore the data, or {advice}")
+        return Reason(code="schema_changed", text=f"{text} Restore the data, or {advice}")
 
 
 def _summarize(
     value: float | None, challenger: Predictions, champion: Predictions, project: Project
-) -> Gain | NoComparison:
+) -> Gain | Reason:
     metric = project.gate.metric
     if value is None:
-        return NoComparison("not_confident", f"{metric} is undefined for one of the two models.")
+        text = f"{metric} is undefined for one of the two models."
+        return Reason(code="not_confident", text=text)
     resampled = resampled_gains(challenger, champion, metric, project.split.seed)
     return summarize_gain(value, resampled, project.gate)
 
 
-def _save(
-    evaluation: Evaluation, challenger: Predictions, champion: Predictions | None, folder: Path
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _save(evaluation: Evaluation, models: Mapping[str, Predictions], folder: Path) -> None:
+    """Write the files, and log the evaluation to the model's run."""
+    import mlflow
+
+    challenger = models["challenger"]
     columns: dict[str, Any] = {"truth": challenger.truth, "label": challenger.labels}
-    for name, predictions in [("challenger", challenger), ("champion", champion)]:
-        if predictions is not None:
-            for number, label in enumerate(evaluation.classes):
-                columns[f"{name}_{label}"] = predictions.probabilities[:, number]
+    for name, predictions in models.items():
+        for number, label in enumerate(evaluation.classes):
+            columns[f"{name}_{label}"] = predictions.probabilities[:, number]
+    folder.mkdir(parents=True, exist_ok=True)
     part = folder / "predictions.parquet.part"
     pd.DataFrame(columns).to_parquet(part, index=False)
     part.replace(folder / "predictions.parquet")
-    write_result(folder / "evaluation.json", evaluation)
-
-
-def _log(evaluation: Evaluation, folder: Path) -> None:
-    import mlflow
-
+    file = folder / "evaluation.json"
+    write_result(file, evaluation)
     metrics = {f"holdout_{k}": v for k, v in evaluation.metrics.items() if v is not None}
     mlflow.log_metrics(metrics, run_id=evaluation.run_id)
-    mlflow.log_artifact(str(folder / "evaluation.json"), run_id=evaluation.run_id)
+    mlflow.log_artifact(str(file), run_id=evaluation.run_id)

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlops.config import LOWER_IS_BETTER, Gate, Metric
-from mlops.results import (
-    Decision,
-    Gain,
-    Metrics,
-    Reason,
-    Slice,
-    SliceMetrics,
-    ThresholdResult,
-)
+from mlops.results import Decision, Gain, Metrics, Reason, Slice, SliceMetrics, ThresholdResult
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
-class NoComparison:
-    """Why the challenger is not compared with a champion.
-
-    Attributes
-    ----------
-    code : str
-        first_model, champion_replaced (a person decided it), champion_unavailable, schema_changed
-        or not_confident.
-    """
-
-    code: str
-    text: str
-
-    @property
-    def blocks(self) -> bool:
-        """Whether there is a champion that the challenger ought to be compared with."""
-        return self.code not in ("first_model", "champion_replaced")
+# Reasons for no comparison with a champion with which the thresholds alone decide.
+UNOPPOSED = ("first_model", "champion_replaced")
 
 
 def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> Gain:
@@ -56,13 +31,18 @@ def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> 
 
 
 def decide(
-    metrics: Metrics, slices: Sequence[SliceMetrics], against: Gain | NoComparison, gate: Gate
+    metrics: Metrics, slices: Sequence[SliceMetrics], against: Gain | Reason, gate: Gate
 ) -> Decision:
     """Apply the gate.
 
     The challenger is accepted if it meets every threshold, overall and in every slice with enough
-    rows, and gains at least the margin over the champion with the required confidence. Without a
-    champion the thresholds alone decide.
+    rows, and gains at least the margin over the champion with the required confidence.
+
+    Parameters
+    ----------
+    against : Gain or Reason
+        The gain over the champion, or why there is no comparison: first_model, champion_replaced
+        (a person decided it), champion_unavailable, schema_changed or not_confident.
     """
     thresholds = [_check(name, metrics[name], limit) for name, limit in gate.thresholds.items()]
     thresholds += [
@@ -73,9 +53,8 @@ def decide(
         if (value := part.metrics[name]) is not None  # such as ROC AUC where all rows are one class
     ]
     failures = [_failure(result) for result in thresholds if not result.passed]
-    if isinstance(against, NoComparison):
-        reason, gain = Reason(code=against.code, text=against.text), None
-        passed = not against.blocks
+    if isinstance(against, Reason):
+        reason, gain, passed = against, None, against.code in UNOPPOSED
     else:
         reason, gain = _compare(against, gate), against
         passed = reason.code == "better"
@@ -97,9 +76,10 @@ def _check(
 
 def _failure(result: ThresholdResult) -> Reason:
     value = "undefined" if result.value is None else f"{result.value:.4f}"
+    name = f"{result.slice} {result.metric}" if result.slice else result.metric
     return Reason(
         code="slice_threshold_failed" if result.slice else "threshold_failed",
-        text=f"{result.name} is {value}; the threshold is {result.sign} {result.limit:g}.",
+        text=f"{name} is {value}; the threshold is {result.sign} {result.limit:g}.",
     )
 
 

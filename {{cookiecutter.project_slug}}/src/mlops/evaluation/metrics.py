@@ -25,23 +25,12 @@ EPSILON = np.finfo(np.float64).eps  # where scikit-learn clips log loss
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's predictions for rows whose class is known.
+    """A model's predictions for rows whose class is known; classes are indices."""
 
-    Attributes
-    ----------
-    truth : int ndarray of shape (n_rows,)
-        Index of each row's class.
-    probabilities : float ndarray of shape (n_rows, n_classes)
-    labels : int ndarray of shape (n_rows,)
-        Index of the predicted class.
-    positive : int or None
-        Index of the class to detect; None with more than two classes.
-    """
-
-    truth: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    positive: int | None
+    truth: NDArray[np.int64]  # the class of each row
+    probabilities: NDArray[np.float64]  # of shape (n_rows, n_classes)
+    labels: NDArray[np.int64]  # the predicted class of each row
+    positive: int | None  # the class to detect; None with more than two classes
 
     def __getitem__(self, rows: NDArray[np.generic]) -> Predictions:
         return Predictions(
@@ -131,7 +120,7 @@ def measure_slices(
 
     Parameters
     ----------
-    features : DataFrame of shape (n_rows, n_features)
+    features : DataFrame
         Of the same rows as ``p``.
     slices : sequence
         Column names, or ``{column: edges}`` to cut a numeric column.

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import confusion_matrix
 
 from mlops.config import LOWER_IS_BETTER, Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts
-from mlops.evaluation.importance import permutation_importances
 from mlops.evaluation.metrics import Predictions, gain_in, measure
 from mlops.model.registry import load_run_model
+from mlops.model.search import make_scorer
 from mlops.model.tags import GIT_COMMIT
 from mlops.model.tracking import connect
 from mlops.outputs import render
-from mlops.results import Evaluation, Label, Metrics, Registration, Slice, Training
+from mlops.results import Evaluation, Label, Registration, Slice, SliceMetrics, Training
 
 LABELS: Mapping[str, str] = {
     "average_precision": "Average precision",
@@ -39,70 +42,9 @@ PACKAGES = ("mlflow", "numpy", "pandas", "python", "scikit-learn", "scipy", "sko
 # A pull-request comment holds 65,536 characters; the page shows all rows.
 MARKDOWN_ROWS = 25
 SHOWN_IMPORTANCES = 15
+IMPORTANCE_ROWS = 2000
 LARGEST_MATRIX = 12
 LONGEST_NAME = 60
-NO_VALUE = "\N{EN DASH}"
-NO_NOTES = (
-    "The intended use and known limits of this model are not documented yet. Describe them in "
-    "docs/model-card.md to show them here."
-)
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A metric of challenger and champion; ``gain`` is positive where the challenger is better."""
-
-    label: str
-    challenger: float | None
-    champion: float | None
-    gain: float | None
-    lower_is_better: bool
-    decides: bool
-
-
-@dataclass(frozen=True)
-class SliceRow:
-    """A slice; ``state`` is passed, failed, small (not judged), or "" without thresholds."""
-
-    slice: Slice
-    rows: int
-    state: str
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class ClassRow:
-    """The challenger's metrics for one class against the rest."""
-
-    name: Label
-    rows: int
-    metrics: Metrics
-
-
-@dataclass(frozen=True)
-class InputRow:
-    """A column that the model is given; ``missing`` is the fraction of missing values."""
-
-    name: str
-    kind: str
-    missing: float
-
-
-@dataclass(frozen=True)
-class BalanceRow:
-    """The number of rows of one class on each side of the split."""
-
-    name: Label
-    training: int
-    holdout: int
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Counts by true class (outer) and predicted class (inner), and the names of both."""
-
-    names: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
 
 
 def write_report(
@@ -112,57 +54,35 @@ def write_report(
     dataset: Dataset,
     project: Project,
 ) -> Path:
-    """Write report.html, report.md and model_card.md into outputs/report.
-
-    Parameters
-    ----------
-    registration : Registration or None
-        The last one; ignored if it is about another run.
-    dataset : Dataset
-        The rows that were evaluated.
-
-    Returns
-    -------
-    Path
-        Of report.html.
+    """Write report.html, report.md and model_card.md into outputs/report; return the page's path.
 
     Raises
     ------
     ConfigError
-        Evaluation, training, predictions and data do not belong together, or the run is gone.
+        The kept predictions are missing or of other rows, or MLflow has lost the run.
     """
-    if evaluation.run_id != training.run_id:
-        raise ConfigError("The evaluation is of an earlier model.", "Run `mlops evaluate`.")
+    gate = project.gate
     models = read_predictions(project.outputs / "evaluation" / "predictions.parquet", evaluation)
-    challenger = models["challenger"]
     truth = np.searchsorted(dataset.classes, dataset.target[dataset.holdout])
-    if not np.array_equal(truth, challenger.truth):
-        raise ConfigError("The evaluation is of other data.", "Run `mlops run`.")
-    gate, seed = project.gate, project.split.seed
+    if not np.array_equal(truth, models["challenger"].truth):
+        raise ConfigError("The evaluation is of other rows.", "Run `mlops run`.")
     model, provenance = _read_run(training.run_id, project)
-    importances = permutation_importances(model, dataset, gate.metric, seed)
-    registered = registration is not None and registration.run_id == evaluation.run_id
+    notes = project.root / "docs" / "model-card.md"
     values: dict[str, Any] = {
         "project": project,
         "evaluation": evaluation,
         "training": training,
-        "version": registration.version if registration and registered else None,
-        "metrics": metric_rows(evaluation, gate),
-        "thresholds": sorted(evaluation.decision.thresholds, key=lambda result: result.passed),
-        "slices": slice_rows(evaluation, gate),
-        "slice_metrics": _slice_metrics(gate),
-        "per_class": class_rows(challenger, evaluation.classes),
-        "confusion": confusion(challenger, evaluation.classes),
-        "importances": importances[:SHOWN_IMPORTANCES],
-        "inputs": input_rows(dataset),
-        "balance": balance_rows(dataset),
-        "notes": read_notes(project.root / "docs" / "model-card.md"),
+        "version": registration.version if registration else None,
+        "dataset": dataset,
+        "balance": list(pd.crosstab(dataset.target, dataset.holdout).itertuples()),
+        "importances": permutation_importances(model, dataset, project)[:SHOWN_IMPORTANCES],
+        "notes": notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
         "provenance": provenance,
-        "labels": LABELS,
+        **_tables(evaluation, models["challenger"], gate),
         "limit": MARKDOWN_ROWS,
         "number": number,
-        "signed": signed,
         "plain": plain,
+        "kind": kind,
     }
     scores = {"challenger": evaluation.metrics, "champion": evaluation.champion_metrics or {}}
     charts = draw_charts(models, scores, evaluation.classes, evaluation.decision.gain, gate)
@@ -171,6 +91,38 @@ def write_report(
     render(folder / "model_card.md", "model_card.md.j2", **values)
     render(folder / "report.html", "report.html.j2", charts=charts, **values)
     return folder / "report.html"
+
+
+def _tables(evaluation: Evaluation, challenger: Predictions, gate: Gate) -> dict[str, Any]:
+    """Return what the templates show of the metrics; the gate's own come first."""
+    ours, theirs = evaluation.metrics, evaluation.champion_metrics
+    usual = ("roc_auc", "precision", "recall", "f1", "calibration_error")
+    return {
+        "labels": {name: LABELS[name] for name in sorted(LABELS, key=lambda n: n != gate.metric)},
+        "gains": {name: gain_in(name, ours, theirs) for name in LABELS} if theirs else {},
+        "lower_is_better": LOWER_IS_BETTER,
+        "thresholds": sorted(evaluation.decision.thresholds, key=lambda result: result.passed),
+        "slices": _slices(evaluation, gate),
+        "slice_metrics": list(dict.fromkeys([gate.metric, *gate.slice_thresholds, *usual])),
+        "per_class": measure_classes(challenger, evaluation.classes),
+        "confusion": confusion(challenger, evaluation.classes),
+    }
+
+
+def _slices(evaluation: Evaluation, gate: Gate) -> list[tuple[SliceMetrics, str]]:
+    """Pair each slice with its state: passed, failed, too few rows, or "" without thresholds."""
+    results = evaluation.decision.thresholds
+    judged = {result.slice for result in results}
+    failed = {result.slice for result in results if not result.passed}
+
+    def state(part: SliceMetrics) -> str:
+        if gate.slice_thresholds and part.rows < gate.min_slice_rows:
+            return "too few rows"
+        if part.slice not in judged:
+            return ""
+        return "failed" if part.slice in failed else "passed"
+
+    return [(part, state(part)) for part in evaluation.slices]
 
 
 def read_predictions(path: Path, evaluation: Evaluation) -> dict[str, Predictions]:
@@ -187,112 +139,73 @@ def read_predictions(path: Path, evaluation: Evaluation) -> dict[str, Prediction
     try:
         table = pd.read_parquet(path)
         truth, labels = table["truth"].to_numpy(), table["label"].to_numpy()
-        return {  # the champion's labels are not kept: no chart needs them
-            name: Predictions(
-                truth,
-                table[[f"{name}_{label}" for label in classes]].to_numpy(),
-                labels,
-                positive,
-            )
-            for name in names
-        }
+        shares = {n: table[[f"{n}_{label}" for label in classes]].to_numpy() for n in names}
     except (OSError, KeyError, ValueError):
         text = f"{path} does not belong to evaluation.json."
         raise ConfigError(text, "Run `mlops evaluate`.") from None
+    # The champion's labels are not kept: no chart needs them.
+    return {name: Predictions(truth, shares[name], labels, positive) for name in names}
 
 
-def metric_rows(evaluation: Evaluation, gate: Gate) -> list[MetricRow]:
-    """Return one row per metric, the gate's first."""
-    champion = evaluation.champion_metrics
-    rows = [
-        MetricRow(
-            label=label,
-            challenger=evaluation.metrics[name],
-            champion=champion[name] if champion else None,
-            gain=gain_in(name, evaluation.metrics, champion) if champion else None,
-            lower_is_better=name in LOWER_IS_BETTER,
-            decides=name == gate.metric,
+def permutation_importances(
+    model: Any, dataset: Dataset, project: Project
+) -> list[tuple[str, float, float]]:
+    """Shuffle each column of a sample of the holdout and measure again (Breiman 2001).
+
+    Returns
+    -------
+    list of (column, mean, spread)
+        How much worse the gate's metric gets, the most important column first.
+    """
+    seed = project.split.seed
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(dataset.holdout))
+    rows = rows[np.argsort(dataset.target[rows], kind="stable")]
+    # Evenly along the sorted classes, so that each has its share, and at least one row of each.
+    chosen = np.linspace(0, len(rows) - 1, min(IMPORTANCE_ROWS, len(rows))).round().astype(int)
+    firsts = np.unique(dataset.target[rows], return_index=True)[1]
+    rows = np.sort(rows[np.union1d(chosen, firsts)])
+    X, y = dataset.features.iloc[rows], dataset.target[rows]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the evaluation has shown them already
+        found = permutation_importance(
+            model, X, y, scoring=make_scorer(dataset, project), n_repeats=5, random_state=seed
         )
-        for name, label in LABELS.items()
-    ]
-    return sorted(rows, key=lambda row: not row.decides)
+    columns = zip(map(str, X), found.importances_mean, found.importances_std, strict=True)
+    return sorted(columns, key=lambda column: -column[1])
 
 
-def slice_rows(evaluation: Evaluation, gate: Gate) -> list[SliceRow]:
-    """Return one row per slice, with the state of its thresholds."""
-    passed: dict[Slice | None, bool] = {}
-    for result in evaluation.decision.thresholds:
-        passed[result.slice] = passed.get(result.slice, True) and result.passed
-    states = {None: "", True: "passed", False: "failed"}
-    return [
-        SliceRow(
-            part.slice,
-            part.rows,
-            "small"
-            if gate.slice_thresholds and part.rows < gate.min_slice_rows
-            else states[passed.get(part.slice)],
-            part.metrics,
-        )
-        for part in evaluation.slices
-    ]
-
-
-def class_rows(p: Predictions, classes: Sequence[Label]) -> list[ClassRow]:
-    """Return one row per class; none with two classes."""
+def measure_classes(p: Predictions, classes: Sequence[Label]) -> list[SliceMetrics]:
+    """Measure each class against the rest; with two classes there is nothing to add."""
     if p.positive is not None:
         return []
     return [
-        ClassRow(name, int(np.sum(p.truth == label)), measure(replace(p, positive=label)))
+        SliceMetrics(
+            slice=Slice(column="class", value=str(name)),
+            rows=int(np.sum(p.truth == label)),
+            metrics=measure(replace(p, positive=label)),
+        )
         for label, name in enumerate(classes)
     ]
 
 
-def confusion(p: Predictions, classes: Sequence[Label]) -> Confusion:
-    """Count true and predicted classes; beyond twelve, the rarest are merged into the last."""
+def confusion(p: Predictions, classes: Sequence[Label]) -> pd.DataFrame:
+    """Count true (rows) and predicted classes; beyond twelve, the rarest are merged."""
     codes = np.arange(len(classes))
-    names = tuple(map(str, classes))
+    names = list(map(str, classes))
     if len(classes) > LARGEST_MATRIX:
         last = LARGEST_MATRIX - 1
         counts = np.bincount(p.truth, minlength=len(classes))
         common = np.sort(np.argsort(-counts, kind="stable")[:last])
         codes[:] = last
         codes[common] = np.arange(last)
-        names = (*(names[code] for code in common), f"{len(classes) - last} others")
+        names = [*(names[code] for code in common), f"{len(classes) - last} others"]
     matrix = confusion_matrix(codes[p.truth], codes[p.labels], labels=range(len(names)))
-    return Confusion(names, tuple(map(tuple, matrix.tolist())))
+    return pd.DataFrame(matrix, index=names, columns=names)
 
 
-def input_rows(dataset: Dataset) -> list[InputRow]:
-    """Return one row per column of the features."""
-    return [
-        InputRow(str(name), _kind(values), float(values.isna().mean()))
-        for name, values in dataset.features.items()
-    ]
-
-
-def balance_rows(dataset: Dataset) -> list[BalanceRow]:
-    """Return one row per class."""
-    rows = []
-    for name in dataset.classes.tolist():
-        held = dataset.holdout[dataset.target == name]
-        rows.append(BalanceRow(name, int(np.sum(~held)), int(np.sum(held))))
-    return rows
-
-
-def read_notes(file: Path) -> str:
-    """Return the model card's part that only people can write, as Markdown."""
-    notes = file.read_text(encoding="utf-8").strip() if file.is_file() else ""
-    return notes or NO_NOTES
-
-
-def number(value: float | None) -> str:
-    """Return four decimals, or a dash for an undefined value."""
-    return NO_VALUE if value is None or np.isnan(value) else f"{value:.4f}"
-
-
-def signed(value: float | None) -> str:
-    """Return the sign and four decimals, or a dash for an undefined value."""
-    return NO_VALUE if value is None or np.isnan(value) else f"{value:+.4f}"
+def number(value: float | None, sign: str = "") -> str:
+    """Return four decimals, or a dash for an undefined value; ``sign`` "+" shows it always."""
+    return "–" if value is None or math.isnan(value) else f"{value:{sign}.4f}"  # noqa: RUF001
 
 
 def plain(value: object, longest: int = LONGEST_NAME) -> str:
@@ -309,16 +222,11 @@ def plain(value: object, longest: int = LONGEST_NAME) -> str:
     return text.replace("&#64;", "&#64;<!-- -->") or "&#32;"
 
 
-def _kind(values: pd.Series) -> str:
+def kind(values: pd.Series) -> str:
+    """Return the kind of a column's values: date, number or text."""
     if pd.api.types.is_datetime64_any_dtype(values):
         return "date"
     return "number" if pd.api.types.is_numeric_dtype(values) else "text"
-
-
-def _slice_metrics(gate: Gate) -> list[str]:
-    """Return the columns of the slices' table, those that the gate uses first."""
-    usual = ("roc_auc", "precision", "recall", "f1", "calibration_error")
-    return list(dict.fromkeys([gate.metric, *gate.slice_thresholds, *usual]))
 
 
 def _read_run(run_id: str, project: Project) -> tuple[Any, dict[str, str]]:

@@ -52,19 +52,12 @@ def make_estimator(settings: Model, seed: int) -> ClassifierMixin:
 
 
 def predicted_classes(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return what ``model.predict`` would, without computing the probabilities again.
+    """Return what ``model.predict`` would, as indices into ``model.classes_``.
 
     Parameters
     ----------
-    model : fitted classifier
-        With a ``threshold`` for ``pos_label`` (two classes), or without.
     probabilities : ndarray of shape (n_rows, n_classes)
-        In the order of ``model.classes_``.
-
-    Returns
-    -------
-    int ndarray of shape (n_rows,)
-        Indices into ``model.classes_``.
+        The model's, which are not computed again.
     """
     if not hasattr(model, "threshold"):
         return np.asarray(probabilities.argmax(axis=1))

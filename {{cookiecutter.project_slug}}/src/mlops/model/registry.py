@@ -90,18 +90,11 @@ class Registry:
     def champion(self, exclude_run: str = "") -> Version | None:
         """Return the version to beat: the newest that was not withdrawn, released or not.
 
-        Parameters
-        ----------
-        exclude_run : str
-            A run whose own version does not count, so that evaluating again compares with the
-            same champion.
+        Without the version of ``exclude_run``, evaluating it again finds the same champion.
         """
-        standing = [
-            version
-            for version in self.versions()
-            if version.stage != WITHDRAWN and not (exclude_run and version.run_id == exclude_run)
-        ]
-        return standing[-1] if standing else None
+        standing = [v for v in self.versions() if v.stage != WITHDRAWN]
+        others = [v for v in standing if not exclude_run or v.run_id != exclude_run]
+        return others[-1] if others else None
 
     def in_production(self) -> Version | None:
         """Return the version that production serves."""
@@ -140,26 +133,14 @@ class Registry:
             self._tag(version, tags.STAGE, STAGING)
 
     def mark_production(self, version: Version, withdraws: int | None = None) -> None:
-        """Record that production serves the version; the last write is the one that counts.
-
-        Parameters
-        ----------
-        withdraws : int or None
-            The version being rolled back; any other version in production is replaced.
-        """
+        """Record that production serves the version; ``withdraws`` is what a rollback leaves."""
         present = self.in_production()
         if withdraws is None and present and present.number != version.number:
             self._tag(version, tags.REPLACED, str(present.number))
         self._tag(version, tags.STAGE, PRODUCTION)
 
     def retire_others(self, version: Version, withdraws: int | None = None) -> None:
-        """Record that the versions before ``version`` have left production.
-
-        Parameters
-        ----------
-        withdraws : int or None
-            The version that was rolled back, which is no longer champion. Others are retired.
-        """
+        """Record that no other version serves; ``withdraws`` can no longer be the champion."""
         for old in self.versions():
             if old.number == version.number:
                 continue

@@ -14,44 +14,29 @@ from mlops.config import LOWER_IS_BETTER, Project, Search
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.model.tracking import connect
-from mlops.results import Candidate, read_result, write_result
+from mlops.results import Candidate, read_result
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 FOLDS = 3
 METRIC = "score"  # what azureml/search-pipeline.yml maximizes
 
 
-def halving_search(
-    pipeline: Pipeline,
-    X: pd.DataFrame,
-    y: NDArray[np.generic],
-    groups: NDArray[np.generic] | None,
-    dataset: Dataset,
-    project: Project,
-) -> dict[str, Any]:
-    """Return the best parameters of a successive halving over ``model.search.space``.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Unfitted; its last step is called ``model``.
-    X : DataFrame of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,)
-    """
+def halving_search(pipeline: Pipeline, dataset: Dataset, project: Project) -> dict[str, Any]:
+    """Return the best parameters of a successive halving over ``model.search.space``."""
     from sklearn.callback import ProgressBar
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
     search = _configured(project)
+    X, y, groups = dataset.training_rows()
     halving = HalvingRandomSearchCV(
         pipeline,
         _prefixed(search.space),
         n_candidates=search.combinations,
         min_resources="exhaust",
-        scoring=_scoring(dataset, project),
+        scoring=make_scorer(dataset, project),
         cv=folds(groups, project.split.seed),
         random_state=project.split.seed,
         error_score="raise",  # NaN would rank a candidate that failed like any other
@@ -78,15 +63,13 @@ def try_candidate(
     dataset: Dataset,
     project: Project,
     key: str,
-    folder: Path,
 ) -> Candidate:
-    """Score one candidate on the training folds; log the score and write candidate.json.
+    """Score one candidate on the training folds, and log the score.
 
     Parameters
     ----------
     key : str
-        The training key of data, settings and code: only a training with the same key uses
-        the candidate's parameters.
+        Only a training with this key uses the candidate's parameters.
 
     Raises
     ------
@@ -100,17 +83,16 @@ def try_candidate(
     if not 0 <= number < len(known):
         raise ConfigError(f"Candidate {number} does not exist: they are 0 to {len(known) - 1}.")
     params = known[number]
-    rows = ~dataset.holdout
-    groups = None if dataset.groups is None else dataset.groups[rows]
+    X, y, groups = dataset.training_rows()
     try:
         pipeline.set_params(**_prefixed(params))
         scores = cross_val_score(
             pipeline,
-            dataset.features[rows],
-            dataset.target[rows],
+            X,
+            y,
             groups=groups,
             cv=folds(groups, project.split.seed),
-            scoring=_scoring(dataset, project),
+            scoring=make_scorer(dataset, project),
             error_score="raise",
         )
     except (ValueError, TypeError) as error:
@@ -120,9 +102,7 @@ def try_candidate(
     with mlflow.start_run():
         mlflow.log_params({"candidate": number, **params})
         mlflow.log_metric(METRIC, score)
-    candidate = Candidate(number=number, params=params, score=score, key=key)
-    write_result(folder / "candidate.json", candidate)
-    return candidate
+    return Candidate(number=number, params=params, score=score, key=key)
 
 
 def found_params(folder: Path, key: str) -> dict[str, Any] | None:
@@ -140,7 +120,7 @@ def folds(groups: NDArray[np.generic] | None, seed: int) -> Any:
     return kind(FOLDS, shuffle=True, random_state=seed)
 
 
-def _scoring(dataset: Dataset, project: Project) -> Any:
+def make_scorer(dataset: Dataset, project: Project) -> Any:
     """Return the gate's metric as a scikit-learn scorer; greater is better."""
     from sklearn import metrics as sk
 

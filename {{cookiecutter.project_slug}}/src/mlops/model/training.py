@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 # More rows did not make the threshold steadier from seed to seed, and cost as much as the fit.
 THRESHOLD_ROWS = 10_000
 EXAMPLE_ROWS = 20
+PLAIN = str | int | float | bool | None
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 
 
@@ -88,11 +89,6 @@ def train(
 
     Writes ``folder``/training.json. Parameters that a search on other machines found are read
     from the folder search beside it.
-
-    Raises
-    ------
-    ConfigError
-        The science functions or project.yml's model do not fit the data.
     """
     import mlflow
 
@@ -101,7 +97,7 @@ def train(
     key = training_key(project, dataset.digest)
     earlier = earlier_training(file, key)
     if earlier:
-        tell(f"Nothing changed since run {earlier.run_id[:8]}: keeping its model.")
+        tell(f"Nothing has changed since run {earlier.run_id[:8]}: keeping its model.")
         return earlier
     started = folder / "started"
     _end_broken_run(started)
@@ -110,18 +106,10 @@ def train(
         found = found_params(folder.parent / "search", key)
         model, threshold = fit(dataset, project, science, found)
         params = _classifier_params(model)
-        mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
-        mlflow.log_dict(project.model_dump(mode="json"), "project.json")
-        mlflow.log_dict(_environment(), "environment.json")
-        mlflow.set_tags(
-            {
-                tags.DATA_DIGEST: dataset.digest,
-                tags.TRAINING_KEY: key,
-                tags.GIT_COMMIT: git_commit(project.root),
-            }
-        )
         if threshold is not None:
             mlflow.log_metric("threshold", threshold)
+        mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
+        _log_provenance(project, dataset.digest, key)
         logged_digest = _log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,
@@ -129,7 +117,7 @@ def train(
         model_digest=logged_digest,
         data_digest=dataset.digest,
         threshold=threshold,
-        params={name: _plain(value) for name, value in params.items()},
+        params={k: v if isinstance(v, PLAIN) else str(v) for k, v in params.items()},
         rows=int((~dataset.holdout).sum()),
     )
     write_result(file, training)
@@ -139,7 +127,7 @@ def train(
 
 def make_pipeline(dataset: Dataset, project: Project, science: Science) -> Pipeline:
     """Return the unfitted pipeline of the project's features() and model()."""
-    X = dataset.features[~dataset.holdout]
+    X, _, _ = dataset.training_rows()
     model = science.model(project.model, project.split.seed)
     return Pipeline([("features", science.features(X)), ("model", model)])
 
@@ -159,18 +147,22 @@ def fit(
     model : fitted classifier
         With two classes, its ``predict`` applies the threshold.
     threshold : float or None
+        None with more than two classes.
+
+    Raises
+    ------
+    ConfigError
+        The science functions or project.yml's model do not fit the data.
     """
-    rows = ~dataset.holdout
-    X, y = dataset.features[rows], dataset.target[rows]
-    groups = None if dataset.groups is None else dataset.groups[rows]
-    seed = project.split.seed
+    X, y, groups = dataset.training_rows()
     try:
         pipeline = make_pipeline(dataset, project, science)
         if project.model.search:
-            found = params or halving_search(pipeline, X, y, groups, dataset, project)
+            found = params or halving_search(pipeline, dataset, project)
             pipeline.set_params(**{f"model__{name}": value for name, value in found.items()})
         if dataset.positive is None:
             return pipeline.fit(X, y), None
+        seed = project.split.seed
         threshold = choose_threshold(pipeline, X, y, groups, dataset.positive, seed)
         model = FixedThresholdClassifier(
             pipeline,
@@ -194,18 +186,7 @@ def choose_threshold(
     positive: str | int,
     seed: int,
 ) -> float:
-    """Return the threshold with the highest F1 on out-of-fold predictions of a sample.
-
-    Parameters
-    ----------
-    X : DataFrame of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,)
-
-    Returns
-    -------
-    float
-        A probability of the positive class, above 0 and below 1.
-    """
+    """Return the threshold, above 0 and below 1, with the highest F1 out of fold on a sample."""
     if len(X) > THRESHOLD_ROWS:
         chosen, _ = train_test_split(
             np.arange(len(X)), train_size=THRESHOLD_ROWS, stratify=y, random_state=seed
@@ -222,12 +203,31 @@ def choose_threshold(
     return min(max(best, 1e-6), 1 - 1e-6)
 
 
+def _log_provenance(project: Project, data_digest: str, key: str) -> None:
+    """Log settings, package versions, data and commit to the active run."""
+    import mlflow
+
+    packages = {d.name: d.version for d in importlib.metadata.distributions()}
+    environment = {"python": platform.python_version(), **dict(sorted(packages.items()))}
+    mlflow.log_dict(project.model_dump(mode="json"), "project.json")
+    mlflow.log_dict(environment, "environment.json")
+    mlflow.set_tags(
+        {
+            tags.DATA_DIGEST: data_digest,
+            tags.TRAINING_KEY: key,
+            tags.GIT_COMMIT: git_commit(project.root),
+        }
+    )
+
+
 def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
     """Save the model with an input example, log both, and return the files' digest."""
     import mlflow
     from mlflow.models import infer_signature
 
     inputs, example = _described(dataset, project.split.seed)
+    # For serving outside this project; MLflow takes 15 s to guess them.
+    pins = [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice of MLflow and skops that is followed already
         path = Path(temporary) / ARTIFACT
@@ -237,7 +237,7 @@ def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
                 path,
                 signature=infer_signature(inputs, dataset.target[:1]),
                 input_example=example,
-                pip_requirements=_requirements(),
+                pip_requirements=pins,
                 serialization_format=project.model.serialization,
                 skops_trusted_types=[*TRUSTED_TYPES, *project.model.trusted_types],
                 metadata={"positive": dataset.positive, "classes": dataset.classes.tolist()},
@@ -285,20 +285,6 @@ def _end_broken_run(started: Path) -> None:
 def _classifier_params(model: BaseEstimator) -> dict[str, Any]:
     pipeline = getattr(model, "estimator", model)
     return dict(pipeline.named_steps["model"].get_params())
-
-
-def _environment() -> dict[str, str]:
-    packages = {d.name: d.version for d in importlib.metadata.distributions()}
-    return {"python": platform.python_version(), **dict(sorted(packages.items()))}
-
-
-def _requirements() -> list[str]:
-    """Return pins for serving the model outside this project; MLflow takes 15 s to guess them."""
-    return [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _first_line(error: Exception) -> str:
