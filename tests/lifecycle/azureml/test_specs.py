@@ -13,7 +13,6 @@ from mlops.config import Project, load_project
 from mlops.errors import ConfigError
 
 DIGEST = "0123456789abcdef" * 4
-MODEL = "azureml:toy:3"
 SEARCH = {"space": {"learning_rate": [0.1, 0.2], "max_iter": [5, 10, 20]}, "candidates": 4}
 
 
@@ -172,7 +171,7 @@ def test_a_managed_endpoint_serves_exactly_one_version(root: Path) -> None:
     endpoint = sent(specs.endpoint(project, "production"))
     assert endpoint["properties"]["authMode"] == "AADToken"
     assert specs.endpoint(project, "production").name == "toy-production"
-    deployment = specs.deployment(project, "production", "green", MODEL, DIGEST, 3)
+    deployment = specs.deployment(project, "production", "green", 3, DIGEST)
     rest = sent(deployment)
     assert (deployment.name, deployment.endpoint_name) == ("green", "toy-production")
     assert rest["properties"]["model"] == "toy:3"
@@ -190,7 +189,7 @@ def test_a_kubernetes_endpoint_runs_in_the_cluster(root: Path) -> None:
     endpoint = sent(specs.endpoint(project, "production"))
     assert endpoint["properties"]["authMode"] == "AMLToken"
     assert str(endpoint["properties"]["compute"]).endswith("aks")
-    rest = sent(specs.deployment(project, "production", "blue", MODEL, DIGEST, 3))
+    rest = sent(specs.deployment(project, "production", "blue", 3, DIGEST))
     assert rest["properties"]["instanceType"] == "defaultinstancetype"
     resources = rest["properties"]["containerResourceRequirements"]
     assert resources["containerResourceRequests"] == {"cpu": "0.5", "memory": "4Gi"}
@@ -223,7 +222,7 @@ def test_batch_scoring_uses_all_nodes(root: Path) -> None:
     endpoint = specs.batch_endpoint(project, "staging")
     assert endpoint.name == "toy-staging-batch"
     sent(endpoint)
-    rest = sent(specs.batch_deployment(project, "staging", MODEL, DIGEST, 3))
+    rest = sent(specs.batch_deployment(project, "staging", 3, DIGEST))
     assert rest["properties"]["model"]["assetId"] == "toy:3"
     assert rest["properties"]["resources"]["instanceCount"] == 3
     assert rest["properties"]["codeConfiguration"]["scoringScript"] == "mlops/serving/batch_score.py"

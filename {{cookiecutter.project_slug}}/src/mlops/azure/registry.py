@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mlops.azure.workspace import azure_errors, wait_until_visible
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Model
+
+from mlops.azure.workspace import azure_errors, find, wait_until_visible
 from mlops.config import Project
 from mlops.errors import ReleaseError
 from mlops.model import tags
 from mlops.model.registry import Registry, Version
-from mlops.release.platform import Tell
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import Model
+from mlops.release.target import Tell
 
 
 class WorkspaceRegistry(Registry):
@@ -38,13 +36,9 @@ class WorkspaceRegistry(Registry):
             )
 
     def find(self, number: int) -> Version | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
         with azure_errors(f"read {self.name} {number}"):
-            try:
-                return as_version(self.client.models.get(self.name, str(number)))
-            except ResourceNotFoundError:
-                return None
+            model = find(lambda: self.client.models.get(self.name, str(number)))
+        return as_version(model) if model else None
 
     def _fetch(self, version: Version, folder: Path) -> Path:
         with azure_errors(f"download {self.name} {version.number}"):
@@ -114,8 +108,6 @@ def promote(
 
 
 def _copy(version: Version, files: Path, production: WorkspaceRegistry) -> Version:
-    from azure.ai.ml.entities import Model
-
     client, name, number = production.client, version.name, str(version.number)
     model = Model(
         name=name,

@@ -14,9 +14,8 @@ from mlops.config import Endpoint, Environment
 from mlops.errors import MlopsError, ReleaseError
 from mlops.model import tags
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
-from mlops.release.platform import Tell
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
-from mlops.release.target import EndpointState, PendingRelease, Target
+from mlops.release.target import EndpointState, PendingRelease, Target, Tell
 
 
 class Release:
