@@ -6,7 +6,7 @@ from azure.ai.ml import MLClient
 
 from mlops.azure import specs
 from mlops.azure.assets import provide_compute, provide_environment
-from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry, promote
+from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry
 from mlops.azure.targets.container_instance import ContainerInstanceTarget
 from mlops.azure.targets.managed import KubernetesTarget, ManagedTarget
 from mlops.azure.workspace import azure_errors, connect, find, put
@@ -31,10 +31,7 @@ class AzurePlatform:
         return self._clients[environment]
 
     def registry(self, environment: Environment) -> WorkspaceRegistry:
-        staging = WorkspaceRegistry(self._project, self.client("staging"))
-        if environment == "staging":
-            return staging
-        return ProductionRegistry(self._project, self.client(environment), staging)
+        return self._production() if environment == "production" else self._staging()
 
     def target(self, environment: Environment) -> Target:
         kind = self._project.endpoint(environment).target
@@ -50,11 +47,8 @@ class AzurePlatform:
         return target(self._project, environment, client)
 
     def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
-        staging = self.registry("staging")
-        version = staging.version(version.number)
-        if environment == "staging":
-            return version
-        return promote(version, staging, self.registry(environment), tell)
+        version = self._staging().version(version.number)
+        return self._production().promote(version, tell) if environment == "production" else version
 
     def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
         if (self._project.root / "azureml" / "batch").is_dir():
@@ -62,6 +56,12 @@ class AzurePlatform:
         online = self._project.endpoint(environment).target in ("managed", "kubernetes")
         if environment == "production" and online and specs.is_monitored(self._project):
             self._schedule_monitor(environment, tell)
+
+    def _staging(self) -> WorkspaceRegistry:
+        return WorkspaceRegistry(self._project, self.client("staging"))
+
+    def _production(self) -> ProductionRegistry:
+        return ProductionRegistry(self._project, self.client("production"), self._staging())
 
     def _update_batch_endpoint(
         self, version: Version, environment: Environment, tell: Tell

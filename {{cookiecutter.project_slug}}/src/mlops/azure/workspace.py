@@ -113,14 +113,7 @@ def azure_errors(what: str) -> Iterator[None]:
 def make_error(what: str, kind: str, reason: str) -> AzureError:
     """Return the error for a failed request, with the fix that fits its reason.
 
-    Parameters
-    ----------
-    what : str
-        Completes "Could not ...".
-    kind : str
-        The HTTP status and Azure's error code, if any.
-    reason : str
-        Azure's message.
+    ``what`` completes "Could not ..."; ``kind`` is the HTTP status and Azure's error code, if any.
     """
     text = f"{kind}: {reason}"
     fixes = [fix for pattern, fix in FIXES if re.search(pattern, text)]

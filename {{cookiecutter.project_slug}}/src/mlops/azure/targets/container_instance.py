@@ -222,23 +222,16 @@ def _has_crashed(group: Group) -> bool:
 
 
 def az(what: str, *arguments: str, folder: Path | None = None, optional: bool = False) -> str:
-    """Run the Azure CLI and return its output.
+    """Return the output of the Azure CLI, or "" if an ``optional`` resource does not exist.
 
-    Parameters
-    ----------
-    what : str
-        Completes "Could not ...".
-    folder : Path, optional
-        The working directory.
-    optional : bool
-        Return "" if the resource does not exist.
+    ``what`` completes "Could not ...".
 
     Raises
     ------
     ConfigError
         The Azure CLI is not installed.
     AzureError
-        ``az`` failed.
+        It failed.
     """
     program = shutil.which("az")
     if program is None:
