@@ -87,12 +87,12 @@ def test_the_image_version_is_a_hash_of_its_files(root: Path) -> None:
 
 def test_the_data_version_is_a_hash_of_its_content(root: Path) -> None:
     project = load_project(root)
-    asset = specs.data(project, DIGEST)
+    asset = specs.data(project, project.data_path, DIGEST)
     assert (asset.name, asset.version, asset.type) == ("toy", DIGEST[:16], "uri_file")
     assert Path(str(asset.path)) == project.data_path
     folder = root / "more"
     folder.mkdir()
-    asset = specs.data(project, DIGEST, folder)
+    asset = specs.data(project, folder, DIGEST)
     assert (Path(str(asset.path)), asset.type) == (folder, "uri_folder")
 
 
@@ -109,7 +109,7 @@ def test_the_cluster_has_the_settings_of_project_yml(root: Path) -> None:
 
 def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
     project = load_project(root)
-    job = specs.pipeline(project, specs.data(project, DIGEST))
+    job = specs.pipeline(project, specs.data(project, project.data_path, DIGEST))
     properties = sent(job)["properties"]
     assert properties["experimentName"] == "toy"
     assert properties["inputs"]["data"]["uri"] == f"toy:{DIGEST[:16]}"
@@ -123,7 +123,7 @@ def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
 def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
     project = load_project(root)
     (root / "more").mkdir()
-    job = specs.pipeline(project, specs.data(project, DIGEST, root / "more"))
+    job = specs.pipeline(project, specs.data(project, root / "more", DIGEST))
     assert sent(job)["properties"]["inputs"]["data"]["jobInputType"] == "uri_folder"
     kinds = [step.component.inputs.get("data", {}).get("type") for step in job.jobs.values()]
     assert kinds == ["uri_folder", "uri_folder", "uri_folder", None, "uri_folder"]
@@ -131,7 +131,7 @@ def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
 
 def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None:
     project = load_project(root)
-    asset = specs.data(project, DIGEST)
+    asset = specs.data(project, project.data_path, DIGEST)
     job = specs.pipeline(project, asset, "The law's new: 2 % more")
     inputs = sent(job)["properties"]["jobs"]["evaluate"]["inputs"]
     assert inputs["replace"]["value"] == "The law's new: 2 % more"
@@ -142,7 +142,7 @@ def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None
 
 def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:
     project = change(root, {"model.search": SEARCH})
-    job = specs.pipeline(project, specs.data(project, DIGEST))
+    job = specs.pipeline(project, specs.data(project, project.data_path, DIGEST))
     step = sent(job)["properties"]["jobs"]["search"]
     assert list(job.jobs)[:3] == ["validate", "search", "train"]
     assert step["search_space"]["candidate"] == {"type": "choice", "values": [0, 1, 2, 3]}
@@ -150,7 +150,7 @@ def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:
     assert step["limits"]["max_concurrent_trials"] == 3
     assert job.jobs["search"].trial.environment == specs.environment_reference(project)
     few = change(root, {"model.search": {**SEARCH, "space": {"max_iter": [5, 10]}}})
-    limits = sent(specs.pipeline(few, specs.data(few, DIGEST)))["properties"]["jobs"]["search"]
+    limits = sent(specs.pipeline(few, specs.data(few, few.data_path, DIGEST)))["properties"]["jobs"]["search"]
     assert limits["limits"]["max_total_trials"] == 2
 
 

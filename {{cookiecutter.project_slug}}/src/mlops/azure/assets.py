@@ -27,7 +27,7 @@ def provide_data(project: Project, client: MLClient, rows: Path | None = None) -
     """Upload rows as a data asset, unless the same rows were uploaded before."""
     rows = rows or project.data_path
     with azure_errors(f"upload {rows.name}"):
-        wanted = specs.data(project, digest(rows), rows)
+        wanted = specs.data(project, rows, digest(rows))
         if find(lambda: client.data.get(wanted.name, wanted.version)) is None:
             client.data.create_or_update(wanted)
     return wanted

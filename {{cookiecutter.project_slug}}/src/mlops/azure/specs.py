@@ -45,22 +45,16 @@ def environment_reference(project: Project) -> str:
     return f"azureml:{project.project}:{environment_version(project)}"
 
 
-def data(project: Project, digest: str, rows: Path | None = None) -> entities.Data:
-    """Return the rows to train on, as a data asset.
+def data(project: Project, rows: Path, digest: str) -> entities.Data:
+    """Return a file or folder of rows as a data asset.
 
-    Parameters
-    ----------
-    digest : str
-        SHA-256 of the rows; its first digits are the version, so the same rows are uploaded once.
-    rows : Path, optional
-        A file or folder; data.path of project.yml by default.
+    The digest's first digits are the version, so the same rows are uploaded once.
     """
-    rows = _existing(rows or project.data_path)
     settings = {
         "name": project.project,
         "version": digest[:VERSION_LENGTH],
         "type": _kind(rows),
-        "path": str(rows),
+        "path": str(_existing(rows)),
     }
     return _load(sdk.load_data, project, "data.yml", settings)
 
