@@ -182,7 +182,7 @@ def test_invalid_rows_stop_the_pipeline_and_are_reported(managed: Lab) -> None:
     good = (managed.mlops.root / "data" / "credit.csv").read_text("utf-8")
     bad.write_text(good.replace("rent", "castle"), encoding="utf-8")
     said = managed.mlops("run", "--on", "azureml", "--data", str(bad), code=1).text
-    assert "failed in the step validate: Error: The data breaks" in said
+    assert "failed in the step validate: Error: The data fails" in said
     assert "https://ml.azure.com/runs/" in said
 
 
@@ -207,7 +207,7 @@ def test_missing_prerequisites_are_reported_before_any_change(managed: Lab) -> N
         assert "serving.production.target is local" in said
     finally:
         (root / "project.yml").write_text(text, "utf-8")
-    assert "Add --yes" in managed.mlops("deploy", "production", "--on", "azureml", code=2).text
+    assert "approve with --yes" in managed.mlops("deploy", "production", "--on", "azureml", code=2).text
     assert "Add --on azureml" in managed.mlops("run", "--no-wait", code=2).text
     said = managed.mlops("deploy", "staging", "--version", "99", "--on", "azureml", code=2).text
     assert "credit-risk has no version 99 (registered: 1, " in said
@@ -295,6 +295,6 @@ def test_a_container_that_fails_to_start_leaves_the_live_one(containers: Lab) ->
     assert "Staging still serves version 2." in said
     status = mlops("status", "--on", "azureml").text
     assert re.findall(r"^staging\s+(?:blue|green)\s+(\d+)\s+(\d+) %\s+(\w+)", status, re.MULTILINE) == [
-        ("2", "100", "answers")
+        ("2", "100", "healthy")
     ]
     mlops("deploy", "staging", "--version", "1", "--on", "azureml")

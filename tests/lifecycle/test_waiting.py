@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 
-from mlops.release.waiting import wait_until
+from mlops.release.client import wait_until
 
 
 def test_the_first_done_result_is_returned() -> None:

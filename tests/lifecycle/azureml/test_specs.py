@@ -13,7 +13,6 @@ from mlops.config import Project, load_project
 from mlops.errors import ConfigError
 
 DIGEST = "0123456789abcdef" * 4
-MODEL = "azureml:toy:3"
 SEARCH = {"space": {"learning_rate": [0.1, 0.2], "max_iter": [5, 10, 20]}, "candidates": 4}
 
 
@@ -88,12 +87,12 @@ def test_the_image_version_is_a_hash_of_its_files(root: Path) -> None:
 
 def test_the_data_version_is_a_hash_of_its_content(root: Path) -> None:
     project = load_project(root)
-    asset = specs.data(project, DIGEST)
+    asset = specs.data(project, project.data_path, DIGEST)
     assert (asset.name, asset.version, asset.type) == ("toy", DIGEST[:16], "uri_file")
     assert Path(str(asset.path)) == project.data_path
     folder = root / "more"
     folder.mkdir()
-    asset = specs.data(project, DIGEST, folder)
+    asset = specs.data(project, folder, DIGEST)
     assert (Path(str(asset.path)), asset.type) == (folder, "uri_folder")
 
 
@@ -110,7 +109,7 @@ def test_the_cluster_has_the_settings_of_project_yml(root: Path) -> None:
 
 def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
     project = load_project(root)
-    job = specs.pipeline(project, specs.data(project, DIGEST))
+    job = specs.pipeline(project, specs.data(project, project.data_path, DIGEST))
     properties = sent(job)["properties"]
     assert properties["experimentName"] == "toy"
     assert properties["inputs"]["data"]["uri"] == f"toy:{DIGEST[:16]}"
@@ -124,7 +123,7 @@ def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
 def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
     project = load_project(root)
     (root / "more").mkdir()
-    job = specs.pipeline(project, specs.data(project, DIGEST, root / "more"))
+    job = specs.pipeline(project, specs.data(project, root / "more", DIGEST))
     assert sent(job)["properties"]["inputs"]["data"]["jobInputType"] == "uri_folder"
     kinds = [step.component.inputs.get("data", {}).get("type") for step in job.jobs.values()]
     assert kinds == ["uri_folder", "uri_folder", "uri_folder", None, "uri_folder"]
@@ -132,7 +131,7 @@ def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
 
 def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None:
     project = load_project(root)
-    asset = specs.data(project, DIGEST)
+    asset = specs.data(project, project.data_path, DIGEST)
     job = specs.pipeline(project, asset, "The law's new: 2 % more")
     inputs = sent(job)["properties"]["jobs"]["evaluate"]["inputs"]
     assert inputs["replace"]["value"] == "The law's new: 2 % more"
@@ -143,7 +142,7 @@ def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None
 
 def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:
     project = change(root, {"model.search": SEARCH})
-    job = specs.pipeline(project, specs.data(project, DIGEST))
+    job = specs.pipeline(project, specs.data(project, project.data_path, DIGEST))
     step = sent(job)["properties"]["jobs"]["search"]
     assert list(job.jobs)[:3] == ["validate", "search", "train"]
     assert step["search_space"]["candidate"] == {"type": "choice", "values": [0, 1, 2, 3]}
@@ -151,7 +150,7 @@ def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:
     assert step["limits"]["max_concurrent_trials"] == 3
     assert job.jobs["search"].trial.environment == specs.environment_reference(project)
     few = change(root, {"model.search": {**SEARCH, "space": {"max_iter": [5, 10]}}})
-    limits = sent(specs.pipeline(few, specs.data(few, DIGEST)))["properties"]["jobs"]["search"]
+    limits = sent(specs.pipeline(few, specs.data(few, few.data_path, DIGEST)))["properties"]["jobs"]["search"]
     assert limits["limits"]["max_total_trials"] == 2
 
 
@@ -172,7 +171,7 @@ def test_a_managed_endpoint_serves_exactly_one_version(root: Path) -> None:
     endpoint = sent(specs.endpoint(project, "production"))
     assert endpoint["properties"]["authMode"] == "AADToken"
     assert specs.endpoint(project, "production").name == "toy-production"
-    deployment = specs.deployment(project, "production", "green", MODEL, DIGEST, 3)
+    deployment = specs.deployment(project, "production", "green", 3, DIGEST)
     rest = sent(deployment)
     assert (deployment.name, deployment.endpoint_name) == ("green", "toy-production")
     assert rest["properties"]["model"] == "toy:3"
@@ -190,7 +189,7 @@ def test_a_kubernetes_endpoint_runs_in_the_cluster(root: Path) -> None:
     endpoint = sent(specs.endpoint(project, "production"))
     assert endpoint["properties"]["authMode"] == "AMLToken"
     assert str(endpoint["properties"]["compute"]).endswith("aks")
-    rest = sent(specs.deployment(project, "production", "blue", MODEL, DIGEST, 3))
+    rest = sent(specs.deployment(project, "production", "blue", 3, DIGEST))
     assert rest["properties"]["instanceType"] == "defaultinstancetype"
     resources = rest["properties"]["containerResourceRequirements"]
     assert resources["containerResourceRequests"] == {"cpu": "0.5", "memory": "4Gi"}
@@ -223,7 +222,7 @@ def test_batch_scoring_uses_all_nodes(root: Path) -> None:
     endpoint = specs.batch_endpoint(project, "staging")
     assert endpoint.name == "toy-staging-batch"
     sent(endpoint)
-    rest = sent(specs.batch_deployment(project, "staging", MODEL, DIGEST, 3))
+    rest = sent(specs.batch_deployment(project, "staging", 3, DIGEST))
     assert rest["properties"]["model"]["assetId"] == "toy:3"
     assert rest["properties"]["resources"]["instanceCount"] == 3
     assert rest["properties"]["codeConfiguration"]["scoringScript"] == "mlops/serving/batch_score.py"

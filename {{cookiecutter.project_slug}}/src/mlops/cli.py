@@ -344,10 +344,10 @@ def status(project: Project, on: Where) -> None:
 @pass_project
 def stop(project: Project, environment: Environment | None) -> None:
     """Stop the local servers of one environment, or of both."""
-    from mlops.release.platform import LocalPlatform
+    from mlops.release.local import LocalTarget
 
     for name in (environment,) if environment else ENVIRONMENTS:
-        stopped = LocalPlatform(project).target(name).stop()
+        stopped = LocalTarget(project, name).stop()
         click.echo(f"{name.capitalize()}: {'stopped' if stopped else 'nothing to stop'}.")
 
 

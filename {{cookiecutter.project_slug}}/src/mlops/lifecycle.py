@@ -30,7 +30,7 @@ from mlops.results import (
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, RawData
     from mlops.model.registry import Version
-    from mlops.release.platform import Platform
+    from mlops.release.target import Platform
 
 Where = Literal["local", "azureml"]
 
@@ -252,7 +252,7 @@ def platform(project: Project, on: Where = "local") -> Platform:
         from mlops.azure.platform import AzurePlatform
 
         return AzurePlatform(project)
-    from mlops.release.platform import LocalPlatform
+    from mlops.release.local import LocalPlatform
 
     return LocalPlatform(project)
 

@@ -7,17 +7,17 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Job
+from azure.core.exceptions import AzureError as SdkError
 
 from mlops.azure import specs
 from mlops.azure.assets import provide_compute, provide_data, provide_environment
-from mlops.azure.workspace import azure_errors, finish
+from mlops.azure.workspace import azure_errors, put
 from mlops.config import Project
 from mlops.errors import AzureError
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import Job
 
 RESULTS: Final = "results"  # the pipeline's output: all files that the verbs wrote
 FAILED: Final = "Failed"
@@ -25,21 +25,15 @@ MESSAGES: Final = re.compile(r"^(Error: .*|Fix: .*)", re.M)  # as the verbs prin
 
 
 def submit(project: Project, client: MLClient, rows: Path | None, replace: str) -> Job:
-    """Submit the pipeline, after creating or updating what it needs.
+    """Submit the pipeline on a file or folder of rows, by default data.path of project.yml.
 
-    Parameters
-    ----------
-    rows : Path, optional
-        A file or folder to train on; data.path of project.yml by default.
-    replace : str
-        Why not to compare with the champion; "" to compare.
+    ``replace`` is why not to compare with the champion; "" compares.
     """
     provide_environment(project, client)
     provide_compute(project, client)
     asset = provide_data(project, client, rows)
     with azure_errors("submit the pipeline"):
-        pipeline = specs.pipeline(project, asset, replace)
-        submitted: Job = client.jobs.create_or_update(pipeline)
+        submitted: Job = client.jobs.create_or_update(specs.pipeline(project, asset, replace))
     return submitted
 
 
@@ -50,8 +44,7 @@ def schedule(project: Project, client: MLClient) -> str:
     provide_data(project, client)
     with azure_errors("schedule the pipeline"):
         wanted = specs.schedule(project)
-        poller = client.schedules.begin_create_or_update(wanted)
-        finish(poller, lambda: client.schedules.get(str(wanted.name)))
+        put(client.schedules, wanted)
     return str(wanted.name)
 
 
@@ -63,8 +56,6 @@ def follow(client: MLClient, name: str) -> None:
     AzureError
         A step failed, or the job could not be followed.
     """
-    from azure.core.exceptions import AzureError as SdkError
-
     broken: SdkError | None = None
     try:
         client.jobs.stream(name)

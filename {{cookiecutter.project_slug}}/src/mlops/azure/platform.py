@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from azure.ai.ml import MLClient
 
 from mlops.azure import specs
 from mlops.azure.assets import provide_compute, provide_environment
-from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry, promote
-from mlops.azure.workspace import azure_errors, connect, finish
+from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry
+from mlops.azure.targets.container_instance import ContainerInstanceTarget
+from mlops.azure.targets.managed import KubernetesTarget, ManagedTarget
+from mlops.azure.workspace import azure_errors, connect, find, put
 from mlops.config import Environment, Project
 from mlops.errors import ConfigError
 from mlops.model import tags
-from mlops.release.platform import Tell
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-
-    from mlops.model.registry import Version
-    from mlops.release.target import Target
+from mlops.model.registry import Version
+from mlops.release.target import Target, Tell
 
 
 class AzurePlatform:
@@ -34,10 +31,7 @@ class AzurePlatform:
         return self._clients[environment]
 
     def registry(self, environment: Environment) -> WorkspaceRegistry:
-        staging = WorkspaceRegistry(self._project, self.client("staging"))
-        if environment == "staging":
-            return staging
-        return ProductionRegistry(self._project, self.client(environment), staging)
+        return self._production() if environment == "production" else self._staging()
 
     def target(self, environment: Environment) -> Target:
         kind = self._project.endpoint(environment).target
@@ -48,71 +42,53 @@ class AzurePlatform:
             )
         client = self.client(environment)
         if kind == "container-instance":
-            from mlops.azure.targets.container_instance import ContainerInstanceTarget
-
             return ContainerInstanceTarget(self._project, environment, client.subscription_id)
-        if kind == "kubernetes":
-            from mlops.azure.targets.kubernetes import KubernetesTarget
-
-            return KubernetesTarget(self._project, environment, client)
-        from mlops.azure.targets.managed import ManagedTarget
-
-        return ManagedTarget(self._project, environment, client)
+        target = KubernetesTarget if kind == "kubernetes" else ManagedTarget
+        return target(self._project, environment, client)
 
     def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
-        staging = self.registry("staging")
-        version = staging.version(version.number)
-        if environment == "staging":
-            return version
-        return promote(version, staging, self.registry(environment), tell)
+        version = self._staging().version(version.number)
+        return self._production().promote(version, tell) if environment == "production" else version
 
     def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
-        client, target = self.client(environment), self.target(environment)
-        update_batch_endpoint(self._project, environment, client, version, tell)
-        schedule_monitor(self._project, environment, client, target, tell)
+        if (self._project.root / "azureml" / "batch").is_dir():
+            self._update_batch_endpoint(version, environment, tell)
+        online = self._project.endpoint(environment).target in ("managed", "kubernetes")
+        if environment == "production" and online and specs.is_monitored(self._project):
+            self._schedule_monitor(environment, tell)
 
+    def _staging(self) -> WorkspaceRegistry:
+        return WorkspaceRegistry(self._project, self.client("staging"))
 
-def update_batch_endpoint(
-    project: Project, environment: Environment, client: MLClient, version: Version, tell: Tell
-) -> None:
-    """Make the version the default of the batch endpoint, if the project has one."""
-    from azure.core.exceptions import ResourceNotFoundError
+    def _production(self) -> ProductionRegistry:
+        return ProductionRegistry(self._project, self.client("production"), self._staging())
 
-    if not (project.root / "azureml" / "batch").is_dir():
-        return
-    model = f"azureml:{version.name}:{version.number}"
-    digest = version.tags[tags.MODEL_DIGEST]
-    provide_environment(project, client)
-    provide_compute(project, client)
-    with azure_errors(f"deploy version {version.number} to the batch endpoint"):
-        endpoint = specs.batch_endpoint(project, environment)
-        deployment = specs.batch_deployment(project, environment, model, digest, version.number)
-        name, slot = str(endpoint.name), str(deployment.name)
-        try:
+    def _update_batch_endpoint(
+        self, version: Version, environment: Environment, tell: Tell
+    ) -> None:
+        """Make the version the default of the batch endpoint."""
+        project, client = self._project, self.client(environment)
+        provide_environment(project, client)
+        provide_compute(project, client)
+        with azure_errors(f"deploy version {version.number} to the batch endpoint"):
+            wanted = specs.batch_endpoint(project, environment)
+            name = str(wanted.name)
+            if find(lambda: client.batch_endpoints.get(name)) is None:
+                put(client.batch_endpoints, wanted)
+            digest = version.tags[tags.MODEL_DIGEST]
+            deployment = specs.batch_deployment(project, environment, version.number, digest)
+            put(client.batch_deployments, deployment, name)
             endpoint = client.batch_endpoints.get(name)
-        except ResourceNotFoundError:
-            poller = client.batch_endpoints.begin_create_or_update(endpoint)
-            finish(poller, lambda: client.batch_endpoints.get(name))
-        poller = client.batch_deployments.begin_create_or_update(deployment)
-        finish(poller, lambda: client.batch_deployments.get(slot, name))
-        if endpoint.defaults is None or endpoint.defaults.deployment_name != slot:
-            endpoint.defaults = {"deployment_name": slot}
-            poller = client.batch_endpoints.begin_create_or_update(endpoint)
-            finish(poller, lambda: client.batch_endpoints.get(name))
-    tell(f"The batch endpoint {name} serves version {version.number}.")
+            if endpoint.defaults is None or endpoint.defaults.deployment_name != deployment.name:
+                endpoint.defaults = {"deployment_name": deployment.name}
+                put(client.batch_endpoints, endpoint)
+        tell(f"The batch endpoint {name} serves version {version.number}.")
 
-
-def schedule_monitor(
-    project: Project, environment: Environment, client: MLClient, target: Target, tell: Tell
-) -> None:
-    """Schedule the monitoring of production's online endpoint, if the project has it."""
-    online = project.endpoint(environment).target in ("managed", "kubernetes")
-    if environment != "production" or not online or not specs.is_monitored(project):
-        return
-    slot = target.describe().live
-    assert slot is not None
-    with azure_errors(f"schedule the monitoring of {environment}"):
-        monitor = specs.monitor(project, environment, slot)
-        poller = client.schedules.begin_create_or_update(monitor)
-        finish(poller, lambda: client.schedules.get(str(monitor.name)))
-    tell(f"The schedule {monitor.name} monitors production's requests and responses.")
+    def _schedule_monitor(self, environment: Environment, tell: Tell) -> None:
+        """Schedule the monitoring of the online endpoint."""
+        slot = self.target(environment).describe().live
+        assert slot is not None
+        with azure_errors(f"schedule the monitoring of {environment}"):
+            monitor = specs.monitor(self._project, environment, slot)
+            put(self.client(environment).schedules, monitor)
+        tell(f"The schedule {monitor.name} monitors production's requests and responses.")

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mlops.azure.workspace import azure_errors, wait_until_visible
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Model
+
+from mlops.azure.workspace import azure_errors, find, wait_until_visible
 from mlops.config import Project
 from mlops.errors import ReleaseError
 from mlops.model import tags
 from mlops.model.registry import Registry, Version
-from mlops.release.platform import Tell
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import Model
+from mlops.release.target import Tell
 
 
 class WorkspaceRegistry(Registry):
@@ -28,40 +26,36 @@ class WorkspaceRegistry(Registry):
 
     def __init__(self, project: Project, client: MLClient) -> None:
         self.name = project.project
-        self.client = client
+        self._workspace = client
 
     def versions(self) -> list[Version]:
         with azure_errors(f"read the versions of {self.name}"):
             return sorted(
-                (as_version(model) for model in self.client.models.list(name=self.name)),
+                (as_version(model) for model in self._workspace.models.list(name=self.name)),
                 key=lambda version: version.number,
             )
 
     def find(self, number: int) -> Version | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
         with azure_errors(f"read {self.name} {number}"):
-            try:
-                return as_version(self.client.models.get(self.name, str(number)))
-            except ResourceNotFoundError:
-                return None
+            model = find(lambda: self._workspace.models.get(self.name, str(number)))
+        return as_version(model) if model else None
 
     def _fetch(self, version: Version, folder: Path) -> Path:
         with azure_errors(f"download {self.name} {version.number}"):
-            self.client.models.download(self.name, str(version.number), folder)
+            self._workspace.models.download(self.name, str(version.number), folder)
         return next(folder.rglob("MLmodel")).parent
 
     def _tag(self, version: Version, key: str, value: str) -> None:
         with azure_errors(f"tag {self.name} {version.number}"):
-            model = self.client.models.get(self.name, str(version.number))
+            model = self._workspace.models.get(self.name, str(version.number))
             model.tags = {**model.tags, key: value}
-            self.client.models.create_or_update(model)
+            self._workspace.models.create_or_update(model)
 
 
 class ProductionRegistry(WorkspaceRegistry):
-    """Production's registry, which also copies its tags to staging's.
+    """Production's registry, whose versions are copies of staging's.
 
-    The next challenger looks for the champion in staging's.
+    It also copies its tags to staging's, where the next challenger looks for the champion.
     """
 
     def __init__(self, project: Project, client: MLClient, staging: WorkspaceRegistry) -> None:
@@ -77,54 +71,49 @@ class ProductionRegistry(WorkspaceRegistry):
                 if original and key in copy.tags and original.tags.get(key) != copy.tags[key]:
                     self._staging._tag(original, key, copy.tags[key])
 
+    def promote(self, version: Version, tell: Tell) -> Version:
+        """Copy a version from staging's registry with the same number, files and tags.
+
+        A version that exists here with the same digest stays as it is.
+
+        Raises
+        ------
+        ReleaseError
+            The files changed after registration or during the copy, or the number belongs to
+            another model.
+        """
+        copy = self.find(version.number)
+        if copy is None:
+            tell(f"Copying version {version.number} to production's workspace.")
+            with tempfile.TemporaryDirectory() as folder:
+                copy = self._upload(version, self._staging.download(version, Path(folder)))
+            with tempfile.TemporaryDirectory() as folder:
+                self.download(copy, Path(folder))
+        if copy.tags.get(tags.MODEL_DIGEST) != version.tags.get(tags.MODEL_DIGEST):
+            raise ReleaseError(
+                f"{self.name} {version.number} in production's workspace is another model.",
+                "Archive it there, and register a new version in staging.",
+            )
+        return copy
+
+    def _upload(self, version: Version, files: Path) -> Version:
+        number = str(version.number)
+        model = Model(
+            name=self.name,
+            version=number,
+            path=files,
+            type="mlflow_model",
+            tags=dict(version.tags),
+            description=f"Copied from staging, where run {version.run_id} created it.",
+        )
+        with azure_errors(f"copy {self.name} {number} to production's workspace"):
+            self._workspace.models.create_or_update(model)
+            return as_version(
+                wait_until_visible(lambda: self._workspace.models.get(self.name, number))
+            )
+
 
 def as_version(model: Model) -> Version:
     """Return a workspace's model as a `Version`."""
     number = int(str(model.version))
     return Version(str(model.name), number, model.job_name or "", dict(model.tags or {}))
-
-
-def promote(
-    version: Version, staging: WorkspaceRegistry, production: WorkspaceRegistry, tell: Tell
-) -> Version:
-    """Copy a version to production's registry with the same number, files and tags.
-
-    A version that exists there with the same digest stays as it is.
-
-    Raises
-    ------
-    ReleaseError
-        The files changed after registration or during the copy, or the number belongs to
-        another model.
-    """
-    number = version.number
-    copy = production.find(number)
-    if copy is None:
-        tell(f"Copying version {number} to production's workspace.")
-        with tempfile.TemporaryDirectory() as folder:
-            copy = _copy(version, staging.download(version, Path(folder)), production)
-        with tempfile.TemporaryDirectory() as folder:
-            production.download(copy, Path(folder))
-    if copy.tags.get(tags.MODEL_DIGEST) != version.tags.get(tags.MODEL_DIGEST):
-        raise ReleaseError(
-            f"{version.name} {number} in production's workspace is another model.",
-            "Archive it there, and register a new version in staging.",
-        )
-    return copy
-
-
-def _copy(version: Version, files: Path, production: WorkspaceRegistry) -> Version:
-    from azure.ai.ml.entities import Model
-
-    client, name, number = production.client, version.name, str(version.number)
-    model = Model(
-        name=name,
-        version=number,
-        path=files,
-        type="mlflow_model",
-        tags=dict(version.tags),
-        description=f"Copied from staging, where run {version.run_id} created it.",
-    )
-    with azure_errors(f"copy {name} {number} to production's workspace"):
-        client.models.create_or_update(model)
-        return as_version(wait_until_visible(lambda: client.models.get(name, number)))

@@ -8,43 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeVar
+
+from azure.ai.ml import entities
+from azure.ai.ml.entities import _load_functions as sdk  # azure.ai.ml exports only some of them
 
 from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model import tags
 
-if TYPE_CHECKING:
-    from azure.ai.ml.entities import (
-        AmlCompute,
-        BatchEndpoint,
-        Data,
-        JobSchedule,
-        KubernetesCompute,
-        ModelBatchDeployment,
-        OnlineDeployment,
-        OnlineEndpoint,
-        PipelineJob,
-        Schedule,
-    )
-    from azure.ai.ml.entities import Environment as Image
+Entity = TypeVar("Entity")
 
 VERSION_LENGTH: Final = 16
 IMAGE_FILES: Final = ("requirements.txt", "azureml/Dockerfile")
 COLLECTIONS: Final = ("model_inputs", "model_outputs")
 
 
-def environment(project: Project) -> Image:
+def environment(project: Project) -> entities.Environment:
     """Return the image of jobs and endpoints; its version is a digest of its files."""
-    from azure.ai.ml import load_environment
-
-    version = environment_version(project)
-    return load_environment(
-        _file(project, "environment.yml"),
-        params_override=[{"name": project.project, "version": version}],
-    )
+    settings = {"name": project.project, "version": environment_version(project)}
+    return _load(sdk.load_environment, project, "environment.yml", settings)
 
 
 def environment_version(project: Project) -> str:
@@ -60,100 +45,73 @@ def environment_reference(project: Project) -> str:
     return f"azureml:{project.project}:{environment_version(project)}"
 
 
-def data(project: Project, digest: str, rows: Path | None = None) -> Data:
-    """Return the rows to train on, as a data asset.
+def data(project: Project, rows: Path, digest: str) -> entities.Data:
+    """Return a file or folder of rows as a data asset.
 
-    Parameters
-    ----------
-    digest : str
-        SHA-256 of the rows; its first digits are the version, so the same rows are uploaded once.
-    rows : Path, optional
-        A file or folder; data.path of project.yml by default.
+    The digest's first digits are the version, so the same rows are uploaded once.
     """
-    from azure.ai.ml import load_data
-
-    rows = _existing(rows or project.data_path)
     settings = {
         "name": project.project,
         "version": digest[:VERSION_LENGTH],
         "type": _kind(rows),
-        "path": str(rows),
+        "path": str(_existing(rows)),
     }
-    return load_data(_file(project, "data.yml"), params_override=[settings])
+    return _load(sdk.load_data, project, "data.yml", settings)
 
 
-def compute(project: Project) -> AmlCompute:
+def compute(project: Project) -> entities.AmlCompute:
     """Return the cluster of jobs and batch scoring."""
-    from azure.ai.ml import load_compute
-    from azure.ai.ml.entities import AmlCompute
-
     wanted = project.azure.compute
-    settings: dict[str, Any] = {
+    settings = {
         "size": wanted.size,
         "tier": wanted.tier,
         "max_instances": wanted.nodes,
         "idle_time_before_scale_down": wanted.idle_seconds,
     }
-    loaded = load_compute(_file(project, "compute.yml"), params_override=[settings])
-    assert isinstance(loaded, AmlCompute)
+    loaded = _load(sdk.load_compute, project, "compute.yml", settings)
+    assert isinstance(loaded, entities.AmlCompute)
     return loaded
 
 
 def kubernetes_compute(
     project: Project, environment: Environment, subscription: str
-) -> KubernetesCompute:
+) -> entities.Compute:
     """Return the AKS cluster of an environment, as a compute of its workspace."""
-    from azure.ai.ml import load_compute
-    from azure.ai.ml.entities import KubernetesCompute
-
     name = project.azure.name
     cluster = (
         f"/subscriptions/{subscription}/resourceGroups/{name('resource_group', environment)}"
         f"/providers/Microsoft.ContainerService/managedClusters/{name('cluster', environment)}"
     )
     settings = {"name": name("attached_cluster", environment), "resource_id": cluster}
-    loaded = load_compute(_file(project, "kubernetes/compute.yml"), params_override=[settings])
-    assert isinstance(loaded, KubernetesCompute)
-    return loaded
+    return _load(sdk.load_compute, project, "kubernetes/compute.yml", settings)
 
 
-def pipeline(project: Project, data: Data, replace: str = "") -> PipelineJob:
+def pipeline(project: Project, data: entities.Data, replace: str = "") -> entities.PipelineJob:
     """Return the steps of `mlops run` on a data asset, preceded by model.search if it is set.
 
-    Parameters
-    ----------
-    data : Data
-        The asset, from `data`.
-    replace : str
-        Why not to compare with the champion; "" to compare.
+    ``replace`` is why not to compare with the champion; "" compares.
     """
     return _pipeline(project, f"azureml:{data.name}:{data.version}", str(data.type), replace)
 
 
-def schedule(project: Project) -> JobSchedule:
+def schedule(project: Project) -> entities.JobSchedule:
     """Return the schedule that retrains on the newest version of the data asset."""
-    from azure.ai.ml.entities import JobSchedule
-    from azure.ai.ml.entities._load_functions import load_schedule
-
     settings = {"name": f"{project.project}-retrain"}
-    loaded = load_schedule(_file(project, "schedule.yml"), params_override=[settings])
-    assert isinstance(loaded, JobSchedule)
+    loaded = _load(sdk.load_schedule, project, "schedule.yml", settings)
+    assert isinstance(loaded, entities.JobSchedule)
     newest = f"azureml:{project.project}@latest"
     loaded.create_job = _pipeline(project, newest, _kind(project.data_path), replace="")
     return loaded
 
 
-def monitor(project: Project, environment: Environment, slot: str) -> Schedule:
+def monitor(project: Project, environment: Environment, slot: str) -> entities.Schedule:
     """Return the schedule that monitors requests and responses of the deployment in ``slot``."""
-    from azure.ai.ml.entities._load_functions import load_schedule
-
-    name = project.azure.name
-    deployment = f"azureml:{name('endpoint', environment)}:{slot}"
+    deployment = f"azureml:{project.azure.name('endpoint', environment)}:{slot}"
     settings = {
         "name": f"{project.project}-{environment}-monitor",
         "create_monitor.monitoring_target.endpoint_deployment_id": deployment,
     }
-    return load_schedule(_file(project, "monitoring.yml"), params_override=_each(settings))
+    return _load(sdk.load_schedule, project, "monitoring.yml", settings)
 
 
 def is_monitored(project: Project) -> bool:
@@ -161,43 +119,25 @@ def is_monitored(project: Project) -> bool:
     return (project.root / "azureml" / "monitoring.yml").is_file()
 
 
-def endpoint(project: Project, environment: Environment) -> OnlineEndpoint:
+def endpoint(project: Project, environment: Environment) -> entities.OnlineEndpoint:
     """Return the online endpoint of an environment."""
-    from azure.ai.ml import load_online_endpoint
-
     name = project.azure.name
     target = _online_settings(project, environment).target
-    settings: dict[str, Any] = {
-        "name": name("endpoint", environment),
-        "tags": _project_tags(project),
-    }
+    settings = {"name": name("endpoint", environment), "tags": {tags.PROJECT: project.project}}
     if target == "kubernetes":
         settings["compute"] = f"azureml:{name('attached_cluster', environment)}"
-    file = _file(project, f"{target}/endpoint.yml")
-    return load_online_endpoint(file, params_override=[settings])
+    return _load(sdk.load_online_endpoint, project, f"{target}/endpoint.yml", settings)
 
 
 def deployment(
-    project: Project, environment: Environment, slot: str, model: str, digest: str, version: int
-) -> OnlineDeployment:
-    """Return the deployment of a version in a slot of the online endpoint.
-
-    Parameters
-    ----------
-    slot : str
-        blue or green.
-    model : str
-        The registered model, such as ``azureml:credit-risk:3``.
-    digest : str
-        SHA-256 of the model's files.
-    """
-    from azure.ai.ml import load_online_deployment
-
+    project: Project, environment: Environment, slot: str, version: int, digest: str
+) -> entities.OnlineDeployment:
+    """Return the deployment of a registered version, with its digest, in a slot of the endpoint."""
     wanted = _online_settings(project, environment)
-    settings: dict[str, Any] = {
+    settings = {
         "name": slot,
         "endpoint_name": project.azure.name("endpoint", environment),
-        **_version_settings(project, model, digest, version),
+        **_version_settings(project, version, digest),
         "instance_type": wanted.instance_type,
         "instance_count": wanted.instances,
         "request_settings.request_timeout_ms": int(wanted.timeout_s * 1000),
@@ -208,48 +148,32 @@ def deployment(
     if is_monitored(project):
         enabled = {name: {"enabled": "true"} for name in COLLECTIONS}
         settings["data_collector"] = {"collections": enabled}
-    file = _file(project, f"{wanted.target}/deployment.yml")
-    return load_online_deployment(file, params_override=_each(settings))
+    file = f"{wanted.target}/deployment.yml"
+    return _load(sdk.load_online_deployment, project, file, settings)
 
 
-def batch_endpoint(project: Project, environment: Environment) -> BatchEndpoint:
+def batch_endpoint(project: Project, environment: Environment) -> entities.BatchEndpoint:
     """Return the endpoint that scores files of rows."""
-    from azure.ai.ml import load_batch_endpoint
-
-    settings = {
-        "name": project.azure.name("batch_endpoint", environment),
-        "tags": _project_tags(project),
-    }
-    return load_batch_endpoint(_file(project, "batch/endpoint.yml"), params_override=[settings])
+    name = project.azure.name("batch_endpoint", environment)
+    settings = {"name": name, "tags": {tags.PROJECT: project.project}}
+    return _load(sdk.load_batch_endpoint, project, "batch/endpoint.yml", settings)
 
 
 def batch_deployment(
-    project: Project, environment: Environment, model: str, digest: str, version: int
-) -> ModelBatchDeployment:
-    """Return the deployment of a version behind the batch endpoint, on all nodes of the cluster.
-
-    Parameters
-    ----------
-    model, digest, version :
-        As for `deployment`.
-    """
-    from azure.ai.ml.entities._load_functions import load_model_batch_deployment
-
+    project: Project, environment: Environment, version: int, digest: str
+) -> entities.ModelBatchDeployment:
+    """Return the deployment of a version behind the batch endpoint, on all nodes of the cluster."""
     name = project.azure.name
     settings = {
         "endpoint_name": name("batch_endpoint", environment),
-        **_version_settings(project, model, digest, version),
+        **_version_settings(project, version, digest),
         "compute": f"azureml:{name('compute', environment)}",
         "resources.instance_count": project.azure.compute.nodes,
     }
-    file = _file(project, "batch/deployment.yml")
-    return load_model_batch_deployment(file, params_override=_each(settings))
+    return _load(sdk.load_model_batch_deployment, project, "batch/deployment.yml", settings)
 
 
-def _pipeline(project: Project, rows: str, kind: str, replace: str) -> PipelineJob:
-    from azure.ai.ml import load_job
-    from azure.ai.ml.entities import PipelineJob
-
+def _pipeline(project: Project, rows: str, kind: str, replace: str) -> entities.PipelineJob:
     settings: dict[str, Any] = {
         "experiment_name": project.project,
         "inputs.data.path": rows,
@@ -265,9 +189,9 @@ def _pipeline(project: Project, rows: str, kind: str, replace: str) -> PipelineJ
         }
     if replace:
         settings["jobs.evaluate.inputs.replace"] = _check_quotable(replace)
-    file = _file(project, "search-pipeline.yml" if search else "pipeline.yml")
-    job = load_job(file, params_override=_each(settings))
-    assert isinstance(job, PipelineJob)
+    file = "search-pipeline.yml" if search else "pipeline.yml"
+    job = _load(sdk.load_job, project, file, settings)
+    assert isinstance(job, entities.PipelineJob)
     for step in job.jobs.values():
         component = step.trial if step.type == "sweep" else step.component
         component.environment = environment_reference(project)
@@ -276,20 +200,16 @@ def _pipeline(project: Project, rows: str, kind: str, replace: str) -> PipelineJ
     return job
 
 
-def _version_settings(project: Project, model: str, digest: str, version: int) -> dict[str, Any]:
+def _version_settings(project: Project, version: int, digest: str) -> dict[str, Any]:
     return {
-        "model": model,
+        "model": f"azureml:{project.project}:{version}",
         "environment": environment_reference(project),
         "tags": {
-            **_project_tags(project),
+            tags.PROJECT: project.project,
             tags.VERSION: str(version),
             tags.MODEL_DIGEST: digest,
         },
     }
-
-
-def _project_tags(project: Project) -> dict[str, str]:
-    return {tags.PROJECT: project.project}
 
 
 def _online_settings(
@@ -308,11 +228,6 @@ def _kind(rows: Path) -> str:
     return "uri_folder" if rows.is_dir() else "uri_file"
 
 
-def _each(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one override per setting, which allows paths as names."""
-    return [{name: value} for name, value in settings.items()]
-
-
 def _check_quotable(reason: str) -> str:
     """Return the reason if a step's command can put it between double quotes."""
     if re.search(r'["$`\\\n]', reason):
@@ -323,8 +238,12 @@ def _check_quotable(reason: str) -> str:
     return reason
 
 
-def _file(project: Project, name: str) -> Path:
-    return _existing(project.root / "azureml" / name)
+def _load(
+    load: Callable[..., Entity], project: Project, name: str, settings: dict[str, Any]
+) -> Entity:
+    """Return the entity in a file of azureml/; a setting's name may be a path with dots."""
+    overrides = [{key: value} for key, value in settings.items()]
+    return load(_existing(project.root / "azureml" / name), params_override=overrides)
 
 
 def _existing(path: Path) -> Path:

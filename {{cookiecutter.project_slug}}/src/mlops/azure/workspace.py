@@ -8,19 +8,28 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from azure.ai.ml import MLClient
+from azure.core.exceptions import AzureError as SdkError
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.identity import DefaultAzureCredential
 
 from mlops.config import Environment, Project
 from mlops.errors import AzureError, ConfigError
-from mlops.release.waiting import wait_until
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-    from azure.core.credentials import TokenCredential
-    from azure.core.polling import LROPoller
+from mlops.release.client import wait_until
 
 Result = TypeVar("Result")
 
+VISIBLE_SECONDS: Final = 60
+IDLE_SECONDS: Final = 30 * 60
 AGAIN: Final = "run the same command again"
 # Patterns of "STATUS CODE: message", and the fix; the first match counts.
 FIXES: Final = (
@@ -51,15 +60,8 @@ FIXES: Final = (
 )
 
 
-def connect(
-    project: Project, environment: Environment, credential: TokenCredential | None = None
-) -> MLClient:
+def connect(project: Project, environment: Environment) -> MLClient:
     """Return a client of an environment's workspace, after checking that it exists.
-
-    Parameters
-    ----------
-    credential : TokenCredential, optional
-        `DefaultAzureCredential` by default.
 
     Raises
     ------
@@ -74,14 +76,11 @@ def connect(
             "AZURE_SUBSCRIPTION_ID is not set.",
             "Set it to your subscription's ID: `az account show --query id`.",
         )
-    from azure.ai.ml import MLClient
-    from azure.identity import DefaultAzureCredential
-
     workspace = project.azure.name("workspace", environment)
     group = project.azure.name("resource_group", environment)
     with azure_errors(f"reach the workspace {workspace} in {group}"):
         client = MLClient(
-            credential or DefaultAzureCredential(),
+            DefaultAzureCredential(),
             subscription,
             group,
             workspace,
@@ -97,29 +96,16 @@ def connect(
 def azure_errors(what: str) -> Iterator[None]:
     """Silence the SDK, and turn its errors into an `AzureError` with a fix.
 
-    Parameters
-    ----------
-    what : str
-        Completes "Could not ...".
+    ``what`` completes "Could not ...".
     """
-    from azure.core.exceptions import AzureError as SdkError
-
-    try:
-        with _silence():
-            yield
-    except SdkError as error:
-        raise make_error(what, *_reason(error)) from error
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Hide the SDK's output; what matters is raised."""
     nowhere = io.StringIO()
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             yield
+    except SdkError as error:
+        raise make_error(what, *_reason(error)) from error
     finally:
         logging.disable(disabled)
 
@@ -127,14 +113,7 @@ def _silence() -> Iterator[None]:
 def make_error(what: str, kind: str, reason: str) -> AzureError:
     """Return the error for a failed request, with the fix that fits its reason.
 
-    Parameters
-    ----------
-    what : str
-        Completes "Could not ...".
-    kind : str
-        The HTTP status and Azure's error code, if any.
-    reason : str
-        Azure's message.
+    ``what`` completes "Could not ..."; ``kind`` is the HTTP status and Azure's error code, if any.
     """
     text = f"{kind}: {reason}"
     fixes = [fix for pattern, fix in FIXES if re.search(pattern, text)]
@@ -142,29 +121,37 @@ def make_error(what: str, kind: str, reason: str) -> AzureError:
     return AzureError(f"Could not {what}: {reason}", fix)
 
 
-def wait_until_visible(look: Callable[[], Result], seconds: float = 60) -> Result:
-    """Return the result of ``look``, which may not find at once what was just created."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    def find() -> Result | None:
-        with contextlib.suppress(ResourceNotFoundError):
-            return look()
+def find(look: Callable[[], Result]) -> Result | None:
+    """Return the resource that ``look`` reads, or None if it does not exist."""
+    try:
+        return look()
+    except ResourceNotFoundError:
         return None
 
-    found = wait_until(lambda found: found is not None, find, seconds)
+
+def wait_until_visible(look: Callable[[], Result]) -> Result:
+    """Return the result of ``look``, which may not find at once what was just created."""
+    found = wait_until(lambda found: found is not None, lambda: find(look), VISIBLE_SECONDS)
     return look() if found is None else found
 
 
-def finish(poller: LROPoller[Any], look: Callable[[], object]) -> None:
-    """Wait until an operation has ended, and its result is visible."""
-    from azure.core.exceptions import HttpResponseError
+def put(operations: Any, resource: Any, *parent: str) -> None:
+    """Create or update a resource; return once that has ended and the resource is visible.
 
+    Parameters
+    ----------
+    operations
+        The client's operations on such resources, such as ``client.compute``.
+    parent : str
+        For a deployment: the name of its endpoint.
+    """
+    poller = operations.begin_create_or_update(resource)
     try:
         poller.result()
     except HttpResponseError as error:
         if error.status_code != 404:
             raise
-        wait_until_visible(look)
+    wait_until_visible(lambda: operations.get(resource.name, *parent))
 
 
 def state(resource: Any) -> str:
@@ -177,9 +164,9 @@ def is_idle(resource: Any) -> bool:
     return state(resource) not in {"creating", "updating", "deleting", "scaling"}
 
 
-def wait_until_idle(look: Callable[[], Result], minutes: float = 30) -> Result:
+def wait_until_idle(look: Callable[[], Result]) -> Result:
     """Return the result of ``look`` once no other operation on it is running."""
-    found = wait_until(lambda found: found is None or is_idle(found), look, 60 * minutes)
+    found = wait_until(lambda found: found is None or is_idle(found), look, IDLE_SECONDS)
     if found is not None and not is_idle(found):
         name = getattr(found, "name", "it")
         raise make_error(f"wait for {name}", "409", f"it is still {state(found)}.")
@@ -188,14 +175,6 @@ def wait_until_idle(look: Callable[[], Result], minutes: float = 30) -> Result:
 
 def _reason(error: Exception) -> tuple[str, str]:
     """Return an SDK error's status and code, and its message on one line."""
-    from azure.core.exceptions import (
-        ClientAuthenticationError,
-        HttpResponseError,
-        IncompleteReadError,
-        ServiceRequestError,
-        ServiceResponseError,
-    )
-
     kind, message = "", str(error).partition("\n")[0]
     if isinstance(error, HttpResponseError):
         kind = str(error.status_code or "")

@@ -1,4 +1,4 @@
-"""Send requests to a scoring server, and find the error in its log."""
+"""Talk to a scoring server: wait for it, send it rows, and find the error in its log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from mlops.errors import ReleaseError
 from mlops.release.target import Answer
 
+Result = TypeVar("Result")
+
+SHORTEST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 10.0
 RETRY: Final = "Run the same command again; if that fails too, check the server log."
 # An error as Python prints it, but not the server's own, which wraps the model's.
 ERROR: Final = re.compile(r"^(?!azureml_inference_server_http)[\w.]*(?:Error|Exception)\b.*", re.M)
@@ -56,3 +60,19 @@ def last_error(log: str) -> str:
     """Return the last error in a server's log, or its last line."""
     lines = ERROR.findall(log) or log.strip().splitlines() or ["the log is empty"]
     return str(lines[-1]).strip()
+
+
+def wait_until(
+    done: Callable[[Result], bool], look: Callable[[], Result], seconds: float
+) -> Result:
+    """Call ``look`` until its result is ``done`` or the time is over; return the last result.
+
+    A pause is a tenth of the time waited so far.
+    """
+    start = time.monotonic()
+    while True:
+        result = look()
+        waited = time.monotonic() - start
+        if done(result) or waited >= seconds:
+            return result
+        time.sleep(min(max(waited / 10, SHORTEST_PAUSE), LONGEST_PAUSE))

@@ -17,11 +17,11 @@ import psutil
 
 from mlops.config import Environment, Project
 from mlops.errors import ReleaseError
+from mlops.model.registry import Registry, Version
 from mlops.outputs import write_json
-from mlops.release.client import is_up, last_error, send_rows
+from mlops.release.client import is_up, last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
-from mlops.release.target import Answer, EndpointState, PendingRelease, Slot
-from mlops.release.waiting import wait_until
+from mlops.release.target import Answer, EndpointState, PendingRelease, Slot, Tell
 
 STOP_SECONDS: Final = 10
 SOURCE: Final = Path(__file__).parents[2]
@@ -158,6 +158,25 @@ class LocalTarget:
                 f"If it only needs more time, raise serving.{self._environment}.start_timeout_s "
                 "in project.yml.",
             )
+
+
+class LocalPlatform:
+    """One registry, and servers on ports of this machine."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def registry(self, environment: Environment) -> Registry:
+        return Registry(self._project)
+
+    def target(self, environment: Environment) -> LocalTarget:
+        return LocalTarget(self._project, environment)
+
+    def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
+        return self.registry(environment).version(version.number)
+
+    def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
+        """Do nothing: only the endpoint depends on the version."""
 
 
 def _spawn(command: list[str], home: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from dataclasses import asdict
 from typing import Final
 
 import psutil
@@ -20,15 +21,11 @@ SILENCE_SECONDS: Final = 300
 def write_note(release: PendingRelease) -> str:
     """Return the note of a release by this process."""
     process = psutil.Process()
-    content = {
-        "version": release.version,
-        "slot": release.slot,
-        "before": dict(release.before),
-        "withdraws": release.withdraws,
+    signature = {
         "by": [_host(), process.pid, int(process.create_time())],
         "at": int(time.time()),
     }
-    return json.dumps(content, separators=(",", ":"))
+    return json.dumps({**asdict(release), **signature}, separators=(",", ":"))
 
 
 def read_note(note: str | None, changing: bool = False) -> PendingRelease | None:

@@ -8,39 +8,26 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlops.config import Endpoint, Environment
 from mlops.errors import MlopsError, ReleaseError
 from mlops.model import tags
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
-from mlops.release.platform import Tell
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
-from mlops.release.target import EndpointState, PendingRelease, Target
+from mlops.release.target import EndpointState, PendingRelease, Target, Tell
 
 
+@dataclass(frozen=True)
 class Release:
-    """Move one environment's endpoint from version to version.
+    """Moves one environment's endpoint from version to version; ``tell`` receives each step."""
 
-    Parameters
-    ----------
-    tell : callable
-        Receives each step as a sentence.
-    """
-
-    def __init__(
-        self,
-        environment: Environment,
-        endpoint: Endpoint,
-        target: Target,
-        registry: Registry,
-        tell: Tell,
-    ) -> None:
-        self._environment = environment
-        self._endpoint = endpoint
-        self._target = target
-        self._registry = registry
-        self._tell = tell
+    environment: Environment
+    endpoint: Endpoint
+    target: Target
+    registry: Registry
+    tell: Tell
 
     def deploy(self, version: Version) -> None:
         """Deploy ``version`` and give it all the traffic.
@@ -50,14 +37,14 @@ class Release:
         ReleaseError
             It failed its checks; the endpoint serves what it served before.
         """
-        if self._environment == PRODUCTION and version.stage == REGISTERED:
+        if self.environment == PRODUCTION and version.stage == REGISTERED:
             raise ReleaseError(
                 f"Version {version.number} has not been in staging.", "Run `mlops deploy staging`."
             )
         if version.stage == WITHDRAWN:
             raise ReleaseError(f"Version {version.number} was withdrawn from production.")
         self.recover()
-        self._shift(version, self._endpoint.steps)
+        self._shift(version, self.endpoint.steps)
 
     def roll_back(self) -> Version:
         """Return to the version that was in production before, and withdraw the present one.
@@ -69,9 +56,9 @@ class Release:
         """
         completed = self.recover()
         if completed and completed.withdraws:
-            return self._registry.version(completed.version)
-        present = self._registry.in_production()
-        before = self._registry.before(present) if present else None
+            return self.registry.version(completed.version)
+        present = self.registry.in_production()
+        before = self.registry.before(present) if present else None
         if present is None or before is None:
             raise ReleaseError("There is no earlier version to roll back to.")
         self._shift(before, [100], withdraws=present.number)
@@ -79,53 +66,53 @@ class Release:
 
     def recover(self) -> PendingRelease | None:
         """Complete or undo an interrupted release; return it if completed."""
-        state = self._target.describe()
+        state = self.target.describe()
         release = state.pending
         if release is None:
             return None
         if state.traffic == {release.slot: 100} and self._passes_smoke_test(release):
-            self._tell(f"Completing the interrupted release of version {release.version}.")
+            self.tell(f"Completing the interrupted release of version {release.version}.")
             self._complete(release)
             return release
-        self._tell(f"Undoing the interrupted release of version {release.version}.")
+        self.tell(f"Undoing the interrupted release of version {release.version}.")
         self._undo(release)
         return None
 
     def _shift(self, version: Version, steps: Sequence[int], withdraws: int | None = None) -> None:
-        state = self._target.describe()
+        state = self.target.describe()
         before = dict(state.traffic)
         with tempfile.TemporaryDirectory() as folder:
-            self._tell(f"Fetching version {version.number} and checking its digest.")
-            model = self._registry.download(version, Path(folder))
+            self.tell(f"Fetching version {version.number} and checking its digest.")
+            model = self.registry.download(version, Path(folder))
             requests = make_smoke_requests(model)
             if state.live and state.serving and state.serving.version == version.number:
-                self._tell(f"Version {version.number} is already live: checking it.")
-                self._target.set_traffic(before)
+                self.tell(f"Version {version.number} is already live: checking it.")
+                self.target.set_traffic(before)
                 self._check(version.number, requests)
                 self._complete(PendingRelease(version.number, state.live, before, withdraws))
                 return
             release = PendingRelease(version.number, state.idle, before, withdraws)
-            self._target.record_pending(release)
+            self.target.record_pending(release)
             try:
                 self._deploy_to_slot(release, state, version, model)
-                self._tell(f"Smoke test: {self._endpoint.smoke_requests} rows with known answers.")
+                self.tell(f"Smoke test: {self.endpoint.smoke_requests} rows with known answers.")
                 self._check(version.number, requests, release.slot)
                 self._move_traffic(release, state, requests, steps if state.serving else [100])
                 self._mark(release)
             except BaseException as error:
-                self._tell("Failed: restoring what was served before.")
+                self.tell("Failed: restoring what was served before.")
                 outcome = self._restore(release, state)
                 if isinstance(error, MlopsError):
-                    what = f"Version {version.number} was not released to {self._environment}"
+                    what = f"Version {version.number} was not released to {self.environment}"
                     raise ReleaseError(f"{what}: {error}\n{outcome}", error.fix) from error
                 raise
             self._clean_up(release)
 
     def _passes_smoke_test(self, release: PendingRelease) -> bool:
-        version = self._registry.version(release.version)
+        version = self.registry.version(release.version)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                requests = make_smoke_requests(self._registry.download(version, Path(folder)))
+                requests = make_smoke_requests(self.registry.download(version, Path(folder)))
                 self._check(release.version, requests, release.slot)
             except ReleaseError:
                 return False
@@ -137,9 +124,9 @@ class Release:
         present = state.slots.get(release.slot)
         if present and present.healthy and present.version == version.number:
             return
-        self._tell(f"Deploying version {version.number} to the {release.slot} slot.")
+        self.tell(f"Deploying version {version.number} to the {release.slot} slot.")
         digest = version.tags[tags.MODEL_DIGEST]
-        self._target.deploy(release.slot, version.number, digest, model)
+        self.target.deploy(release.slot, version.number, digest, model)
 
     def _move_traffic(
         self,
@@ -148,18 +135,18 @@ class Release:
         requests: Sequence[SmokeRequest],
         steps: Sequence[int],
     ) -> None:
-        if self._target.mirror and state.serving:
-            self._target.set_traffic(state.traffic, mirror={release.slot: self._target.mirror})
+        if self.target.mirror and state.serving:
+            self.target.set_traffic(state.traffic, mirror={release.slot: self.target.mirror})
             self._check(release.version, requests, mixed=True)
             self._check(release.version, requests, release.slot)
-            self._tell(f"{self._target.mirror} % of the traffic mirrored: all answers correct.")
+            self.tell(f"{self.target.mirror} % of the traffic mirrored: all answers correct.")
         for percent in steps:
             rest = {state.live: 100 - percent} if state.live and percent < 100 else {}
-            self._target.set_traffic({**rest, release.slot: percent})
+            self.target.set_traffic({**rest, release.slot: percent})
             own = self._check(release.version, requests, mixed=percent < 100)
             self._check(release.version, requests, release.slot)
-            count = self._endpoint.smoke_requests
-            self._tell(f"{percent} % of the traffic: all correct, {own} of {count} its own.")
+            count = self.endpoint.smoke_requests
+            self.tell(f"{percent} % of the traffic: all correct, {own} of {count} its own.")
 
     def _check(
         self,
@@ -172,14 +159,14 @@ class Release:
 
         Answers from another version are an error unless the traffic is ``mixed``.
         """
-        count, limit = self._endpoint.smoke_requests, self._endpoint.max_latency_ms
+        count, limit = self.endpoint.smoke_requests, self.endpoint.max_latency_ms
         own, latency = send_smoke_requests(
-            lambda body: self._target.invoke(body, slot), requests, version, count
+            lambda body: self.target.invoke(body, slot), requests, version, count
         )
         if latency > limit:
             raise ReleaseError(
                 f"Median latency {latency:.0f} ms exceeds the limit of {limit:g} ms "
-                f"(serving.{self._environment}.max_latency_ms)."
+                f"(serving.{self.environment}.max_latency_ms)."
             )
         if own < count and not mixed:
             raise ReleaseError(f"{count - own} of {count} answers came from another version.")
@@ -191,51 +178,51 @@ class Release:
 
     def _mark(self, release: PendingRelease) -> None:
         """Tag the version with its new stage, after its checks passed."""
-        version = self._registry.version(release.version)
-        if self._environment == PRODUCTION:
-            self._registry.mark_production(version, release.withdraws)
+        version = self.registry.version(release.version)
+        if self.environment == PRODUCTION:
+            self.registry.mark_production(version, release.withdraws)
         else:
-            self._registry.mark_staging(version)
+            self.registry.mark_staging(version)
 
     def _clean_up(self, release: PendingRelease) -> None:
         """Retire and remove other versions; whatever fails here, the new one keeps serving."""
         try:
-            if self._environment == PRODUCTION:
-                version = self._registry.version(release.version)
-                self._registry.retire_others(version, release.withdraws)
-            if not self._target.keeps_previous:
+            if self.environment == PRODUCTION:
+                version = self.registry.version(release.version)
+                self.registry.retire_others(version, release.withdraws)
+            if not self.target.keeps_previous:
                 self._remove_others(release)
-            self._target.record_pending(None)
+            self.target.record_pending(None)
         except MlopsError as error:
             raise ReleaseError(
-                f"Version {release.version} is in {self._environment}, but cleanup is incomplete: "
+                f"Version {release.version} is in {self.environment}, but cleanup is incomplete: "
                 f"{error}",
                 error.fix or "Run the same command again to complete it.",
             ) from error
 
     def _remove_others(self, release: PendingRelease) -> None:
-        for slot, content in self._target.describe().slots.items():
+        for slot, content in self.target.describe().slots.items():
             if slot != release.slot:
-                self._tell(f"Removing version {content.version} from the {slot} slot.")
-                self._target.remove(slot)
+                self.tell(f"Removing version {content.version} from the {slot} slot.")
+                self.target.remove(slot)
 
     def _restore(self, release: PendingRelease, state: EndpointState) -> str:
         """Undo a release that failed; return what the endpoint serves now.
 
         If undoing fails too, the note stays, and the next command tries again.
         """
-        name = self._environment.capitalize()
+        name = self.environment.capitalize()
         served = f"version {state.serving.version}" if state.serving else "no version"
         try:
             self._undo(release)
         except MlopsError as error:
             return (
-                f"Restoring {self._environment} failed too: {error}\n"
+                f"Restoring {self.environment} failed too: {error}\n"
                 f"{name} served {served} before; the next command restores it first."
             )
         return f"{name} still serves {served}."
 
     def _undo(self, release: PendingRelease) -> None:
-        self._target.set_traffic(release.before)
-        self._target.remove(release.slot)
-        self._target.record_pending(None)
+        self.target.set_traffic(release.before)
+        self.target.remove(release.slot)
+        self.target.record_pending(None)

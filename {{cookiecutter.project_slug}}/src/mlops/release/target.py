@@ -1,13 +1,17 @@
-"""What a release needs from the endpoint that it releases to."""
+"""What a release needs: an endpoint with two slots, on a platform with registries."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
+from mlops.config import Environment
+from mlops.model.registry import Registry, Version
+
 SLOTS: Final = ("blue", "green")
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -116,3 +120,19 @@ class Target(Protocol):
 
     def remove(self, slot: str) -> None:
         """Stop serving a slot that has no traffic."""
+
+
+class Platform(Protocol):
+    """Where models are registered and served: this machine, or Azure ML."""
+
+    def registry(self, environment: Environment) -> Registry:
+        """Return the environment's registry."""
+
+    def target(self, environment: Environment) -> Target:
+        """Return the environment's endpoint."""
+
+    def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
+        """Return the version from the environment's registry, copied there if missing."""
+
+    def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
+        """Update what else depends on the released version."""

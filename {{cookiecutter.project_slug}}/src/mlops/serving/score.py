@@ -6,15 +6,17 @@ Azure ML's inference server calls `init` once, and `run` for each request to ``/
     {"input_data": {"columns": ["age", "home", ...], "data": [[30, "rent", ...], ...]}}
 
 The answer is 200 with a label and probabilities for each row, or 4xx with the row, column and
-description of each problem.
+description of each problem. A monitored endpoint also sends rows and predictions to Azure ML's data
+collector, as azureml/monitoring.yml needs.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +30,6 @@ from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from mlops.model.estimators import predicted_classes
-from mlops.serving.data_collector import make_collector
 
 if TYPE_CHECKING:
     from flask import Request
@@ -44,6 +45,10 @@ KINDS: Final[dict[str, tuple[str, Any]]] = {
     "string": ("text", (str,)),
 }
 
+# Azure ML sets one of them in a deployment with a data_collector.
+COLLECTOR_SWITCHES: Final = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
+
+Predictions = list[dict[str, Any]]
 _scorer: Scorer
 
 
@@ -67,8 +72,6 @@ class Scorer:
 
     Attributes
     ----------
-    name, version : str
-        The registered model's name and version.
     columns : dict
         For each column: MLflow's type name, and whether a value is required.
     """
@@ -102,7 +105,7 @@ class Scorer:
         self._collect(rows, predictions)
         return {"model": {"name": self.name, "version": self.version}, "predictions": predictions}
 
-    def predict(self, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    def predict(self, rows: pd.DataFrame) -> Predictions:
         """Return label and probabilities of rows that follow the signature."""
         try:
             probabilities = self._model.predict_proba(rows)
@@ -146,6 +149,25 @@ class Scorer:
                 text = _mismatch(kind, row[name])
             if text:
                 yield {"row": number, "column": name, "problem": text}
+
+
+def make_collector() -> Callable[[pd.DataFrame, Predictions], None]:
+    """Return a function that collects a request's rows and predictions, and never fails it."""
+    if not any(switch in os.environ for switch in COLLECTOR_SWITCHES):
+        return lambda rows, predictions: None
+    from azureml.ai.monitoring import Collector
+
+    def warn(error: Exception) -> None:
+        logging.getLogger(__name__).warning("Not collected: %s", error)
+
+    inputs = Collector(name="model_inputs", on_error=warn)
+    outputs = Collector(name="model_outputs", on_error=warn)
+
+    def collect(rows: pd.DataFrame, predictions: Predictions) -> None:
+        answers = [{"label": p["label"], **p["probabilities"]} for p in predictions]
+        outputs.collect(pd.DataFrame(answers), inputs.collect(rows))
+
+    return collect
 
 
 def init() -> None:
@@ -219,17 +241,10 @@ def _mismatch(kind: str, value: Any) -> str:
     if not isinstance(value, kinds) or (isinstance(value, bool) and kind != "boolean"):
         return problem
     if kind in NUMBERS:
-        return "" if _is_finite(value) else "is out of range"
+        return "" if abs(value) <= sys.float_info.max else "is out of range"
     if kind == "datetime":
         return problem if pd.isna(pd.to_datetime(value, errors="coerce")) else ""
     return ""
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
 
 
 def _column(kind: str, name: str, records: list[dict[str, Any]]) -> Any:

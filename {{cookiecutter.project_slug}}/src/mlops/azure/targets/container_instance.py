@@ -7,25 +7,27 @@ CLI manages them.
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from mlops.azure.az import az, az_find
 from mlops.azure.workspace import make_error
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
-from mlops.errors import ReleaseError
+from mlops.errors import ConfigError, ReleaseError
 from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
-from mlops.release.client import is_up, last_error, send_rows
+from mlops.release.client import is_up, last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
-from mlops.release.waiting import wait_until
 
 PORT: Final = 5001
 START_SECONDS: Final = 300
 MAX_RESTARTS: Final = 2
+NOT_FOUND: Final = re.compile(r"ResourceNotFound|ResourceGroupNotFound|was not found")
 
 Group = dict[str, Any]
 
@@ -128,14 +130,11 @@ class ContainerInstanceTarget:
         return self._project.azure.name("container_group", self._environment, slot)
 
     def _groups(self) -> dict[str, Group]:
-        found = {
-            slot: az_find(
-                f"read the container group {self._group_name(slot)}",
-                *self._command("show", slot),
-            )
-            for slot in SLOTS
-        }
-        self._known = {slot: group for slot, group in found.items() if group}
+        self._known = {}
+        for slot in SLOTS:
+            what = f"read the container group {self._group_name(slot)}"
+            if shown := az(what, *self._command("show", slot), optional=True):
+                self._known[slot] = json.loads(shown)
         return self._known
 
     def _command(self, verb: str, slot: str) -> tuple[str, ...]:
@@ -220,3 +219,49 @@ def _has_crashed(group: Group) -> bool:
     views = [container.get("instanceView") or {} for container in group["containers"]]
     restarting = any(view.get("restartCount", 0) > MAX_RESTARTS for view in views)
     return restarting or _state(group) in ("Failed", "Stopped", "Succeeded")
+
+
+def az(what: str, *arguments: str, folder: Path | None = None, optional: bool = False) -> str:
+    """Return the output of the Azure CLI, or "" if an ``optional`` resource does not exist.
+
+    ``what`` completes "Could not ...".
+
+    Raises
+    ------
+    ConfigError
+        The Azure CLI is not installed.
+    AzureError
+        It failed.
+    """
+    program = shutil.which("az")
+    if program is None:
+        raise ConfigError(
+            "The Azure CLI, az, is not installed.",
+            "Install it (learn.microsoft.com/cli/azure/install-azure-cli) and log in: az login",
+        )
+    done = subprocess.run(  # noqa: S603 -- the arguments are ours
+        [program, *arguments, "--only-show-errors"],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout
+    if optional and NOT_FOUND.search(done.stderr):
+        return ""
+    raise make_error(what, *_reason(done.stderr))
+
+
+def _reason(text: str) -> tuple[str, str]:
+    """Return Azure's code and message from the errors of ``az``: `ERROR: (Code) Message`."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    error = next((x for x in lines if x.startswith("ERROR:")), (lines or ["no reason given"])[-1])
+    message = error.removeprefix("ERROR:").strip()
+    code = re.match(r"\((\w+)\)", message)
+    statuses = {"TooManyRequests": "429 ", "Conflict": "409 ", "ExpiredAuthenticationToken": "401 "}
+    kind = code[1] if code else "az"
+    if "az login" in text:
+        kind = "401 ClientAuthentication"
+    return statuses.get(kind, "") + kind, message[:500]

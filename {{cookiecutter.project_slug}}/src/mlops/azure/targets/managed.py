@@ -1,21 +1,24 @@
-"""The target on Azure ML: a managed online endpoint with the deployments blue and green."""
+"""The targets on Azure ML: an online endpoint with the deployments blue and green, also on AKS."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
+
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import OnlineDeployment, OnlineEndpoint
 
 from mlops.azure import specs
 from mlops.azure.assets import provide_environment
 from mlops.azure.workspace import (
     azure_errors,
-    finish,
+    find,
     is_idle,
+    put,
     state,
     wait_until_idle,
-    wait_until_visible,
 )
 from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import AzureError
@@ -23,10 +26,6 @@ from mlops.model import tags
 from mlops.release.client import last_error, send_rows
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
-
-if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import OnlineDeployment, OnlineEndpoint
 
 LOG_LINES: Final = 200
 
@@ -86,15 +85,10 @@ class ManagedTarget:
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
         self.remove(slot)
         provide_environment(self._project, self._client)
-        uri = f"azureml:{self._project.project}:{version}"
-        operations = self._client.online_deployments
         try:
             with azure_errors(f"deploy version {version} to {self._name}"):
-                deployment = specs.deployment(
-                    self._project, self._environment, slot, uri, digest, version
-                )
-                poller = operations.begin_create_or_update(deployment)
-                finish(poller, lambda: operations.get(slot, self._name))
+                wanted = specs.deployment(self._project, self._environment, slot, version, digest)
+                put(self._client.online_deployments, wanted, self._name)
         except AzureError as error:
             raise AzureError(f"{error}{self._read_log(slot)}", error.fix) from error
 
@@ -128,30 +122,18 @@ class ManagedTarget:
             return specs.endpoint(self._project, self._environment)
 
     def _find(self) -> OnlineEndpoint | None:
-        from azure.core.exceptions import ResourceNotFoundError
-
         with azure_errors(f"read the endpoint {self._name}"):
-            try:
-                found: OnlineEndpoint = self._client.online_endpoints.get(self._name)
-                return found
-            except ResourceNotFoundError:
-                return None
+            return find(lambda: self._client.online_endpoints.get(self._name))
 
     def _deployments(self) -> dict[str, OnlineDeployment]:
-        from azure.core.exceptions import ResourceNotFoundError
-
+        operations = self._client.online_deployments
         with azure_errors(f"read the deployments of {self._name}"):
-            try:
-                found = list(self._client.online_deployments.list(self._name))
-            except ResourceNotFoundError:
-                return {}
+            found = find(lambda: list(operations.list(self._name))) or []
         return {str(deployment.name): deployment for deployment in found}
 
     def _put(self, endpoint: OnlineEndpoint) -> None:
-        operations = self._client.online_endpoints
         with azure_errors(f"change the endpoint {self._name}"):
-            finish(operations.begin_create_or_update(endpoint), lambda: operations.get(self._name))
-            wait_until_visible(lambda: operations.get(self._name))
+            put(self._client.online_endpoints, endpoint)
 
     def _send(self, body: bytes, slot: str | None) -> Answer:
         if not self._token:
@@ -179,6 +161,22 @@ class ManagedTarget:
             log = self._client.online_deployments.get_logs(slot, self._name, LOG_LINES)
             return f" The container's log says: {last_error(log)}"
         return ""
+
+
+class KubernetesTarget(ManagedTarget):
+    """An online endpoint in your own AKS cluster, which is attached to the workspace.
+
+    Clients authenticate with the endpoint's own token; Microsoft Entra is not supported.
+    """
+
+    def _plan(self) -> OnlineEndpoint:
+        project, environment, client = self._project, self._environment, self._client
+        name = project.azure.name("attached_cluster", environment)
+        with azure_errors(f"attach the AKS cluster as {name}"):
+            if find(lambda: client.compute.get(name)) is None:
+                cluster = specs.kubernetes_compute(project, environment, client.subscription_id)
+                put(client.compute, cluster)
+        return super()._plan()
 
 
 def _nonzero(traffic: Mapping[str, int] | None) -> dict[str, int]:
