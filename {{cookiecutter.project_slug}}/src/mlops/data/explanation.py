@@ -115,15 +115,12 @@ def _aggregate(found: Mapping[str, Any]) -> str:
     groups = details.get("mismatched") or {
         kind: found.get(f"partial_{kind}_list") for kind in ("missing", "unexpected")
     }
-    join = ", ".join
-    differences = [f"{kind}: {join(map(_text, v))}" for kind, v in groups.items() if v]
+    differences = [f"{kind}: {_join(values)}" for kind, values in groups.items() if values]
     if differences:
         return "; ".join(differences)
     if isinstance(value, list):
-        return shorten(join(map(_text, value)), LONGEST_TEXT)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
-    return "as expected" if value is None else shorten(value)
+        return shorten(_join(value), LONGEST_TEXT)
+    return "as expected" if value is None else _number(value)
 
 
 def _failing(
@@ -143,6 +140,16 @@ def _failing(
 def _frequencies(partition: Mapping[str, Any], digits: int) -> str:
     pairs = zip(partition["values"], partition["weights"], strict=True)
     return shorten(", ".join(f"{shorten(v)} {w:.{digits}%}" for v, w in pairs), LONGEST_TEXT)
+
+
+def _number(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return shorten(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def _join(values: Iterable[Any]) -> str:
+    return ", ".join(map(_text, values))
 
 
 def _text(value: Any) -> str:
