@@ -96,7 +96,7 @@ def keep_asking(toy: Toy, done: threading.Event, wrong: list[object]) -> None:
 
 def test_production_needs_approval(serving: Toy) -> None:
     next_version(serving, "Columns", width=2)
-    assert "Add --yes" in serving.mlops("release", code=2).output
+    assert "approve with --yes" in serving.mlops("release", code=2).output
     assert score(serving)["model"]["version"] == "1"
     assert serving.stages()[1] == "production"
 
