@@ -77,7 +77,7 @@ def test_broken_rows_are_named(toy: Toy, name: str) -> None:
         place = said.find(word, place)
         assert place >= 0, f"{word!r} is missing or out of order in:\n{said}"
     folder = toy.root / "outputs" / "validation"
-    assert not read_result(folder / "validation.json", Validation, "validate").passed
+    assert not read_result(folder, Validation).passed
     assert (folder / "validation.html").stat().st_size < 100_000
     assert "The data fails " in toy.mlops("train", code=1).output
     assert nothing_is_registered(toy)

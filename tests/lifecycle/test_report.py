@@ -359,9 +359,9 @@ def test_parts_that_do_not_belong_together_are_refused(two: Case, three: Case) -
 def test_only_the_registration_of_the_same_run_is_shown(two: Case) -> None:
     accepted = two.evaluation.decision.model_copy(update={"accepted": True})
     case = replace(two, evaluation=two.evaluation.model_copy(update={"decision": accepted}))
-    file = two.project.outputs / "registration" / "registration.json"
+    folder = two.project.outputs / "registration"
     for run_id, shown in [(two.training.run_id, True), ("0" * 32, False)]:
-        write_result(file, Registration(name="made", version=7, run_id=run_id))
+        write_result(folder, Registration(name="made", version=7, run_id=run_id))
         pages = case.write()
         assert all(("registered as version 7" in text) == shown for text in pages.values())
 

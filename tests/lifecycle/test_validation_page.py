@@ -62,7 +62,7 @@ def test_passed_expectations_have_an_observed_value(suite: Path) -> None:
     for result in validation.expectations:
         assert result.rule in page.text
         assert result.observed in page.text
-    assert "All 7 expectations hold on 8 rows of 3 columns" in page.text
+    assert "All 7 expectations are met on 8 rows of 3 columns" in page.text
     assert "no expectations" in page.text  # of free
 
 

@@ -19,8 +19,9 @@ from mlops.errors import ConfigError, DataError, Refused
 from mlops.results import (
     Candidate,
     Evaluation,
-    R,
     Registration,
+    S,
+    Stored,
     Training,
     Validation,
     read_result,
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
 
 Where = Literal["local", "azureml"]
 
-# Where a result is kept below outputs/, and the verb that writes it.
-FILES: Final[dict[type[Any], tuple[str, str]]] = {
-    Validation: ("validation/validation.json", "validate"),
-    Training: ("training/training.json", "train"),
-    Evaluation: ("evaluation/evaluation.json", "evaluate"),
-    Registration: ("registration/registration.json", "register"),
+# The folder of each result, below outputs/.
+FOLDERS: Final[dict[type[Stored], str]] = {
+    Validation: "validation",
+    Training: "training",
+    Evaluation: "evaluation",
+    Registration: "registration",
+    Candidate: "search",
 }
 
 
@@ -73,10 +75,9 @@ class Deployment:
     address: str
 
 
-def last(project: Project, kind: type[R]) -> R:
+def last(project: Project, kind: type[S]) -> S:
     """Read the last result of a kind, such as `Training`."""
-    name, verb = FILES[kind]
-    return read_result(project.outputs / name, kind, verb)
+    return read_result(_folder(project, kind), kind)
 
 
 def read(project: Project, data: Path | None = None) -> RawData:
@@ -125,7 +126,7 @@ def train(
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
-    folder = project.outputs / "training"
+    folder = _folder(project, Training)
     return training.train(dataset, project, find_science(project), folder, tell)
 
 
@@ -150,7 +151,7 @@ def evaluate(
 
     if training.data_digest != dataset.digest:
         raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
-    return score_and_decide(dataset, training, project, project.outputs / "evaluation", replace)
+    return score_and_decide(dataset, training, project, _folder(project, Evaluation), replace)
 
 
 def register(project: Project, training: Training, evaluation: Evaluation) -> Registration:
@@ -173,7 +174,7 @@ def register(project: Project, training: Training, evaluation: Evaluation) -> Re
         },
     )
     registration = Registration(name=version.name, version=version.number, run_id=training.run_id)
-    write_result(project.outputs / FILES[Registration][0], registration)
+    write_result(_folder(project, Registration), registration)
     return registration
 
 
@@ -242,7 +243,7 @@ def try_candidate(
     candidate = search.try_candidate(
         number, pipeline, dataset, project, training.training_key(project, dataset.digest)
     )
-    write_result(project.outputs / "search" / "candidate.json", candidate)
+    write_result(_folder(project, Candidate), candidate)
     return candidate
 
 
@@ -325,8 +326,12 @@ def rollback(project: Project, platform: Platform, tell: Callable[[str], None] =
     return version
 
 
+def _folder(project: Project, kind: type[Stored]) -> Path:
+    return project.outputs / FOLDERS[kind]
+
+
 def _validation_folder(project: Project, scoring: bool) -> Path:
-    return project.outputs / ("validation-scoring" if scoring else "validation")
+    return project.outputs / "validation-scoring" if scoring else _folder(project, Validation)
 
 
 def _require_validated(project: Project, dataset: Dataset, validation: Validation) -> None:
@@ -342,7 +347,7 @@ def _require_same_model(training: Training, evaluation: Evaluation) -> None:
 
 def _registration(project: Project, training: Training) -> Registration | None:
     """Return the registration of this training's model, if it is registered."""
-    if not (project.outputs / FILES[Registration][0]).is_file():
+    if not (_folder(project, Registration) / Registration.file).is_file():
         return None
     registration = last(project, Registration)
     return registration if registration.run_id == training.run_id else None

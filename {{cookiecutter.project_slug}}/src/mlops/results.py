@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,6 +23,13 @@ class Result(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Stored(Result):
+    """A result with a file of its own: its name, and the verb that writes it."""
+
+    file: ClassVar[str]
+    verb: ClassVar[str]
+
+
 class ExpectationResult(Result):
     """One expectation, and what was observed."""
 
@@ -37,9 +44,11 @@ class ExpectationResult(Result):
     values: tuple[str, ...] = ()
 
 
-class Validation(Result):
+class Validation(Stored):
     """The result of `mlops validate`."""
 
+    file: ClassVar[str] = "validation.json"
+    verb: ClassVar[str] = "validate"
     schema_version: Literal[1] = 1
     data_digest: str  # SHA-256 of the data file
     key: str  # SHA-256 of all that determines the result: rows, suites, library versions
@@ -55,9 +64,11 @@ class Validation(Result):
         return not self.failed
 
 
-class Training(Result):
+class Training(Stored):
     """The result of `mlops train`: a fitted model's provenance."""
 
+    file: ClassVar[str] = "training.json"
+    verb: ClassVar[str] = "train"
     schema_version: Literal[1] = 1
     run_id: str  # of the MLflow run that logged the model
     key: str  # SHA-256 of all that determines the model: data, settings, science, versions
@@ -68,9 +79,11 @@ class Training(Result):
     rows: int  # used for training
 
 
-class Candidate(Result):
+class Candidate(Stored):
     """One trial of a search on Azure ML."""
 
+    file: ClassVar[str] = "candidate.json"
+    verb: ClassVar[str] = "search"
     schema_version: Literal[1] = 1
     number: int
     params: Mapping[str, Any]
@@ -135,9 +148,11 @@ class Decision(Result):
     gain: Gain | None
 
 
-class Evaluation(Result):
+class Evaluation(Stored):
     """The result of `mlops evaluate`: the challenger beside the champion, and the decision."""
 
+    file: ClassVar[str] = "evaluation.json"
+    verb: ClassVar[str] = "evaluate"
     schema_version: Literal[1] = 1
     run_id: str  # of the challenger's training, as `data_digest` and `threshold`
     data_digest: str
@@ -153,37 +168,40 @@ class Evaluation(Result):
     decision: Decision
 
 
-class Registration(Result):
+class Registration(Stored):
     """The result of `mlops register`."""
 
+    file: ClassVar[str] = "registration.json"
+    verb: ClassVar[str] = "register"
     schema_version: Literal[1] = 1
     name: str
     version: int
     run_id: str
 
 
-R = TypeVar("R", bound=Result)
+S = TypeVar("S", bound=Stored)
 
 
-def write_result(path: Path, result: Result) -> None:
+def write_result(folder: Path, result: Stored) -> None:
     """Write a result in one step: a reader sees the old file or the new one, never a part."""
-    write_text(path, result.model_dump_json(indent=2) + "\n")
+    write_text(folder / result.file, result.model_dump_json(indent=2) + "\n")
 
 
-def read_result(path: Path, kind: type[R], verb: str) -> R:
-    """Read a result that ``verb`` wrote.
+def read_result(folder: Path, kind: type[S]) -> S:
+    """Read a result that its verb wrote.
 
     Raises
     ------
     ConfigError
         The file is missing, damaged or of another version; the fix names the verb to run.
     """
+    path = folder / kind.file
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist.", f"Run `mlops {verb}` first.") from None
+        raise ConfigError(f"{path} does not exist.", f"Run `mlops {kind.verb}` first.") from None
     except ValidationError as error:
         first: Any = error.errors()[0]
         reason = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
         text = f"{path} cannot be read: {reason}."
-        raise ConfigError(text, f"Run `mlops {verb}` again.") from None
+        raise ConfigError(text, f"Run `mlops {kind.verb}` again.") from None

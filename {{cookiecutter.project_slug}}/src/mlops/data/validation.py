@@ -44,9 +44,9 @@ def validate_rows(raw: RawData, suites: Suites, folder: Path) -> Validation:
     texts = raw.frame.select_dtypes("object").columns
     compact = raw.frame.astype(dict.fromkeys(texts, "category")).reset_index(drop=True)
     key = _key(compact, suites)
-    file, page = folder / "validation.json", folder / "validation.html"
+    page = folder / "validation.html"
     with contextlib.suppress(ConfigError):  # of another version, damaged, or not there
-        earlier = read_result(file, Validation, "validate")
+        earlier = read_result(folder, Validation)
         same = key and (earlier.key, earlier.data_digest) == (key, raw.digest)
         if same and earlier.passed and page.is_file():
             return earlier
@@ -55,7 +55,7 @@ def validate_rows(raw: RawData, suites: Suites, folder: Path) -> Validation:
         data_digest=raw.digest, key=key, rows=len(compact), expectations=tuple(results)
     )
     write_page(validation, compact, page)
-    write_result(file, validation)
+    write_result(folder, validation)
     return validation
 
 
@@ -89,7 +89,7 @@ def read_suite(file: Path) -> ExpectationSuite:
 
 
 def _key(frame: pd.DataFrame, suites: Suites) -> str:
-    """SHA-256 of all that determines the result; "" if it depends on the time."""
+    """Return the SHA-256 of all that determines the result; "" if it depends on the time."""
     texts = {str(file): file.read_text("utf-8") for file in suites if file.is_file()}
     if any("$PARAMETER" in text for text in texts.values()):  # may refer to now()
         return ""

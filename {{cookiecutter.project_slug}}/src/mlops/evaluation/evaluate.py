@@ -116,7 +116,7 @@ def _score_champion(
     if replace:
         text = f"{who} is replaced without a comparison: {replace}"
         return Reason(code="champion_replaced", text=text)
-    advice = "replace it: mlops evaluate --replace-champion WHY"
+    advice = "replace it: mlops evaluate --replace-champion REASON"
     try:
         model, signature = load_run_model(champion.run_id), run_signature(champion.run_id)
     except Exception as error:  # whatever is wrong, a champion that cannot be scored is not beaten
@@ -157,8 +157,7 @@ def _save(evaluation: Evaluation, models: Mapping[str, Predictions], folder: Pat
     part = folder / "predictions.parquet.part"
     pd.DataFrame(columns).to_parquet(part, index=False)
     part.replace(folder / "predictions.parquet")
-    file = folder / "evaluation.json"
-    write_result(file, evaluation)
+    write_result(folder, evaluation)
     metrics = {f"holdout_{k}": v for k, v in evaluation.metrics.items() if v is not None}
     mlflow.log_metrics(metrics, run_id=evaluation.run_id)
-    mlflow.log_artifact(str(file), run_id=evaluation.run_id)
+    mlflow.log_artifact(str(folder / evaluation.file), run_id=evaluation.run_id)

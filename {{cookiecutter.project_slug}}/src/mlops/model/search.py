@@ -107,10 +107,9 @@ def try_candidate(
 
 def found_params(folder: Path, key: str) -> dict[str, Any] | None:
     """Return the parameters of the best candidate of a search with this training key, if any."""
-    file = folder / "candidate.json"
-    if not file.is_file():
+    if not (folder / Candidate.file).is_file():
         return None
-    candidate = read_result(file, Candidate, "search")
+    candidate = read_result(folder, Candidate)
     return dict(candidate.params) if candidate.key == key else None
 
 

@@ -60,19 +60,17 @@ def training_key(project: Project, data_digest: str) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def earlier_training(file: Path, key: str) -> Training | None:
-    """Return the training recorded in ``file`` if it has this key and its model is unchanged."""
+def earlier_training(folder: Path, key: str) -> Training | None:
+    """Return the training recorded in ``folder`` if it has this key and its model is unchanged."""
     import mlflow
 
-    if not file.is_file():
-        return None
     try:
-        training = read_result(file, Training, "train")
+        training = read_result(folder, Training)
         if training.key != key:
             return None
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as temporary:
             uri = f"runs:/{training.run_id}/{ARTIFACT}"
-            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=temporary))
             return training if model_digest(path) == training.model_digest else None
     except (ConfigError, mlflow.MlflowException, OSError):
         return None
@@ -93,9 +91,8 @@ def train(
     import mlflow
 
     connect(project)
-    file = folder / "training.json"
     key = training_key(project, dataset.digest)
-    earlier = earlier_training(file, key)
+    earlier = earlier_training(folder, key)
     if earlier:
         tell(f"Nothing has changed since run {earlier.run_id[:8]}: keeping its model.")
         return earlier
@@ -120,7 +117,7 @@ def train(
         params={k: v if isinstance(v, PLAIN) else str(v) for k, v in params.items()},
         rows=int((~dataset.holdout).sum()),
     )
-    write_result(file, training)
+    write_result(folder, training)
     started.unlink()
     return training
 
