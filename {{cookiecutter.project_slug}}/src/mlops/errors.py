@@ -45,3 +45,8 @@ class ReleaseError(MlopsError):
 
 class AzureError(MlopsError):
     """Azure refused a request, failed to carry it out, or did not answer."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, cut to 400 characters."""
+    return str(error).strip().split("\n")[0][:400]

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from mlops.config import Project
-from mlops.errors import ConfigError
+from mlops.errors import ConfigError, first_line
 
 # Read when mlflow is imported: no telemetry, no progress bars.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -38,11 +38,10 @@ def connect(project: Project) -> None:
         if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
             _use_experiment(project)  # an Azure ML job already has one
     except Exception as error:
-        reason = str(error).strip().split("\n")[0][:300]
         # Never show the address: it may contain a password.
         store = "mlflow.db" if _GIVEN_STORE is None else "The store in MLFLOW_TRACKING_URI"
         raise ConfigError(
-            f"{store} cannot be used: {reason}",
+            f"{store} cannot be used: {first_line(error)}",
             "Restore it, or delete it to start over; registered models will be lost.",
         ) from error
 

@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import platform
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +24,10 @@ from sklearn.pipeline import Pipeline
 
 from mlops.config import Project
 from mlops.data.dataset import Dataset
-from mlops.errors import ConfigError
+from mlops.errors import ConfigError, first_line
 from mlops.model import tags
-from mlops.model.estimators import TRUSTED_TYPES
 from mlops.model.registry import ARTIFACT, model_digest
+from mlops.model.saving import SERVING_PACKAGES, log_model
 from mlops.model.search import folds, found_params, halving_search
 from mlops.model.tracking import connect, git_commit
 from mlops.outputs import digest, write_text
@@ -41,9 +40,7 @@ if TYPE_CHECKING:
 
 # More rows did not make the threshold steadier from seed to seed, and cost as much as the fit.
 THRESHOLD_ROWS = 10_000
-EXAMPLE_ROWS = 20
 PLAIN = str | int | float | bool | None
-SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 
 
 def training_key(project: Project, data_digest: str) -> str:
@@ -107,7 +104,7 @@ def train(
             mlflow.log_metric("threshold", threshold)
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
         _log_provenance(project, dataset.digest, key)
-        logged_digest = _log_model(model, dataset, project)
+        logged_digest = log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,
         key=key,
@@ -170,7 +167,7 @@ def fit(
         return model.fit(X, y), threshold
     except (ValueError, TypeError) as error:
         raise ConfigError(
-            f"The model cannot be fitted: {_first_line(error)}",
+            f"The model cannot be fitted: {first_line(error)}",
             "Check model.params in project.yml, and features() against the data's columns.",
         ) from error
 
@@ -217,58 +214,6 @@ def _log_provenance(project: Project, data_digest: str, key: str) -> None:
     )
 
 
-def _log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
-    """Save the model with an input example, log both, and return the files' digest."""
-    import mlflow
-    from mlflow.models import infer_signature
-
-    inputs, example = _described(dataset, project.split.seed)
-    # For serving outside this project; MLflow takes 15 s to guess them.
-    pins = [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
-    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice of MLflow and skops that is followed already
-        path = Path(temporary) / ARTIFACT
-        try:
-            mlflow.sklearn.save_model(
-                model,
-                path,
-                signature=infer_signature(inputs, dataset.target[:1]),
-                input_example=example,
-                pip_requirements=pins,
-                serialization_format=project.model.serialization,
-                skops_trusted_types=[*TRUSTED_TYPES, *project.model.trusted_types],
-                metadata={"positive": dataset.positive, "classes": dataset.classes.tolist()},
-            )
-            if project.model.serialization == "skops":
-                mlflow.sklearn.load_model(str(path))
-        except mlflow.MlflowException as error:
-            raise ConfigError(
-                f"skops cannot save this model: {_first_line(error)}",
-                "List your own types in model.trusted_types, or set model.serialization to "
-                "cloudpickle, whose files run code when loaded.",
-            ) from error
-        mlflow.log_artifacts(str(path), ARTIFACT)
-        return model_digest(path)
-
-
-def _described(dataset: Dataset, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a few training rows that fix the signature, and the input example.
-
-    The rows show each column's type and whether it may be missing; MLflow would inspect every
-    value in Python, which often takes longer than the fit.
-    """
-    X = dataset.features
-    rows = np.flatnonzero(~dataset.holdout)
-    size = min(EXAMPLE_ROWS, len(rows))
-    chosen = np.random.default_rng(seed).choice(len(rows), size, replace=False)
-    missing = [X[column].isna().to_numpy()[rows] for column in X]
-    either = [np.flatnonzero(found)[:1] for lacks in missing for found in (lacks, ~lacks)]
-    # Integers are served as floats: one missing value turns their column into floats anyway.
-    floats = dict.fromkeys(X.iloc[:0].select_dtypes("number"), "float64")
-    shown = np.unique(np.concatenate([chosen, *either]))
-    return X.iloc[rows[shown]].astype(floats), X.iloc[rows[chosen]].astype(floats)
-
-
 def _end_broken_run(started: Path) -> None:
     """Close the MLflow run of a training that was killed."""
     import mlflow
@@ -282,7 +227,3 @@ def _end_broken_run(started: Path) -> None:
 def _classifier_params(model: BaseEstimator) -> dict[str, Any]:
     pipeline = getattr(model, "estimator", model)
     return dict(pipeline.named_steps["model"].get_params())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:400]
