@@ -75,7 +75,8 @@ test: lint ## The same with the slow tests: what CI runs
 	$(PYTEST) -m "not exhaustive"
 
 .PHONY: test-all
-test-all: install ## Run every test: each step of a release under each fault, each landing zone
+test-all: export LIFECYCLE_EXAMPLES := 500
+test-all: install ## Run every test: each step of a release under each fault, each landing zone, more examples
 	$(PYTEST)
 
 .PHONY: lint
@@ -131,10 +132,12 @@ $(VENV)/.installed: requirements-dev.txt
 	$(INSTALL) --python $(TOOLS)/python -r requirements-dev.txt
 	@touch $@
 
-# Shared by all tests that run a rendered project: requirements.txt is the same in every variant.
-$(PROJECT_VENV)/.installed: $(TEMPLATE)/requirements.txt $(VENV)/.installed
+# Shared by all tests that run a rendered project: requirements.txt is the same in every variant. The lifecycle's tests also
+# draw examples.
+$(PROJECT_VENV)/.installed: $(TEMPLATE)/requirements.txt requirements-dev.txt $(VENV)/.installed
 	$(TOOLS)/python -m venv $(PROJECT_VENV)
 	$(INSTALL) --python $(PROJECT_VENV)/bin/python -r "$<"
+	$(INSTALL) --python $(PROJECT_VENV)/bin/python --constraint requirements-dev.txt hypothesis
 	@touch $@
 
 $(CHECKOV_VENV)/.installed: requirements-checkov.txt $(VENV)/.installed

@@ -23,12 +23,17 @@ import psutil
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from hypothesis import settings
 from mlops.cli import main
 from mlops.config import load_project
 from mlops.model.registry import Registry
 from mlops.model.tracking import local_store
 
 HERE = Path(__file__).parent
+# How many examples a property test draws; `make test-all` draws more. Seeded, so that a run can be repeated.
+EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "25"))
+settings.register_profile("lifecycle", max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+settings.load_profile("lifecycle")
 ROWS = 1600
 # Processes are forked from one that has done the slow imports.
 WARM = multiprocessing.get_context("forkserver")
