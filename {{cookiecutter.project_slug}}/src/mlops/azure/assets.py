@@ -51,8 +51,9 @@ def provide_compute(project: Project, client: MLClient) -> None:
         if found != expected:
             raise AzureError(
                 f"The compute cluster {wanted.name} is {found}, but project.yml says {expected}.",
-                f"Delete it, then run the same command again: az ml compute delete --name "
-                f"{wanted.name} --resource-group {client.resource_group_name} "
+                "Put its size and tier into project.yml, or delete it and run the same command again. "
+                "Deleting cancels the jobs that run on it, and loses nothing else: az ml compute "
+                f"delete --name {wanted.name} --resource-group {client.resource_group_name} "
                 f"--workspace-name {client.workspace_name}",
             )
         limits = {

@@ -92,7 +92,8 @@ class ProductionRegistry(WorkspaceRegistry):
         if copy.tags.get(tags.MODEL_DIGEST) != version.tags.get(tags.MODEL_DIGEST):
             raise ReleaseError(
                 f"{self.name} {version.number} in production's workspace is another model.",
-                "Archive it there, and register a new version in staging.",
+                "Both are kept, and production serves what it served. Train again: a new version "
+                "gets a number of its own. Then find out who registered the other one.",
             )
         return copy
 

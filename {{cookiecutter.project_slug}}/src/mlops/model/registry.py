@@ -163,7 +163,8 @@ class Registry:
             raise ReleaseError(
                 f"{version.name} {version.number} has digest {found[:12]}, but was registered "
                 f"with {registered[:12] or 'none'}: its files were changed after registration.",
-                "Do not serve this version; train and register a new one.",
+                "Nothing was deployed. Restore the original files of this version, or release another "
+                "one with --version. If nobody here changed them, find out who did.",
             )
         return path
 

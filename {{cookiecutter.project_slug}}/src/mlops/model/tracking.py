@@ -42,7 +42,8 @@ def connect(project: Project) -> None:
         store = "mlflow.db" if _GIVEN_STORE is None else "The store in MLFLOW_TRACKING_URI"
         raise ConfigError(
             f"{store} cannot be used: {first_line(error)}",
-            "Restore it, or delete it to start over; registered models will be lost.",
+            "If another command is using it, wait and try again. If it is damaged, restore a copy: "
+            "it is the registry, and without it no version can be released or rolled back to.",
         ) from error
 
 

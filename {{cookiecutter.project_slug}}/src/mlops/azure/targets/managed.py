@@ -151,7 +151,8 @@ class ManagedTarget:
         if token is None:
             raise AzureError(
                 f"The endpoint {self._name} uses key authentication instead of tokens.",
-                "Delete it, then run the same command again.",
+                "It was not created by `mlops`, and clients may be using its keys. Once they have "
+                "moved, delete it, which ends what it serves, and run the same command again.",
             )
         return str(token)
 
