@@ -51,8 +51,8 @@ def provide_compute(project: Project, client: MLClient) -> None:
         if found != expected:
             raise AzureError(
                 f"The compute cluster {wanted.name} is {found}, but project.yml says {expected}.",
-                "Put its size and tier into project.yml, or delete it (this cancels the jobs that run "
-                "on it, and loses nothing else) and run the same command again: az ml compute "
+                "Put its size and tier into project.yml, or delete it (which cancels its jobs and "
+                "loses nothing else) and run the same command again: az ml compute "
                 f"delete --name {wanted.name} --resource-group {client.resource_group_name} "
                 f"--workspace-name {client.workspace_name}",
             )

@@ -163,8 +163,8 @@ class Registry:
             raise ReleaseError(
                 f"{version.name} {version.number} has digest {found[:12]}, but was registered "
                 f"with {registered[:12] or 'none'}: its files were changed after registration.",
-                "Nothing was deployed. Restore this version's original files, or release another one "
-                "with --version. If nobody here changed them, find out who did.",
+                "Nothing was deployed. Restore this version's original files, or release another "
+                "version. If nobody here changed them, find out who did.",
             )
         return path
 
