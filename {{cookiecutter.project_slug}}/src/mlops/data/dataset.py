@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mlops.config import Data, Project
+from mlops.config import Data, Project, Split
+from mlops.data.identity import RowKeys, identify, mix, row_keys
 from mlops.errors import ConfigError, DataError
 from mlops.outputs import digest
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Load = Callable[[Path], pd.DataFrame]
+
+# How far the holdout's size, and a class's share in it, may be from what they should be.
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Dataset:
     holdout: NDArray[np.bool_]  # True for the rows that training never sees
     groups: NDArray[np.generic] | None  # the values of split.group
     digest: str
+    rows: pd.DataFrame  # all columns but the target: the features, and the id
+    keys: RowKeys  # of these rows
+    warnings: tuple[str, ...] = ()  # about the split
 
     def training_rows(
         self,
@@ -92,9 +99,8 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         A target is missing, or training or holdout rows lack a class.
     """
     data, split = project.data, project.split
-    _require_columns(
-        raw, {"data.target": data.target, "split.group": split.group, "split.time": split.time}
-    )
+    named = {"data.target": data.target, "split.group": split.group, "split.time": split.time}
+    _require_columns(raw, [*named.items(), *(("data.id", name) for name in data.ids)])
     if raw.frame[data.target].isna().any():
         first = int(np.flatnonzero(raw.frame[data.target].isna())[0]) + 1
         raise DataError(
@@ -102,26 +108,40 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
             "Drop these rows in load().",
         )
     target = raw.frame[data.target].to_numpy()
-    features = raw.frame.drop(columns=data.target)
+    rows = raw.frame.drop(columns=data.target)
+    _require_ids(rows, data.ids)
+    keys = identify(rows, data.ids)
     groups = raw.frame[split.group].to_numpy() if split.group else None
     classes = np.sort(pd.unique(target))
     if split.time:
         holdout = _select_newest(raw.frame[split.time], split.holdout)
     else:
-        hashed = features[[split.group]] if split.group else features
-        holdout = _select_by_hash(hashed, split.holdout, split.seed)
-    for side, rows in [("training", ~holdout), ("holdout", holdout)]:
-        missing = set(classes.tolist()) - set(pd.unique(target[rows]).tolist())
+        holdout = _select_by_key(
+            row_keys(rows[[split.group]]) if split.group else keys.keys, split.holdout, split.seed
+        )
+    for side, mask in [("training", ~holdout), ("holdout", holdout)]:
+        missing = set(classes.tolist()) - set(pd.unique(target[mask]).tolist())
         if missing:
             raise DataError(
                 f"The {side} rows contain no rows of class {', '.join(map(repr, missing))}.",
                 "Add rows, or change `split`.",
             )
-    return Dataset(features, target, classes, _positive(data, classes), holdout, groups, raw.digest)
+    return Dataset(
+        features=rows.drop(columns=data.ids),
+        target=target,
+        classes=classes,
+        positive=_positive(data, classes),
+        holdout=holdout,
+        groups=groups,
+        digest=raw.digest,
+        rows=rows,
+        keys=keys,
+        warnings=_describe_imbalance(holdout, target, classes, split),
+    )
 
 
-def _require_columns(raw: RawData, fields: dict[str, str | None]) -> None:
-    for field, column in fields.items():
+def _require_columns(raw: RawData, fields: Iterable[tuple[str, str | None]]) -> None:
+    for field, column in fields:
         if column is not None and column not in raw.frame:
             raise ConfigError(f"{field} is {column!r}, but {raw.source.name} has no such column.")
 
@@ -144,21 +164,50 @@ def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
     return data.positive
 
 
-def _select_by_hash(rows: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Let each row's own content decide, so that it keeps its side as the data grows.
+def _require_ids(rows: pd.DataFrame, ids: list[str]) -> None:
+    for name in ids:
+        missing = np.flatnonzero(rows[name].isna())
+        if len(missing):
+            raise DataError(
+                f"data.id is {name!r}, which is missing in {len(missing):,} rows, first in row "
+                f"{missing[0] + 1}.",
+                "Give every row its id, or choose other columns.",
+            )
 
-    A missing value turns integers into float64 and booleans into objects, so hash them as such.
-    """
-    kinds = {"float64": rows.select_dtypes("number"), "object": rows.select_dtypes("bool")}
-    types = {name: kind for kind, part in kinds.items() for name in part}
-    stable = rows.astype(types, copy=False)
-    hashes = pd.util.hash_pandas_object(stable, index=False, hash_key=f"{seed:016x}")
-    return np.asarray(hashes.to_numpy() < np.uint64(fraction * 2**64))
+
+def _select_by_key(keys: NDArray[np.uint64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Let each row's own key decide, so that it keeps its side as the data grows."""
+    drawn = mix(keys ^ mix(np.array([seed], np.uint64)))
+    return np.asarray(drawn < np.uint64(fraction * 2**64))
 
 
 def _select_newest(time: pd.Series, fraction: float) -> NDArray[np.bool_]:
     ranks = time.rank(method="first", na_option="top", pct=True)
     return np.asarray(ranks > 1 - fraction)
+
+
+def _describe_imbalance(
+    holdout: NDArray[np.bool_],
+    target: NDArray[np.generic],
+    classes: NDArray[np.generic],
+    split: Split,
+) -> tuple[str, ...]:
+    """Say where the holdout is far from what `split` wants; rows of one key stay together."""
+
+    def far() -> Iterator[str]:
+        share = holdout.mean()
+        if abs(share - split.holdout) > TOLERANCE:
+            yield f"has {share:.1%} of the rows, not {split.holdout:.1%}"
+        for name in classes.tolist():
+            there, everywhere = np.mean(target[holdout] == name), np.mean(target == name)
+            if abs(there - everywhere) > TOLERANCE:
+                yield f"is {there:.1%} {name!r}, all rows are {everywhere:.1%}"
+
+    if split.time:
+        cause = "the newest rows differ from the others"
+    else:
+        cause = "equal rows stay on one side" if not split.group else "a group stays on one side"
+    return tuple(f"The holdout {what}: {cause}." for what in far())
 
 
 def _first_bad_byte(source: Path) -> str:
