@@ -7,4 +7,4 @@ import pandas as pd
 
 def load(source: Path) -> pd.DataFrame:
     """Read the raw rows, target included."""
-    return pd.read_csv(source, low_memory=False)
+    return pd.read_csv(source, keep_default_na=False, na_values=[""], low_memory=False)

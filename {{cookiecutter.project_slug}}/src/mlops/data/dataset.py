@@ -12,6 +12,7 @@ import pandas as pd
 
 from mlops.config import Data, Project, Split
 from mlops.data.identity import RowKeys, identify, mix, row_keys
+from mlops.data.rows import serve
 from mlops.errors import ConfigError, DataError
 from mlops.outputs import digest
 
@@ -41,7 +42,7 @@ class RawData:
 class Dataset:
     """Rows ready to learn from."""
 
-    features: pd.DataFrame
+    features: pd.DataFrame  # in the form that `mlops.data.rows` defines
     target: NDArray[np.generic]  # the class of each row, as in the data
     classes: NDArray[np.generic]  # sorted
     positive: str | int | None  # the class to detect; None with more than two classes
@@ -127,7 +128,7 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
                 "Add rows, or change `split`.",
             )
     return Dataset(
-        features=rows.drop(columns=data.ids),
+        features=serve(rows.drop(columns=data.ids)),
         target=target,
         classes=classes,
         positive=_positive(data, classes),

@@ -81,8 +81,7 @@ def evaluate(
 def _require_unseen(dataset: Dataset, training: Training) -> None:
     """Refuse to judge a model by rows that it was trained on."""
     trained = trained_rows(training.run_id)
-    lost = "its record is missing"
-    seen = seen_rows(trained, dataset.rows, dataset.keys) if trained else lost
+    seen = seen_rows(trained, dataset.rows, dataset.keys) if trained else dataset.holdout
     if isinstance(seen, str) or (seen & dataset.holdout).any():
         raise ConfigError(
             "The holdout may contain rows that the model was trained on: the split has changed "

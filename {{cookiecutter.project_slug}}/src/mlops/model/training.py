@@ -168,9 +168,15 @@ def fit(
         )
         return model.fit(X, y), threshold
     except (ValueError, TypeError) as error:
+        dates = ", ".join(map(str, X.select_dtypes("datetime")))
         raise ConfigError(
             f"The model cannot be fitted: {first_line(error)}",
-            "Check model.params in project.yml, and features() against the data's columns.",
+            "Check model.params in project.yml, and features() against the data's columns."
+            + (
+                f" Turn the dates in {dates} into numbers: few encoders take dates."
+                if dates
+                else ""
+            ),
         ) from error
 
 
