@@ -89,8 +89,11 @@ def distances(
     moving : collection of column names
         Those that are new in every data set by nature, such as a number of the order or a month.
     """
-    parts = [(name, before.parts[name], today.parts[name]) for name in before.parts
-             if name in today.parts]
+    parts = [
+        (name, before.parts[name], today.parts[name])
+        for name in before.parts
+        if name in today.parts
+    ]
     columns = {**before.parts[ALL].columns, **today.parts[ALL].columns}
     shifts = [_farthest(column, parts, column in moving) for column in columns]
     return tuple(sorted(shifts, key=lambda shift: (-shift.distance, shift.column)))
@@ -132,7 +135,7 @@ def _farthest(column: str, parts: list[tuple[str, Part, Part]], moving: bool) ->
     if column not in before.columns:
         return Shift(column=column, distance=1, expected=1, moved="new column")
     if column not in today.columns:
-        return Shift(column=column, distance=1, expected=0, moved="gone")
+        return Shift(column=column, distance=1, expected=1, moved="gone")
     shifts = []
     for name, old, new in parts:
         a, b = old.columns[column], new.columns[column]
@@ -205,7 +208,9 @@ def _words(a: Column, b: Column) -> str:
         return f"missing {_percent(a.missing)} → {_percent(b.missing)}" if changed else ""
     if a.shares:
         differences = _share_differences(a, b).drop("")
-        word = max(differences.index, key=lambda w: (round(abs(differences[w]), 6), -differences[w]))
+        word = max(
+            differences.index, key=lambda w: (round(abs(differences[w]), 6), -differences[w])
+        )
         return f"'{word}' {_percent(a.shares.get(word, 0))} → {_percent(b.shares.get(word, 0))}"
     for name, level in NAMED_LEVELS.items():
         old, new = a.quantiles[level], b.quantiles[level]
@@ -221,4 +226,4 @@ def _percent(share: float) -> str:
 def _value(value: float, kind: str) -> str:
     if kind == "date":
         return f"{pd.Timestamp(0) + pd.Timedelta(days=value):%Y-%m-%d}"
-    return f"{value:,.6g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.6g}"

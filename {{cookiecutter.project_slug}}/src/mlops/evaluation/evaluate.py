@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from mlops.config import Project
 from mlops.data.dataset import Dataset
+from mlops.data.profile import FILE as PROFILE
+from mlops.data.profile import Profile, distances, profile
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
+from mlops.evaluation.data_change import Champion, check_data
 from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
 from mlops.model.estimators import predicted_classes
 from mlops.model.registry import Registry, Version, load_run_model, run_signature
-from mlops.results import Evaluation, Gain, Reason, Training, write_result
+from mlops.results import Evaluation, Gain, Reason, Shift, Training, write_result
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
 
 
 def evaluate(
-    dataset: Dataset, training: Training, project: Project, folder: Path, replace: str = ""
+    dataset: Dataset,
+    training: Training,
+    project: Project,
+    folder: Path,
+    replace: str = "",
+    accept: str = "",
 ) -> Evaluation:
     """Score the holdout and decide.
 
@@ -51,6 +60,12 @@ def evaluate(
         models["champion"], rival_metrics = rival, measure(rival)
         value = gain_in(gate.metric, metrics, rival_metrics)
         against = _summarize(value, challenger, rival, project)
+    decision = decide(metrics, slices, against, gate)
+    shifts = _shifts(champion, dataset, project) if champion else ()
+    if champion and isinstance(rival, Predictions):
+        registered = champion.figure(gate.metric)
+        standing = Champion(champion.number, registered, rival, shifts)
+        decision = check_data(decision, challenger, standing, gate, project.split.seed, accept)
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
@@ -63,7 +78,8 @@ def evaluate(
         slices=slices,
         champion=champion.number if champion else None,
         champion_metrics=rival_metrics,
-        decision=decide(metrics, slices, against, gate),
+        decision=decision,
+        shifts=shifts,
     )
     _save(evaluation, models, folder)
     return evaluation
@@ -131,6 +147,26 @@ def _score_champion(
     except (ValueError, TypeError) as error:
         text = f"{who} does not fit the data: {error}."
         return Reason(code="schema_changed", text=f"{text} Restore the data, or {advice}")
+
+
+def _shifts(champion: Version, dataset: Dataset, project: Project) -> tuple[Shift, ...]:
+    """Return how far the columns have moved since the champion's training, if that is known."""
+    before = _logged_profile(champion.run_id)
+    if before is None:
+        return ()
+    rows, target, _ = dataset.training_rows()
+    today = profile(rows.assign(**{project.data.target: target}), project.data.target)
+    return distances(before, today, moving=[project.split.time])
+
+
+def _logged_profile(run_id: str) -> Profile | None:
+    """Return what a run's training data looked like; None for a run of an earlier template."""
+    import mlflow
+
+    try:
+        return Profile.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{PROFILE}"))
+    except (mlflow.MlflowException, OSError, ValidationError):
+        return None
 
 
 def _summarize(
