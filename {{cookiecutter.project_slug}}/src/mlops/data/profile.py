@@ -140,7 +140,7 @@ def _farthest(column: str, parts: list[tuple[str, Part, Part]], moving: bool) ->
     for name, old, new in parts:
         a, b = old.columns[column], new.columns[column]
         expected = 1.0 if moving or "date" in (a.kind, b.kind) else _expected(a, b, old, new)
-        where = f"within {shorten(name)}: " if name else ""
+        where = f"within class {shorten(name)}: " if name else ""
         moved = where + _words(a, b)
         shifts.append(
             Shift(column=column, distance=_distance(a, b), expected=expected, moved=moved)
