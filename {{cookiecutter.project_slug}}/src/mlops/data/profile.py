@@ -17,6 +17,8 @@ from mlops.results import Result, Shift
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from mlops.data.dataset import Dataset
+
 FILE: Final = "profile.json"
 ROWS: Final = 100_000  # of a larger table a sample is described: its distances are within 0.01
 LEVELS: Final = np.linspace(0, 1, 101)
@@ -49,6 +51,14 @@ class Profile(Result):
     parts: Mapping[str, Part]
 
 
+def training_profile(dataset: Dataset, target: str) -> Profile:
+    """Describe the training rows; of a large table, a sample."""
+    rows = np.flatnonzero(~dataset.holdout)
+    if len(rows) > ROWS:
+        rows = np.random.default_rng(0).choice(rows, ROWS, replace=False)
+    return profile(dataset.features.iloc[rows].assign(**{target: dataset.target[rows]}), target)
+
+
 def profile(frame: pd.DataFrame, target: str) -> Profile:
     """Describe the columns, overall and within the classes of ``target``.
 
@@ -57,8 +67,6 @@ def profile(frame: pd.DataFrame, target: str) -> Profile:
     frame : DataFrame of shape (n_rows, n_columns)
         Features and target; the order of rows and columns does not matter.
     """
-    if len(frame) > ROWS:
-        frame = frame.sample(ROWS, random_state=0)
     labels = frame[target].astype(str).to_numpy()
     largest = sorted(zip(*np.unique(labels, return_counts=True), strict=True), key=lambda c: -c[1])
     parts = {str(label): frame[labels == label] for label, _ in largest[:CLASSES]}

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.data.profile import FILE as PROFILE
-from mlops.data.profile import Profile, distances, profile
+from mlops.data.profile import Profile, distances, training_profile
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.data_change import Champion, check_data
@@ -154,8 +154,7 @@ def _shifts(champion: Version, dataset: Dataset, project: Project) -> tuple[Shif
     before = _logged_profile(champion.run_id)
     if before is None:
         return ()
-    rows, target, _ = dataset.training_rows()
-    today = profile(rows.assign(**{project.data.target: target}), project.data.target)
+    today = training_profile(dataset, project.data.target)
     return distances(before, today, moving=[project.split.time])
 
 

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.data.profile import FILE as PROFILE
-from mlops.data.profile import profile
+from mlops.data.profile import training_profile
 from mlops.errors import ConfigError, first_line
 from mlops.model import tags
 from mlops.model.registry import ARTIFACT, model_digest
@@ -106,7 +106,7 @@ def train(
             mlflow.log_metric("threshold", threshold)
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
         _log_provenance(project, dataset.digest, key)
-        _log_profile(dataset, project)
+        mlflow.log_text(training_profile(dataset, project.data.target).model_dump_json(), PROFILE)
         logged_digest = log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,
@@ -215,15 +215,6 @@ def _log_provenance(project: Project, data_digest: str, key: str) -> None:
             tags.GIT_COMMIT: git_commit(project.root),
         }
     )
-
-
-def _log_profile(dataset: Dataset, project: Project) -> None:
-    """Log what the training rows look like, which tells later whether the data has changed."""
-    import mlflow
-
-    rows, target, _ = dataset.training_rows()
-    seen = profile(rows.assign(**{project.data.target: target}), project.data.target)
-    mlflow.log_text(seen.model_dump_json(), PROFILE)
 
 
 def _end_broken_run(started: Path) -> None:
