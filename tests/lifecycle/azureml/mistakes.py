@@ -307,6 +307,13 @@ ALL = [
         "AZ023",
         "inputs.replace is optional",
     ),
+    M(
+        EVALUATE,
+        "unused optional input",
+        swap('$[[--accept-data-change "${{inputs.accept}}"]]', ""),
+        "AZ021",
+        "inputs.accept",
+    ),
     M(TRAIN, "no environment", drop("environment"), "AZ004", "environment: Missing data"),
     M(TRAIN, "unknown environment", put("environment", "azureml:mlop@latest"), "AZ011", "defines mlop"),
     M(TRAIN, "environment without version", put("environment", "azureml:mlops"), "AZ010", "azureml:NAME@latest or"),

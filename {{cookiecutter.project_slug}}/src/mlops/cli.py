@@ -101,6 +101,13 @@ replace_option = click.option(
     default="",
     help="Skip the comparison with the champion; the reason is recorded with the decision.",
 )
+accept_option = click.option(
+    "--accept-data-change",
+    "accept",
+    metavar="WHY",
+    default="",
+    help="Go on where the data has changed under the champion; WHY is recorded with the decision.",
+)
 on_option = click.option(
     "--on",
     type=click.Choice(["local", "azureml"]),
@@ -159,8 +166,9 @@ def train(project: Project, data: Path | None) -> None:
 @main.command()
 @data_option
 @replace_option
+@accept_option
 @pass_project
-def evaluate(project: Project, data: Path | None, replace: str) -> None:
+def evaluate(project: Project, data: Path | None, replace: str, accept: str) -> None:
     """Compare the trained model with the champion, and let the gate decide.
 
     Exits with 3 if the gate refuses the model.
@@ -170,7 +178,7 @@ def evaluate(project: Project, data: Path | None, replace: str) -> None:
     rows = _read(project, data)
     training = lifecycle.last(project, results.Training)
     dataset = lifecycle.split(project, rows)
-    evaluation = lifecycle.evaluate(project, dataset, training, replace)
+    evaluation = lifecycle.evaluate(project, dataset, training, replace, accept)
     terminal.show(evaluation)
     sys.exit(0 if evaluation.decision.accepted else 3)
 
@@ -205,6 +213,7 @@ def report(project: Project, data: Path | None) -> None:
 @main.command()
 @data_option
 @replace_option
+@accept_option
 @on_option
 @click.option("--wait/--no-wait", default=True, help="On Azure: follow the job until it ends.")
 @click.option("--job", metavar="NAME", help="On Azure: follow this job instead of submitting one.")
@@ -214,6 +223,7 @@ def run(
     project: Project,
     data: Path | None,
     replace: str,
+    accept: str,
     on: Where,
     wait: bool,
     job: str | None,
@@ -227,17 +237,18 @@ def run(
     from mlops import lifecycle, terminal
 
     if on == "azureml":
-        _run_on_azure(project, data, replace, wait, job, schedule)
+        _run_on_azure(project, data, replace, accept, wait, job, schedule)
         return
     if job or schedule or not wait:
         raise ConfigError("--no-wait, --job and --schedule need Azure.", "Add --on azureml.")
-    _end_run(lifecycle.run(project, data, replace, terminal.Steps(5)))
+    _end_run(lifecycle.run(project, data, replace, terminal.Steps(5), accept))
 
 
 def _run_on_azure(
     project: Project,
     data: Path | None,
     replace: str,
+    accept: str,
     wait: bool,
     job: str | None,
     schedule: bool,
@@ -251,7 +262,8 @@ def _run_on_azure(
         click.echo(f"Scheduled as {pipeline.schedule(project, client)}.")
         return
     if job is None:
-        submitted = pipeline.submit(project, client, data.resolve() if data else None, replace)
+        rows = data.resolve() if data else None
+        submitted = pipeline.submit(project, client, rows, replace, accept)
         job = str(submitted.name)
         click.echo(f"Submitted: {submitted.studio_url}")
     if not wait:

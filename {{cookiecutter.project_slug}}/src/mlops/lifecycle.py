@@ -141,7 +141,7 @@ def load_model(training: Training) -> Any:
 
 
 def evaluate(
-    project: Project, dataset: Dataset, training: Training, replace: str = ""
+    project: Project, dataset: Dataset, training: Training, replace: str = "", accept: str = ""
 ) -> Evaluation:
     """Compare the trained model with the champion on the holdout, and let the gate decide.
 
@@ -149,12 +149,15 @@ def evaluate(
     ----------
     replace : str
         Why the champion is to be replaced without a comparison; "" compares.
+    accept : str
+        Why a change of the data is accepted; "" stops at one.
     """
     from mlops.evaluation.evaluate import evaluate as score_and_decide
 
     if training.data_digest != dataset.digest:
         raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
-    return score_and_decide(dataset, training, project, _folder(project, Evaluation), replace)
+    folder = _folder(project, Evaluation)
+    return score_and_decide(dataset, training, project, folder, replace, accept)
 
 
 def register(project: Project, training: Training, evaluation: Evaluation) -> Registration:
@@ -173,7 +176,7 @@ def register(project: Project, training: Training, evaluation: Evaluation) -> Re
             tags.MODEL_DIGEST: training.model_digest,
             tags.DATA_DIGEST: training.data_digest,
             tags.DECISION: ", ".join(reason.code for reason in decision.reasons),
-            **{f"holdout.{name}": f"{score:.6f}" for name, score in scores.items()},
+            **{f"{tags.HOLDOUT}.{name}": f"{score:.6f}" for name, score in scores.items()},
         },
     )
     registration = Registration(name=version.name, version=version.number, run_id=training.run_id)
@@ -196,6 +199,7 @@ def run(
     data: Path | None = None,
     replace: str = "",
     progress: Progress | None = None,
+    accept: str = "",
 ) -> Run:
     """Validate, train, evaluate, register and report, in this order."""
     progress = progress or Progress()
@@ -210,7 +214,7 @@ def run(
     training = train(project, dataset, validation, progress.tell)
     progress.show(training)
     progress.step("evaluate")
-    evaluation = evaluate(project, dataset, training, replace)
+    evaluation = evaluate(project, dataset, training, replace, accept)
     progress.show(evaluation)
     progress.step("register")
     accepted = evaluation.decision.accepted

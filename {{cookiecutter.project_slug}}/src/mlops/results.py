@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +15,7 @@ from mlops.outputs import write_text
 Label = bool | int | float | str
 # A metric is None where it is undefined, as a ranking is without both classes.
 Metrics = Mapping[str, float | None]
+NOTABLE_SHIFT: Final = 0.1
 
 
 class Result(BaseModel):
@@ -167,6 +168,19 @@ class Decision(Result):
     gain: Gain | None
 
 
+class Shift(Result):
+    """How far a column has moved since the champion's training."""
+
+    column: str
+    distance: float  # from 0 to 1
+    expected: float  # a distance up to this is no surprise
+    moved: str  # what moved most, in words
+
+    @property
+    def notable(self) -> bool:
+        return self.distance > max(self.expected, NOTABLE_SHIFT)
+
+
 class Evaluation(Stored):
     """The result of `mlops evaluate`: the challenger beside the champion, and the decision."""
 
@@ -186,6 +200,7 @@ class Evaluation(Stored):
     champion: int | None  # its version
     champion_metrics: Metrics | None  # None without a champion, or if it was not scored
     decision: Decision
+    shifts: tuple[Shift, ...] = ()  # of all columns; none without a profile of the champion's data
 
 
 class Registration(Stored):

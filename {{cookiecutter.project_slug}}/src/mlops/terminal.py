@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 from rich.console import Console
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mlops.config import Environment
     from mlops.model.registry import Version
     from mlops.release.target import Target
+
+SHOWN_SHIFTS: Final = 5
 
 
 class Steps(Progress):
@@ -100,6 +102,12 @@ def show_evaluation(evaluation: Evaluation) -> None:
         f"* the gate's metric; {met} of {len(thresholds)} thresholds met on {evaluation.rows:,} "
         "holdout rows."
     )
+    notable = [shift for shift in evaluation.shifts if shift.notable]
+    if notable:
+        moved = _table("column", "distance", "since the champion's training")
+        for shift in notable[:SHOWN_SHIFTS]:
+            moved.add_row(escape(shift.column), f"{shift.distance:.2f}", escape(shift.moved))
+        _print(moved)
     show_reasons(evaluation.decision)
 
 

@@ -11,14 +11,16 @@ import pandas as pd
 from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.data.identity import seen_rows
+from mlops.data.profile import distances, training_profile
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
+from mlops.evaluation.data_change import Champion, check_data
 from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
-from mlops.evaluation.rival import find_rival, predict
-from mlops.model.record import trained_rows
-from mlops.model.registry import Registry, load_run_model
-from mlops.results import Evaluation, Gain, Reason, Training, write_result
+from mlops.evaluation.rival import Rival, find_rival, predict
+from mlops.model.record import trained_profile, trained_rows
+from mlops.model.registry import Registry, Version, load_run_model
+from mlops.results import Evaluation, Gain, Reason, Shift, Training, write_result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +30,12 @@ ROW = "row"  # the column of predictions.parquet with the rows' keys
 
 
 def evaluate(
-    dataset: Dataset, training: Training, project: Project, folder: Path, replace: str = ""
+    dataset: Dataset,
+    training: Training,
+    project: Project,
+    folder: Path,
+    replace: str = "",
+    accept: str = "",
 ) -> Evaluation:
     """Score the holdout and decide.
 
@@ -59,6 +66,12 @@ def evaluate(
         rival_metrics = measure(rival.predictions)
         value = gain_in(gate.metric, metrics, rival_metrics)
         against = _summarize(value, challenger, rival.predictions, project)
+    decision = decide(metrics, slices, against, gate, comparison)
+    shifts = _shifts(champion, dataset, project) if champion else ()
+    if champion and isinstance(rival, Rival):
+        registered = champion.figure(gate.metric)
+        standing = Champion(champion.number, registered, rival.registered, shifts)
+        decision = check_data(decision, challenger, standing, gate, project.split.seed, accept)
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
@@ -72,7 +85,8 @@ def evaluate(
         slices=slices,
         champion=champion.number if champion else None,
         champion_metrics=rival_metrics,
-        decision=decide(metrics, slices, against, gate, comparison),
+        decision=decision,
+        shifts=shifts,
     )
     _save(evaluation, models, dataset, judged, folder)
     return evaluation
@@ -103,6 +117,15 @@ def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
             )
         columns.append(name)
     return list(dict.fromkeys(columns))
+
+
+def _shifts(champion: Version, dataset: Dataset, project: Project) -> tuple[Shift, ...]:
+    """Return how far the columns have moved since the champion's training, if that is known."""
+    before = trained_profile(champion.run_id)
+    if before is None:
+        return ()
+    today = training_profile(dataset, project.data.target)
+    return distances(before, today, moving=[project.split.time])
 
 
 def _summarize(

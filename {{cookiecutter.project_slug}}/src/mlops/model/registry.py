@@ -42,6 +42,11 @@ class Version:
     def stage(self) -> str:
         return self.tags.get(tags.STAGE, REGISTERED)
 
+    def figure(self, metric: str) -> float | None:
+        """Return a metric of its holdout when it was registered."""
+        text = self.tags.get(f"{tags.HOLDOUT}.{metric}")
+        return float(text) if text else None
+
     @property
     def uri(self) -> str:
         return f"models:/{self.name}/{self.number}"

@@ -11,6 +11,7 @@ DATA_DIGEST: Final = "mlops.data_digest"
 TRAINING_KEY: Final = "mlops.training_key"
 GIT_COMMIT: Final = "mlops.git_commit"
 DECISION: Final = "mlops.decision"
+HOLDOUT: Final = "holdout"  # holdout.METRIC
 STAGE: Final = "mlops.stage"
 REPLACED: Final = "mlops.replaced"
 PENDING_RELEASE: Final = "mlops.release"
