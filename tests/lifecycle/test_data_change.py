@@ -19,6 +19,7 @@ import yaml
 from conftest import Toy, empty_store
 from mlops import lifecycle
 from mlops.config import Gate
+from mlops.data.profile import distances, profile
 from mlops.evaluation.bootstrap import figure, standard_error
 from mlops.evaluation.data_change import Champion, check_data
 from mlops.evaluation.metrics import Predictions, measure
@@ -146,7 +147,7 @@ def test_sound_data_needs_no_word(credit: Path) -> None:
     assert codes(evaluate(credit, grown).decision) == ["not_confident"]
 
 
-def test_a_project_can_warn_and_go_on(credit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_can_warn_and_go_on(credit: Path) -> None:
     configure(credit, gate={"on_data_change": "warn"})
     decision = evaluate(credit, FAULTS["re-cased"](SOUND)).decision
     configure(credit, gate={"on_data_change": "stop"})
@@ -216,6 +217,14 @@ def test_fresh_rows_of_the_same_kind_hardly_ever_stop() -> None:
         today, then = (predictions(700, 1.5, 2 * seed + n, classes, rare) for n in (0, 1))
         stops += not check(today, figure(then, metric), SAME, metric).accepted
     assert stops <= 1
+
+
+def test_no_column_of_the_sample_has_moved_between_its_halves() -> None:
+    sample = SOUND.drop(columns="customer")
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(sample))
+        half, rest = (profile(sample.iloc[rows], "status") for rows in np.array_split(order, 2))
+        assert not [shift for shift in distances(half, rest) if shift.notable]
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -313,6 +313,7 @@ ALL = [
         swap('$[[--accept-data-change "${{inputs.accept}}"]]', ""),
         "AZ021",
         "inputs.accept",
+        at="inputs.accept",
     ),
     M(TRAIN, "no environment", drop("environment"), "AZ004", "environment: Missing data"),
     M(TRAIN, "unknown environment", put("environment", "azureml:mlop@latest"), "AZ011", "defines mlop"),

@@ -110,7 +110,7 @@ def _find_change(
     if not moved or not decision.accepted:
         return ""
     if moved[0].distance > FAR_SHIFT:
-        return f"{figures}, and this data differs too much from its training data to compare them."
+        return f"{figures}, and the data differs too much from its training to compare the models."
     if fall > 0 and not _wins_without(fall, challenger, now, gate, seed):
         return f"{figures}. Without that fall the gate would not accept the challenger."
     return ""

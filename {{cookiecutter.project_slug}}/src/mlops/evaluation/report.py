@@ -227,7 +227,7 @@ def plain(value: object, longest: int = LONGEST_NAME) -> str:
     line = "".join(c if c.isprintable() else " " for c in str(value)).strip()
     if len(line) > longest:
         line = f"{line[: longest - 1]}…"
-    special = r"[^\w\s.,:;=%+()≤≥…'-]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\."
+    special = r"[^\w\s.,:;=%+()≤≥…→'-]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\."
     text = re.sub(special, lambda found: f"&#{ord(found.group())};", line)
     return text.replace("&#64;", "&#64;<!-- -->") or "&#32;"
 
