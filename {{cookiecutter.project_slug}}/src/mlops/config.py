@@ -65,7 +65,7 @@ class Section(BaseModel):
 
 class Data(Section):
     path: Path = Field(description="a file or folder in the project, such as data/credit.csv")
-    target: Verbatim = Field(min_length=1, description="the name of the column to predict")
+    target: Verbatim = Field(pattern=r"\S", description="the name of the column to predict")
     positive: bool | int | Verbatim | None = Field(
         None, description="the class to detect, as written in the data (quote yes and no)"
     )

@@ -132,7 +132,8 @@ def _positive(data: Data, classes: NDArray[np.generic]) -> bool | str | int | No
                 "Remove data.positive.",
             )
         return None
-    return next(label for label in classes.tolist() if label == data.positive)
+    labels: list[bool | str | int] = classes.tolist()
+    return next(label for label in labels if label == data.positive)
 
 
 def _select_by_hash(rows: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.config import Project
-from mlops.data.explanation import shorten
+from mlops.data.explanation import near, shorten
 from mlops.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -128,14 +127,6 @@ def few(values: Iterable[object]) -> str:
     return ", ".join(shown[:SHOWN]) + rest
 
 
-def near(name: str, known: Iterable[object]) -> str:
-    """Return which known name was probably meant; "" if none is like it."""
-    names = [str(value) for value in known]
-    same = [other for other in names if other.strip() == name.strip() and other != name]
-    close = same or difflib.get_close_matches(name, names, n=1)
-    return f"Did you mean {close[0]!r}?" if close else ""
-
-
 def _join(subject: str, problems: Sequence[Problem]) -> tuple[str, str]:
     """Return the message and the fix of an error."""
     if len(problems) == 1:
@@ -180,12 +171,13 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
         return None
     cells = cells[cells.notna()]
     kinds = cells.map(_kind)
-    if (unusable := ~kinds.isin([TEXT, NUMBERS, TRUTH])).any():
-        row = unusable.idxmax()
-        kind = kinds[row]
-        text = f"Column {name!r} holds {kind}, first in row {row + 1}: {_show(cells[row])}."
+    unusable = np.flatnonzero(~kinds.isin([TEXT, NUMBERS, TRUTH]))
+    if len(unusable):
+        place = int(unusable[0])
+        kind, row = kinds.iloc[place], cells.index[place] + 1
+        text = f"Column {name!r} holds {kind}, first in row {row}: {_show(cells.iloc[place])}."
         return Problem(text, CONVERT.get(kind, OTHER))
-    if kinds.nunique() > 1:
+    if len(set(kinds)) > 1:
         return _mixture(name, cells, kinds)
     infinite = cells.isin([np.inf, -np.inf]).to_numpy()
     return _infinity(name, cells, infinite) if infinite.any() else None
@@ -244,9 +236,11 @@ def _target_problems(values: pd.Series, project: Project) -> list[Problem]:
 
 def _positive_advice(positive: object, classes: list[Any]) -> str:
     if isinstance(positive, bool):
+        words = ("yes", "on", "true") if positive else ("no", "off", "false")
+        meant = next((value for value in classes if str(value).lower() in words), classes[0])
         return (
             "YAML reads yes, no, on, off, true and false as booleans: quote the class, "
-            f"as in positive: '{classes[0]}'."
+            f"as in positive: '{meant}'."
         )
     same = [value for value in classes if str(value).lower() == str(positive).lower()]
     if same and not isinstance(same[0], str):
