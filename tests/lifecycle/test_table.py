@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mlops.config import Project, load_project
 from mlops.data.dataset import RawData, split_rows
 from mlops.data.table import check_table
+from mlops.data.validation import validate_rows
 from mlops.errors import ConfigError, DataError
 
 
@@ -65,7 +66,6 @@ def load_pickle(toy: Toy, frame: pd.DataFrame) -> None:
     """Let the project's load() return exactly this table."""
     frame.to_pickle(toy.root / "rows.pkl")
     toy.set(data={"path": "rows.pkl"})
-    (toy.root / "src" / "toy" / "data.py").write_text("import pandas as pd\n\nload = pd.read_pickle\n", "utf-8")
 
 
 def refused(toy: Toy, code: int, *words: str) -> str:
@@ -210,7 +210,7 @@ GOOD = ("column_values_to_not_be_null", {"column": "near"})
 def test_an_invalid_expectation_is_named(
     toy: Toy, kind: str, kwargs: dict[str, Any], reason: str, others: list[Any]
 ) -> None:
-    write_suite(toy, *others, (kind, {"column": "outcome", **kwargs}), *others[:0])
+    write_suite(toy, *others, (kind, {"column": "outcome", **kwargs}))
     said = " ".join(toy.mlops("validate", code=2).output.split())
     assert f"raw.json: expect_{kind} of column 'outcome' is invalid: " in said
     assert reason in said
@@ -231,9 +231,25 @@ def test_a_misspelt_column_of_a_suite_is_named(toy: Toy, kind: str, kwargs: dict
     assert "segmet is missing. Did you mean 'segment'?" in said
 
 
+@pytest.mark.parametrize(
+    ("dtype", "positive"),
+    [("bool", True), ("boolean", True), ("Int64", 1), ("float64", 1), ("category", 1), ("string", "1")],
+)
+def test_a_target_of_any_plain_type_is_trained_on(toy: Toy, dtype: str, positive: Any) -> None:
+    write_suite(toy, GOOD)
+    frame = make_rows()
+    load_pickle(toy, frame.assign(outcome=(frame["outcome"] == "yes").astype(int).astype(dtype)))
+    toy.set(data={"positive": positive}, model={"estimator": "random_forest", "params": {"n_estimators": 20}})
+    toy.mlops("run")
+    assert toy.output("evaluation/evaluation.json")["positive"] == positive
+    assert toy.stages() == {1: "none"}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = load_project(make_toy(tmp_path_factory.mktemp("table")).root)
+    count = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}}
+    (project.root / "count.json").write_text(json.dumps({"name": "count", "expectations": [count]}), "utf-8")
     return project.model_copy(update={"gate": project.gate.model_copy(update={"slices": []})})
 
 
@@ -248,7 +264,7 @@ SCALARS = [
     st.datetimes(),
     st.times(),
     st.timedeltas(),
-    st.decimals(),
+    st.decimals(allow_nan=False),  # pandas itself fails on a signalling one
     st.complex_numbers(),
     st.lists(st.integers(), max_size=2),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
@@ -304,6 +320,9 @@ def test_a_table_is_accepted_unchanged_and_split_or_refused_by_name(project: Pro
         assert any(repr(name) in str(error) for name in frame) or "without a name" in str(error)
         return
     pd.testing.assert_frame_equal(checked, frame)
+    assert validate_rows(
+        RawData(checked, "", Path("rows.csv")), {project.root / "count.json": [*checked]}, project.outputs
+    )
     try:
         made = split_rows(RawData(checked, "digest", Path("rows.csv")), project)
     except (DataError, ConfigError) as error:
