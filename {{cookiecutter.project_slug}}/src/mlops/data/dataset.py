@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.config import Data, Project
+from mlops.data.table import check_settings, check_table, few, plain, sortable
 from mlops.errors import ConfigError, DataError
 from mlops.outputs import digest
 
@@ -40,7 +41,7 @@ class Dataset:
     features: pd.DataFrame
     target: NDArray[np.generic]  # the class of each row, as in the data
     classes: NDArray[np.generic]  # sorted
-    positive: str | int | None  # the class to detect; None with more than two classes
+    positive: bool | str | int | None  # the class to detect; None with more than two classes
     holdout: NDArray[np.bool_]  # True for the rows that training never sees
     groups: NDArray[np.generic] | None  # the values of split.group
     digest: str
@@ -60,7 +61,8 @@ def read_rows(source: Path, load: Load) -> RawData:
     Raises
     ------
     DataError
-        The source is missing, empty or not UTF-8, or ``load`` raised an error.
+        The source is missing, empty or not UTF-8, ``load`` raised an error, or a column of its
+        table cannot be used.
     ConfigError
         ``load`` did not return a DataFrame.
     """
@@ -78,7 +80,7 @@ def read_rows(source: Path, load: Load) -> RawData:
         raise ConfigError(f"load() returned {type(frame).__name__}, not a pandas DataFrame.")
     if frame.empty:
         raise DataError(f"{source} has a header but no rows.", "Restore the file.")
-    return RawData(frame, digest(source), source)
+    return RawData(check_table(frame, source.name), digest(source), source)
 
 
 def split_rows(raw: RawData, project: Project) -> Dataset:
@@ -92,16 +94,16 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         A target is missing, or training or holdout rows lack a class.
     """
     data, split = project.data, project.split
-    _require_columns(
-        raw, {"data.target": data.target, "split.group": split.group, "split.time": split.time}
-    )
-    if raw.frame[data.target].isna().any():
-        first = int(np.flatnonzero(raw.frame[data.target].isna())[0]) + 1
+    check_settings(raw.frame, project, raw.source.name)
+    missing = raw.frame[data.target].isna().to_numpy()
+    if missing.any():
         raise DataError(
-            f"The target {data.target!r} is missing, first in row {first}.",
-            "Drop these rows in load().",
+            f"The target {data.target!r} is missing in {missing.sum():,} of {len(missing):,} rows, "
+            f"first in row {np.flatnonzero(missing)[0] + 1}.",
+            "Give each a class, or leave the rows out in load() if they cannot have one: they are "
+            "then neither trained on nor evaluated.",
         )
-    target = raw.frame[data.target].to_numpy()
+    target = plain(raw.frame[data.target])
     features = raw.frame.drop(columns=data.target)
     groups = raw.frame[split.group].to_numpy() if split.group else None
     classes = np.sort(pd.unique(target))
@@ -111,22 +113,16 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         hashed = features[[split.group]] if split.group else features
         holdout = _select_by_hash(hashed, split.holdout, split.seed)
     for side, rows in [("training", ~holdout), ("holdout", holdout)]:
-        missing = set(classes.tolist()) - set(pd.unique(target[rows]).tolist())
-        if missing:
+        absent = set(classes.tolist()) - set(pd.unique(target[rows]).tolist())
+        if absent:
             raise DataError(
-                f"The {side} rows contain no rows of class {', '.join(map(repr, missing))}.",
+                f"The {side} rows contain no rows of class {few(sorted(absent))}.",
                 "Add rows, or change `split`.",
             )
     return Dataset(features, target, classes, _positive(data, classes), holdout, groups, raw.digest)
 
 
-def _require_columns(raw: RawData, fields: dict[str, str | None]) -> None:
-    for field, column in fields.items():
-        if column is not None and column not in raw.frame:
-            raise ConfigError(f"{field} is {column!r}, but {raw.source.name} has no such column.")
-
-
-def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
+def _positive(data: Data, classes: NDArray[np.generic]) -> bool | str | int | None:
     if len(classes) < 2:
         raise DataError(f"The target {data.target!r} has a single class, {classes[0]!r}.")
     if len(classes) > 2:
@@ -136,12 +132,8 @@ def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
                 "Remove data.positive.",
             )
         return None
-    if data.positive not in classes.tolist():
-        raise ConfigError(
-            f"data.positive is {data.positive!r}, but the classes are {classes.tolist()}.",
-            "Set it to one of them; quote yes, no, on and off.",
-        )
-    return data.positive
+    labels: list[bool | str | int] = classes.tolist()
+    return next(label for label in labels if label == data.positive)
 
 
 def _select_by_hash(rows: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -157,7 +149,7 @@ def _select_by_hash(rows: pd.DataFrame, fraction: float, seed: int) -> NDArray[n
 
 
 def _select_newest(time: pd.Series, fraction: float) -> NDArray[np.bool_]:
-    ranks = time.rank(method="first", na_option="top", pct=True)
+    ranks = sortable(time).rank(method="first", na_option="top", pct=True)
     return np.asarray(ranks > 1 - fraction)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,14 @@ def shorten(value: object, longest: int = 40) -> str:
     """Return a value as one line of text, with its length if it is cut."""
     text = str(value).replace("\n", " ")
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
+
+
+def near(name: str, known: Iterable[object]) -> str:
+    """Return which known name was probably meant; "" if none is like it."""
+    names = [str(value) for value in known]
+    same = [other for other in names if other.strip() == name.strip() and other != name]
+    close = same or difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def _rule(kind: str, kwargs: Mapping[str, Any]) -> str:
@@ -96,10 +105,12 @@ def _obstacle(
 ) -> str:
     """Say why an expectation could not be computed."""
     column = config.kwargs.get("column")
-    named = [column] if column else config.kwargs.get("column_list", [])
-    missing = [str(name) for name in named if name not in frame]
+    pair = [config.kwargs.get("column_A"), config.kwargs.get("column_B")]
+    named = [column, *pair, *config.kwargs.get("column_list", [])]
+    missing = [str(name) for name in named if name is not None and name not in frame]
     if missing:
-        return f"{', '.join(missing)} is missing"
+        hint = " ".join(filter(None, (near(name, frame) for name in missing)))
+        return f"{', '.join(missing)} is missing" + (f". {hint}" if hint else "")
     if column and not pd.api.types.is_numeric_dtype(frame[column]):
         return "the column is not numeric"
     info = result.exception_info
