@@ -161,15 +161,18 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
     if isinstance(dtype, pd.SparseDtype):
         text = f"Column {name!r} is sparse ({dtype})."
         return Problem(text, "Convert it in load() with .sparse.to_dense().")
-    if dtype.kind in "iubM" or isinstance(dtype, pd.StringDtype):
+    if dtype.kind in "iubM":
         return None
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         infinite = np.isinf(values.to_numpy())
         return _infinity(name, values, infinite) if infinite.any() else None
     cells = values.astype(object)
-    if pd.api.types.infer_dtype(cells, skipna=True) in ("string", "boolean", "empty"):
+    inferred = pd.api.types.infer_dtype(cells, skipna=True)
+    if inferred in ("boolean", "empty"):
         return None
     cells = cells[cells.notna()]
+    if inferred == "string":
+        return _broken_text(name, cells)
     kinds = cells.map(_kind)
     unusable = np.flatnonzero(~kinds.isin([TEXT, NUMBERS, TRUTH]))
     if len(unusable):
@@ -181,6 +184,23 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
         return _mixture(name, cells, kinds)
     infinite = cells.isin([np.inf, -np.inf]).to_numpy()
     return _infinity(name, cells, infinite) if infinite.any() else None
+
+
+def _broken_text(name: str, cells: pd.Series) -> Problem | None:
+    """Find halves of characters, which reading with errors="surrogateescape" leaves behind."""
+    try:
+        "".join(cells).encode()
+        return None
+    except UnicodeEncodeError:
+        row = next(row for row, text in enumerate(cells) if not _is_unicode(text))
+    text = f"Column {name!r} cannot be written as UTF-8, first in row {cells.index[row] + 1}: "
+    return Problem(
+        text + f"{_show(cells.iloc[row])}.", "Read the file with its own encoding= in load()."
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _infinity(name: str, values: pd.Series, infinite: NDArray[np.bool_]) -> Problem:
