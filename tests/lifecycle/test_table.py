@@ -47,7 +47,7 @@ UNUSABLE: dict[str, tuple[pd.Series, list[str]]] = {
     "a dict": (column("a", 5, {"k": 1}), ["values of type dict, first in row 5: {'k': 1}"]),
     "a set": (column("a", 8, {1}), ["values of type set, first in row 8: {1}"]),
     "an array": (column("a", 8, np.zeros(2)), ["values of type ndarray, first in row 8"]),
-    "broken text": (column("a", 4, "b\udcff"), ["cannot be written as UTF-8, first in row 4: 'b\\udcff'", "encoding="]),
+    "broken text": (column("a", 4, "b\udcff"), ["cannot be written as UTF-8, first in row 4: 'b\\udcff'", "encoding"]),
     "bytes": (column(None, 2, b"x"), ["holds bytes, first in row 2: b'x'", "decode"]),
     "dates": (
         column(datetime.date(2026, 1, 24), 3, None),

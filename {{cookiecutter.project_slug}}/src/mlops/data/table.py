@@ -170,9 +170,9 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
     inferred = pd.api.types.infer_dtype(cells, skipna=True)
     if inferred in ("boolean", "empty"):
         return None
-    cells = cells[cells.notna()]
     if inferred == "string":
         return _broken_text(name, cells)
+    cells = cells[cells.notna()]
     kinds = cells.map(_kind)
     unusable = np.flatnonzero(~kinds.isin([TEXT, NUMBERS, TRUTH]))
     if len(unusable):
@@ -188,19 +188,21 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
 
 def _broken_text(name: str, cells: pd.Series) -> Problem | None:
     """Find halves of characters, which reading with errors="surrogateescape" leaves behind."""
-    try:
-        "".join(cells).encode()
+    texts = [text for text in pd.unique(cells) if isinstance(text, str)]
+    broken = [text for text in texts if not _is_unicode(text)]
+    if not broken:
         return None
-    except UnicodeEncodeError:
-        row = next(row for row, text in enumerate(cells) if not _is_unicode(text))
-    text = f"Column {name!r} cannot be written as UTF-8, first in row {cells.index[row] + 1}: "
-    return Problem(
-        text + f"{_show(cells.iloc[row])}.", "Read the file with its own encoding= in load()."
-    )
+    row = int(np.flatnonzero(cells.isin(broken))[0])
+    text = f"Column {name!r} cannot be written as UTF-8, first in row {row + 1}: "
+    return Problem(text + f"{_show(cells[row])}.", "Read the file with its own encoding in load().")
 
 
 def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _infinity(name: str, values: pd.Series, infinite: NDArray[np.bool_]) -> Problem:
