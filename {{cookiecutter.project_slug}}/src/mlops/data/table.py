@@ -161,14 +161,17 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
     if isinstance(dtype, pd.SparseDtype):
         text = f"Column {name!r} is sparse ({dtype})."
         return Problem(text, "Convert it in load() with .sparse.to_dense().")
-    if dtype.kind in "iubM" or isinstance(dtype, pd.StringDtype):
+    if dtype.kind in "iubM":
         return None
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
         infinite = np.isinf(values.to_numpy())
         return _infinity(name, values, infinite) if infinite.any() else None
     cells = values.astype(object)
-    if pd.api.types.infer_dtype(cells, skipna=True) in ("string", "boolean", "empty"):
+    inferred = pd.api.types.infer_dtype(cells, skipna=True)
+    if inferred in ("boolean", "empty"):
         return None
+    if inferred == "string":
+        return _broken_text(name, cells)
     cells = cells[cells.notna()]
     kinds = cells.map(_kind)
     unusable = np.flatnonzero(~kinds.isin([TEXT, NUMBERS, TRUTH]))
@@ -181,6 +184,25 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
         return _mixture(name, cells, kinds)
     infinite = cells.isin([np.inf, -np.inf]).to_numpy()
     return _infinity(name, cells, infinite) if infinite.any() else None
+
+
+def _broken_text(name: str, cells: pd.Series) -> Problem | None:
+    """Find halves of characters, which reading with errors="surrogateescape" leaves behind."""
+    texts = [text for text in pd.unique(cells) if isinstance(text, str)]
+    broken = [text for text in texts if not _is_unicode(text)]
+    if not broken:
+        return None
+    row = int(np.flatnonzero(cells.isin(broken))[0])
+    text = f"Column {name!r} cannot be written as UTF-8, first in row {row + 1}: "
+    return Problem(text + f"{_show(cells[row])}.", "Read the file with its own encoding in load().")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _infinity(name: str, values: pd.Series, infinite: NDArray[np.bool_]) -> Problem:
