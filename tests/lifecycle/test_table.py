@@ -198,13 +198,17 @@ GOOD = ("column_values_to_not_be_null", {"column": "near"})
             {"partition_object": {"values": ["no", "yes"], "weights": [0.5, 0.6]}, "threshold": 1},
             "sum to 1.1, not 1",
         ),
-        (KL, {"partition_object": {"values": ["no"], "weights": [0.5, 0.5]}, "threshold": 1}, "partition_object"),
+        (
+            KL,
+            {"partition_object": {"values": ["no"], "weights": [0.5, 0.5]}, "threshold": 1},
+            "1 values or bins, and 2 weights",
+        ),
         ("column_values_to_match_regex", {"regex": "(x"}, "'(x' is not a regular expression"),
         ("column_values_to_be_between", {"min_value": 3, "max_value": 2}, "min_value (3.0) is greater than max_value"),
         ("column_mean_to_be_between", {"min_value": 3, "max_value": 2}, "min_value (3.0) is greater than max_value"),
-        ("column_values_to_be_in_set", {"value_set": "no"}, "value_set value is not a valid list"),
-        ("column_values_to_not_be_null", {"mostly": 2}, "mostly ensure this value is less than or equal to 1.0"),
-        ("column_values_to_not_be_null", {"mosty": 0.5}, "mosty extra fields not permitted"),
+        ("column_values_to_be_in_set", {"value_set": "no"}, "value_set: value is not a valid list"),
+        ("column_values_to_not_be_null", {"mostly": 2}, "mostly: ensure this value is less than or equal to 1.0"),
+        ("column_values_to_not_be_null", {"mosty": 0.5}, "mosty: extra fields not permitted (did you mean 'mostly'?)"),
     ],
 )
 @pytest.mark.parametrize("others", [[], [GOOD]], ids=["alone", "among others"])

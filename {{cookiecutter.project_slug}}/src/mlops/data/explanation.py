@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +20,10 @@ EXAMPLES = 5
 LONGEST_TEXT = 200
 TYPE_CHECKS = ("_of_type", "_in_type_list")
 NOT_CHECKED = "not checked"
+# Expectations of numbers, or else their errors are about how they compute.
+OF_NUMBERS = re.compile(
+    "_(mean|median|stdev|sum|z_scores|quantile_values|increasing|decreasing|between)"
+)
 
 
 def explain(
@@ -111,7 +117,8 @@ def _obstacle(
     if missing:
         hint = " ".join(filter(None, (near(name, frame) for name in missing)))
         return f"{', '.join(missing)} is missing" + (f". {hint}" if hint else "")
-    if column and not pd.api.types.is_numeric_dtype(frame[column]):
+    numeric = column and pd.api.types.is_numeric_dtype(frame[column])
+    if column and not numeric and OF_NUMBERS.search(config.type):
         return "the column is not numeric"
     info = result.exception_info
     inner = next((v for v in info.values() if isinstance(v, dict)), info)
@@ -149,7 +156,10 @@ def _failing(
 
 
 def _frequencies(partition: Mapping[str, Any], digits: int) -> str:
-    pairs = zip(partition["values"], partition["weights"], strict=True)
+    bins = [
+        f"{_number(low)} to {_number(high)}" for low, high in pairwise(partition.get("bins", []))
+    ]
+    pairs = zip(partition.get("values") or bins, partition["weights"], strict=True)
     return shorten(", ".join(f"{shorten(v)} {w:.{digits}%}" for v, w in pairs), LONGEST_TEXT)
 
 
