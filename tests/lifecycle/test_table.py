@@ -119,6 +119,10 @@ def test_rows_are_counted_by_place_whatever_the_index(toy: Toy, index: Any) -> N
     frame = make_rows()
     frame.loc[16, "segment"] = "d"
     load_pickle(toy, frame.set_axis(index, axis=0))
+    checked = check_table(frame.set_axis(index, axis=0), "rows.csv")
+    pd.testing.assert_frame_equal(checked, frame)
+    with pytest.raises(DataError, match=r"row 1 is 1\.5, row 9 is 'no'"):
+        check_table(frame.assign(near=column(1.5, 9, "no")).set_axis(index, axis=0), "rows.csv")
     said = toy.mlops("run", code=1).output
     assert "1 of 1,600 rows" in said
     assert "17" in said
