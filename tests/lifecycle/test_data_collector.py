@@ -50,9 +50,9 @@ def test_requests_and_responses_are_collected(toy: Toy, collector: tuple[Threadi
     inputs = {request: rows for kind, request, rows in seen if kind.endswith(".model_inputs")}
     outputs = {request: rows for kind, request, rows in seen if kind.endswith(".model_outputs")}
     assert inputs.keys() == outputs.keys()
-    for (row,) in inputs.values():
+    for row in (row for rows in inputs.values() for row in rows):
         assert row.keys() == {"near", "far", "told", "segment", "note"}
-    for (row,) in outputs.values():
+    for row in (row for rows in outputs.values() for row in rows):
         assert row.keys() == {"label", "no", "yes"}
         assert row["no"] + row["yes"] == pytest.approx(1)
     server.server_close()

@@ -12,6 +12,7 @@ import yaml
 from conftest import make_toy
 from mlops.config import Project, load_project
 from mlops.data.dataset import Dataset, RawData, read_rows, split_rows
+from mlops.data.rows import serve
 from mlops.errors import ConfigError, DataError
 
 
@@ -154,7 +155,8 @@ def test_the_newest_rows_are_held_out(root: Path) -> None:
 def test_features_and_target_are_the_rows_as_given(root: Path) -> None:
     frame = rows().sample(frac=1, random_state=3)
     made = split(frame, settings(root))
-    pd.testing.assert_frame_equal(made.features, frame.drop(columns="outcome"))
+    pd.testing.assert_frame_equal(made.features, serve(frame.drop(columns="outcome")))
+    pd.testing.assert_frame_equal(made.rows, frame.drop(columns="outcome"))
     assert made.target.tolist() == frame["outcome"].tolist()
     assert made.classes.tolist() == ["no", "yes"]
     assert made.positive == "yes"

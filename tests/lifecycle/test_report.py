@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from mlops import lifecycle
 from mlops.config import Gate, Project
 from mlops.data.dataset import Dataset
+from mlops.data.identity import identify
 from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts, thin
 from mlops.evaluation.metrics import Predictions, measure
@@ -131,7 +132,8 @@ def made_dataset(classes: list[str], categories: list[str]) -> Dataset:
     positive = str(names[1]) if len(names) == 2 else None
     rare = np.flatnonzero(holdout & (target == names[0]))[:3]
     features.loc[rare, SCRIPT] = LINK  # one class only: its ranking is undefined
-    return Dataset(features, target, names, positive, holdout, None, digest=f"{len(classes)} classes")
+    keys, digest = identify(features, []), f"{len(classes)} classes"
+    return Dataset(features, target, names, positive, holdout, None, digest, features, keys)
 
 
 def made_case(root: Path, classes: list[str], second: dict[str, Any]) -> Case:

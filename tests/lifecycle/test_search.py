@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, get_args
 
 import mlflow
@@ -12,8 +11,9 @@ import pytest
 from conftest import Toy, make_toy
 from mlops.config import LOWER_IS_BETTER, Gate, GateMetric, Project, Search, load_project
 from mlops.data.dataset import Dataset, read_rows, split_rows
-from mlops.evaluation.evaluate import predict
+from mlops.data.identity import identify
 from mlops.evaluation.metrics import measure
+from mlops.evaluation.rival import predict
 from mlops.model.search import METRIC, candidates, found_params, halving_search, try_candidate
 from mlops.model.training import make_pipeline, training_key
 from mlops.science import find_science
@@ -127,9 +127,8 @@ def rows_of(classes: list[Any], positive: Any) -> Dataset:
     number = rng.integers(len(classes), size=600)
     near = number + rng.normal(scale=0.5, size=600)
     holdout = np.zeros(600, dtype=bool)
-    return Dataset(
-        pd.DataFrame({"near": near}), np.array(classes)[number], np.array(classes), positive, holdout, None, ""
-    )
+    rows, names = pd.DataFrame({"near": near}), np.array(classes)
+    return Dataset(rows, names[number], names, positive, holdout, None, "", rows, identify(rows, []))
 
 
 def configured(project: Project, metric: str, space: dict[str, list[Any]]) -> Project:
@@ -150,8 +149,7 @@ def test_a_search_scores_by_the_gates_own_metric(searching: Toy, kind: str, metr
         own = []
         for fold, rest in StratifiedKFold(3, shuffle=True, random_state=3).split(dataset.features, dataset.target):
             fitted = pipeline.fit(dataset.features.iloc[fold], dataset.target[fold])
-            judged = replace(dataset, holdout=np.isin(np.arange(600), rest))
-            own.append(measure(predict(fitted, judged))[metric])
+            own.append(measure(predict(fitted, dataset, np.isin(np.arange(600), rest)))[metric])
         sign = -1 if metric in LOWER_IS_BETTER else 1
         assert candidate.score == pytest.approx(sign * np.mean(own), abs=1e-9)
     assert max(found, key=lambda candidate: candidate.score).params == {"min_samples_leaf": 30}

@@ -98,7 +98,7 @@ def test_all_unusable_columns_are_listed_at_once(toy: Toy) -> None:
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (range(6), ["The names of 6 columns are not text: 0, 1, 2, 3, 4, ... (6 in all)", "header=0"]),
+        (range(6), ["Columns have names that are not text: 0, 1, 2, 3, 4, ... (6 in all)", "header=0"]),
         (["outcome", "near", "near", "told", "segment", "segment"], ["same name: 'near', 'segment'", "Rename"]),
         (["outcome", "near", "far", " ", "segment", ""], ["without a name, at place 4, 6", "Name them"]),
         (pd.MultiIndex.from_product([["a", "b", "c"], ["d", "e"]]), ["2 levels", "Join"]),

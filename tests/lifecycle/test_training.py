@@ -88,7 +88,7 @@ def test_a_custom_type_must_be_trusted_by_name(shared: Toy) -> None:
     assert "skops cannot save this model" in said
     assert "toy.estimators.Columns" in said
     assert "model.trusted_types" in said
-    assert "set model.serialization to cloudpickle" in said
+    assert "model.serialization to cloudpickle" in said
     choose(shared, "toy.estimators.Columns", trusted_types=["toy.estimators.Columns"])
     assert type(load_run_model(train(shared)["run_id"]).estimator_[-1]).__name__ == "Columns"
 

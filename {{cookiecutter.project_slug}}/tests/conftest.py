@@ -26,4 +26,4 @@ def rows(project: mlops.config.Project) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def inputs(project: mlops.config.Project, rows: pd.DataFrame) -> pd.DataFrame:
     """Drop the target: what the model gets to see."""
-    return rows.drop(columns=project.data.target)
+    return rows.drop(columns=[project.data.target, *project.data.ids])

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from mlops.cli import main
 from mlops.config import Project
+from mlops.data.rows import serve, write
 from mlops.serving.score import Scorer
 
 
@@ -39,6 +40,6 @@ def test_your_code_goes_through_the_whole_lifecycle(root: Path, inputs: pd.DataF
     run(root, "train", 0)
     run(root, "evaluate", 0, 3)  # 3: the gate refuses the model
     [model] = root.glob("mlruns/**/MLmodel")
-    records = json.loads(inputs.head(3).to_json(orient="records", date_format="iso"))
-    answer = Scorer(model.parent).answer(json.dumps({"input_data": records}).encode())
+    body = json.dumps({"input_data": write(serve(inputs.head(3)))})
+    answer = Scorer(model.parent).answer(body.encode())
     assert len(answer["predictions"]) == 3

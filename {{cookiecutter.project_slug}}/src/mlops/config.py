@@ -69,6 +69,14 @@ class Data(Section):
     positive: bool | int | Verbatim | None = Field(
         None, description="the class to detect, as written in the data (quote yes and no)"
     )
+    id: str | list[str] | None = Field(
+        None, description="the column, or columns, by which a row is known again"
+    )
+
+    @property
+    def ids(self) -> list[str]:
+        """Return the columns of ``id``."""
+        return [self.id] if isinstance(self.id, str) else self.id or []
 
 
 class Split(Section):

@@ -97,7 +97,8 @@ def validate(project: Project, rows: RawData, *, scoring: bool = False) -> Valid
         check_settings(rows.frame, project, rows.source.name, validated=False)
     folder = project.root / "expectations"
     columns = [str(column) for column in rows.frame]
-    suites = {folder / "scoring.json": [c for c in columns if c != project.data.target]}
+    not_inputs = {project.data.target, *project.data.ids}
+    suites = {folder / "scoring.json": [c for c in columns if c not in not_inputs]}
     if not scoring:
         suites = {folder / "raw.json": columns, **suites}
     return validate_rows(rows, suites, _validation_folder(project, scoring))
@@ -129,6 +130,8 @@ def train(
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
+    for warning in dataset.warnings:
+        tell(warning)
     folder = _folder(project, Training)
     return training.train(dataset, project, find_science(project), folder, tell)
 

@@ -139,6 +139,25 @@ class Gain(Result):
     confidence: float  # fraction of the resamples in which the gain reaches the margin
 
 
+class Comparison(Result):
+    """How the champion was compared, on rows that neither model was trained on."""
+
+    how: Literal["registered", "refitted"]  # itself, or its pipeline on today's training rows
+    why: str = ""  # it was refitted
+    seen: int = 0  # rows of the holdout left out, because the champion was trained on them
+
+    def __str__(self) -> str:
+        if self.how == "refitted":
+            return (
+                "The champion's pipeline was fitted anew on today's training rows for the "
+                f"comparison, because {self.why}."
+            )
+        if self.seen:
+            rows = "1 row" if self.seen == 1 else f"{self.seen:,} rows"
+            return f"{rows} of the holdout were left out: the champion was trained on them."
+        return "The champion was trained on none of these rows."
+
+
 class Decision(Result):
     """The gate's decision, with its reasons and the thresholds that it checked."""
 
@@ -159,7 +178,8 @@ class Evaluation(Stored):
     classes: tuple[Label, ...]  # sorted
     positive: Label | None  # the class to detect; None with more than two classes
     threshold: float | None
-    rows: int  # of the holdout
+    rows: int  # of the holdout, that neither model was trained on
+    comparison: Comparison | None  # None where no champion was scored
     gate_metric: str
     metrics: Metrics
     slices: tuple[SliceMetrics, ...]

@@ -16,6 +16,7 @@ def load(source: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns named as in the expectations; missing values as NaN.
+        Columns named as in the expectations; missing values as NaN. Only an empty cell is missing:
+        None, NA and n/a are words, as they are when a server gets them.
     """
-    return pd.read_csv(source, low_memory=False)
+    return pd.read_csv(source, keep_default_na=False, na_values=[""], low_memory=False)

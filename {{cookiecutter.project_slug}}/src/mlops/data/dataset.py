@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mlops.config import Data, Project
+from mlops.config import Data, Project, Split
+from mlops.data.identity import RowKeys, identify, mix, row_keys
+from mlops.data.rows import serve
 from mlops.data.table import check_settings, check_table, few, plain, sortable
 from mlops.errors import ConfigError, DataError
 from mlops.outputs import digest
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Load = Callable[[Path], pd.DataFrame]
+
+# How far the holdout's size, and a class's share in it, may be from what they should be.
+TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,16 @@ class RawData:
 class Dataset:
     """Rows ready to learn from."""
 
-    features: pd.DataFrame
+    features: pd.DataFrame  # in the form that `mlops.data.rows` defines
     target: NDArray[np.generic]  # the class of each row, as in the data
     classes: NDArray[np.generic]  # sorted
     positive: bool | str | int | None  # the class to detect; None with more than two classes
     holdout: NDArray[np.bool_]  # True for the rows that training never sees
     groups: NDArray[np.generic] | None  # the values of split.group
     digest: str
+    rows: pd.DataFrame  # all columns but the target: the features, and the id
+    keys: RowKeys  # of these rows
+    warnings: tuple[str, ...] = ()  # about the split
 
     def training_rows(
         self,
@@ -95,36 +103,60 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
     """
     data, split = project.data, project.split
     check_settings(raw.frame, project, raw.source.name)
-    missing = raw.frame[data.target].isna().to_numpy()
-    if missing.any():
-        raise DataError(
-            f"The target {data.target!r} is missing in {missing.sum():,} of {len(missing):,} rows, "
-            f"first in row {np.flatnonzero(missing)[0] + 1}.",
-            "Give each a class, or leave the rows out in load() if they cannot have one: they are "
-            "then neither trained on nor evaluated.",
-        )
-    target = plain(raw.frame[data.target])
-    features = raw.frame.drop(columns=data.target)
+    target = _target(raw.frame[data.target])
+    rows = raw.frame.drop(columns=data.target)
+    _require_ids(rows, data.ids)
+    keys = identify(rows, data.ids)
     groups = raw.frame[split.group].to_numpy() if split.group else None
     classes = np.sort(pd.unique(target))
     if split.time:
         holdout = _select_newest(raw.frame[split.time], split.holdout)
     else:
-        hashed = features[[split.group]] if split.group else features
-        holdout = _select_by_hash(hashed, split.holdout, split.seed)
-    for side, rows in [("training", ~holdout), ("holdout", holdout)]:
-        absent = set(classes.tolist()) - set(pd.unique(target[rows]).tolist())
+        holdout = _select_by_key(
+            row_keys(rows[[split.group]]) if split.group else keys.keys, split.holdout, split.seed
+        )
+    for side, mask in [("training", ~holdout), ("holdout", holdout)]:
+        absent = set(classes.tolist()) - set(pd.unique(target[mask]).tolist())
         if absent:
             raise DataError(
                 f"The {side} rows contain no rows of class {few(sorted(absent))}.",
                 "Add rows, or change `split`.",
             )
-    return Dataset(features, target, classes, _positive(data, classes), holdout, groups, raw.digest)
+    return Dataset(
+        features=serve(rows.drop(columns=data.ids)),
+        target=target,
+        classes=classes,
+        positive=_positive(data, classes),
+        holdout=holdout,
+        groups=groups,
+        digest=raw.digest,
+        rows=rows,
+        keys=keys,
+        warnings=(
+            *_describe_missing_times(raw.frame, split),
+            *_describe_imbalance(holdout, target, classes, split),
+        ),
+    )
+
+
+def _target(values: pd.Series) -> NDArray[np.generic]:
+    missing = values.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"The target {values.name!r} is missing in {missing.sum():,} of {len(missing):,} rows, "
+            f"first in row {np.flatnonzero(missing)[0] + 1}.",
+            "Give each a class, or leave the rows out in load() if they cannot have one: they are "
+            "then neither trained on nor evaluated.",
+        )
+    return plain(values)
 
 
 def _positive(data: Data, classes: NDArray[np.generic]) -> bool | str | int | None:
     if len(classes) < 2:
-        raise DataError(f"The target {data.target!r} has a single class, {classes[0]!r}.")
+        raise DataError(
+            f"The target {data.target!r} has a single class, {classes.tolist()[0]!r}.",
+            "See whether load() reads all rows, and whether data.target is the right column.",
+        )
     if len(classes) > 2:
         if data.positive is not None:
             raise ConfigError(
@@ -136,21 +168,58 @@ def _positive(data: Data, classes: NDArray[np.generic]) -> bool | str | int | No
     return next(label for label in labels if label == data.positive)
 
 
-def _select_by_hash(rows: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Let each row's own content decide, so that it keeps its side as the data grows.
+def _require_ids(rows: pd.DataFrame, ids: list[str]) -> None:
+    for name in ids:
+        missing = np.flatnonzero(rows[name].isna())
+        if len(missing):
+            raise DataError(
+                f"data.id is {name!r}, which is missing in {len(missing):,} rows, first in row "
+                f"{missing[0] + 1}.",
+                "Give every row its id, or choose other columns.",
+            )
 
-    A missing value turns integers into float64 and booleans into objects, so hash them as such.
-    """
-    kinds = {"float64": rows.select_dtypes("number"), "object": rows.select_dtypes("bool")}
-    types = {name: kind for kind, part in kinds.items() for name in part}
-    stable = rows.astype(types, copy=False)
-    hashes = pd.util.hash_pandas_object(stable, index=False, hash_key=f"{seed:016x}")
-    return np.asarray(hashes.to_numpy() < np.uint64(fraction * 2**64))
+
+def _select_by_key(keys: NDArray[np.uint64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Let each row's own key decide, so that it keeps its side as the data grows."""
+    drawn = mix(keys ^ mix(np.array([seed], np.uint64)))
+    return np.asarray(drawn < np.uint64(fraction * 2**64))
 
 
 def _select_newest(time: pd.Series, fraction: float) -> NDArray[np.bool_]:
     ranks = sortable(time).rank(method="first", na_option="top", pct=True)
     return np.asarray(ranks > 1 - fraction)
+
+
+def _describe_missing_times(frame: pd.DataFrame, split: Split) -> tuple[str, ...]:
+    missing = np.flatnonzero(frame[split.time].isna()) if split.time else np.array([])
+    if not len(missing):
+        return ()
+    where = f"in {len(missing):,} rows, first in row {missing[0] + 1}"
+    return (f"{split.time!r} of split.time is missing {where}: they count as the oldest.",)
+
+
+def _describe_imbalance(
+    holdout: NDArray[np.bool_],
+    target: NDArray[np.generic],
+    classes: NDArray[np.generic],
+    split: Split,
+) -> tuple[str, ...]:
+    """Say where the holdout is far from what `split` wants; rows of one key stay together."""
+
+    def far() -> Iterator[str]:
+        share = holdout.mean()
+        if abs(share - split.holdout) > TOLERANCE:
+            yield f"has {share:.1%} of the rows, not {split.holdout:.1%}"
+        for name in classes.tolist():
+            there, everywhere = np.mean(target[holdout] == name), np.mean(target == name)
+            if abs(there - everywhere) > TOLERANCE:
+                yield f"is {there:.1%} {name!r}, all rows are {everywhere:.1%}"
+
+    if split.time:
+        cause = "the newest rows differ from the others"
+    else:
+        cause = "equal rows stay on one side" if not split.group else "a group stays on one side"
+    return tuple(f"The holdout {what}: {cause}." for what in far())
 
 
 def _first_bad_byte(source: Path) -> str:

@@ -89,16 +89,21 @@ def check_settings(
         Lists every field that does not fit.
     """
     split, target = project.split, project.data.target
-    fields = {"data.target": target, "split.group": split.group, "split.time": split.time}
-    named = {field: column for field, column in fields.items() if column}
+    inputs = {"split.group": split.group, "split.time": split.time}
+    named = [("data.target", target), *inputs.items(), *(("data.id", i) for i in project.data.ids)]
     problems = [
         Problem(f"{field} is {column!r}, but {source} has no such column.", near(column, frame))
-        for field, column in named.items()
-        if column not in frame
+        for field, column in named
+        if column and column not in frame
+    ]
+    problems += [
+        Problem(f"{field} is {column!r}, the target.", "Name another column.")
+        for field, column in named[1:]
+        if column == target
     ]
     if target in frame:
         problems += _target_problems(frame[target], project)
-    if split.time and split.time in frame:
+    if split.time and split.time in frame and split.time != target:
         problems += _time_problems(split.time, frame[split.time])
     for item in project.gate.slices:
         problems += _slice_problems(item, frame, project, source, validated)
@@ -141,7 +146,7 @@ def _name_problems(columns: pd.Index) -> list[Problem]:
         return [Problem(text, "Join them to one text per column in load().")]
     unnamed = [name for name in columns if not isinstance(name, str)]
     if unnamed:
-        text = f"The names of {len(unnamed)} columns are not text: {few(unnamed)}."
+        text = f"Columns have names that are not text: {few(unnamed)}."
         fix = "If the file has a header, read it with header=0; else set frame.columns in load()."
         return [Problem(text, fix)]
     problems = []

@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from mlops.config import Project
 from mlops.data.dataset import Dataset
+from mlops.data.identity import seen_rows
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
-from mlops.model.estimators import predicted_classes
-from mlops.model.registry import Registry, Version, load_run_model, run_signature
+from mlops.evaluation.rival import find_rival, predict
+from mlops.model.record import trained_rows
+from mlops.model.registry import Registry, load_run_model
 from mlops.results import Evaluation, Gain, Reason, Training, write_result
 
 if TYPE_CHECKING:
-    from sklearn.base import ClassifierMixin
+    import numpy as np
+    from numpy.typing import NDArray
+
+ROW = "row"  # the column of predictions.parquet with the rows' keys
 
 
 def evaluate(
@@ -28,66 +32,62 @@ def evaluate(
 ) -> Evaluation:
     """Score the holdout and decide.
 
-    Writes evaluation.json and predictions.parquet (one row per holdout row) into ``folder`` and
+    Writes evaluation.json and predictions.parquet (one row per judged row) into ``folder`` and
     logs metrics and evaluation.json to the model's run.
 
     Raises
     ------
     ConfigError
-        project.yml names slices that the data does not have.
+        project.yml names slices that the data does not have, or the split has changed since the
+        training.
     """
     gate, registry = project.gate, Registry(project)
-    sliced = dataset.features.loc[dataset.holdout, _slice_columns(dataset, project)]
-    challenger = predict(load_run_model(training.run_id), dataset)
-    metrics = measure(challenger)
-    slices = measure_slices(challenger, sliced, gate.slices)
+    columns = _slice_columns(dataset, project)
+    _require_unseen(dataset, training)
     champion = registry.champion(exclude_run=training.run_id)
-    rival = _score_champion(champion, dataset, replace)
-    models, rival_metrics = {"challenger": challenger}, None
+    rival = find_rival(champion, dataset, replace)
+    judged = dataset.holdout if isinstance(rival, Reason) else rival.judged
+    challenger = predict(load_run_model(training.run_id), dataset, judged)
+    metrics = measure(challenger)
+    slices = measure_slices(challenger, dataset.features.loc[judged, columns], gate.slices)
+    models, rival_metrics, comparison = {"challenger": challenger}, None, None
     against: Gain | Reason
     if isinstance(rival, Reason):
         against = rival
     else:
-        models["champion"], rival_metrics = rival, measure(rival)
+        models["champion"], comparison = rival.predictions, rival.comparison
+        rival_metrics = measure(rival.predictions)
         value = gain_in(gate.metric, metrics, rival_metrics)
-        against = _summarize(value, challenger, rival, project)
+        against = _summarize(value, challenger, rival.predictions, project)
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
         classes=dataset.classes.tolist(),
         positive=dataset.positive,
         threshold=training.threshold,
-        rows=len(sliced),
+        rows=int(judged.sum()),
+        comparison=comparison,
         gate_metric=gate.metric,
         metrics=metrics,
         slices=slices,
         champion=champion.number if champion else None,
         champion_metrics=rival_metrics,
-        decision=decide(metrics, slices, against, gate),
+        decision=decide(metrics, slices, against, gate, comparison),
     )
-    _save(evaluation, models, folder)
+    _save(evaluation, models, dataset, judged, folder)
     return evaluation
 
 
-def predict(model: ClassifierMixin, dataset: Dataset) -> Predictions:
-    """Return a model's predictions for the holdout.
-
-    Raises
-    ------
-    ValueError
-        The model does not know the data's classes or columns.
-    """
-    features = dataset.features[dataset.holdout]
-    known = list(model.classes_)
-    if sorted(map(str, known)) != sorted(map(str, dataset.classes)):
-        raise ValueError(f"it predicts {known}, the data has {dataset.classes.tolist()}")
-    order = [known.index(label) for label in dataset.classes]
-    probabilities = model.predict_proba(features)
-    labels = np.argsort(order)[predicted_classes(model, probabilities)]
-    truth = np.searchsorted(dataset.classes, dataset.target[dataset.holdout])
-    classes = dataset.classes.tolist()
-    positive = None if dataset.positive is None else classes.index(dataset.positive)
-    return Predictions(truth, probabilities[:, order], labels, positive)
+def _require_unseen(dataset: Dataset, training: Training) -> None:
+    """Refuse to judge a model by rows that it was trained on."""
+    trained = trained_rows(training.run_id)
+    seen = seen_rows(trained, dataset.rows, dataset.keys) if trained else dataset.holdout
+    if isinstance(seen, str) or (seen & dataset.holdout).any():
+        raise ConfigError(
+            "The holdout may contain rows that the model was trained on: the split has changed "
+            "since.",
+            "Run `mlops train`.",
+        )
 
 
 def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
@@ -105,34 +105,6 @@ def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
     return list(dict.fromkeys(columns))
 
 
-def _score_champion(
-    champion: Version | None, dataset: Dataset, replace: str
-) -> Predictions | Reason:
-    """Return the champion's predictions, or why it cannot be compared with."""
-    if champion is None:
-        text = "There is no champion yet: the thresholds alone decide."
-        return Reason(code="first_model", text=text)
-    who = f"The champion, version {champion.number},"
-    if replace:
-        text = f"{who} is replaced without a comparison: {replace}"
-        return Reason(code="champion_replaced", text=text)
-    advice = "replace it: mlops evaluate --replace-champion REASON"
-    try:
-        model, signature = load_run_model(champion.run_id), run_signature(champion.run_id)
-    except Exception as error:  # whatever is wrong, a champion that cannot be scored is not beaten
-        text = f"{who} cannot be loaded ({type(error).__name__}: {error})."
-        return Reason(code="champion_unavailable", text=f"{text} Restore its files, or {advice}")
-    missing = sorted(set(signature.inputs.input_names()) - set(dataset.features))
-    if missing:
-        text = f"{who} needs columns that the data does not have: {', '.join(missing)}."
-        return Reason(code="schema_changed", text=f"{text} Restore them, or {advice}")
-    try:
-        return predict(model, dataset)
-    except (ValueError, TypeError) as error:
-        text = f"{who} does not fit the data: {error}."
-        return Reason(code="schema_changed", text=f"{text} Restore the data, or {advice}")
-
-
 def _summarize(
     value: float | None, challenger: Predictions, champion: Predictions, project: Project
 ) -> Gain | Reason:
@@ -144,12 +116,21 @@ def _summarize(
     return summarize_gain(value, resampled, project.gate)
 
 
-def _save(evaluation: Evaluation, models: Mapping[str, Predictions], folder: Path) -> None:
+def _save(
+    evaluation: Evaluation,
+    models: Mapping[str, Predictions],
+    dataset: Dataset,
+    judged: NDArray[np.bool_],
+    folder: Path,
+) -> None:
     """Write the files, and log the evaluation to the model's run."""
     import mlflow
 
     challenger = models["challenger"]
-    columns: dict[str, Any] = {"truth": challenger.truth, "label": challenger.labels}
+    columns: dict[str, Any] = {ROW: dataset.keys.keys[judged]}
+    if dataset.keys.kind == "id":
+        columns |= {f"id_{name}": dataset.rows.loc[judged, name] for name in dataset.keys.columns}
+    columns |= {"truth": challenger.truth, "label": challenger.labels}
     for name, predictions in models.items():
         for number, label in enumerate(evaluation.classes):
             columns[f"{name}_{label}"] = predictions.probabilities[:, number]

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.config import LOWER_IS_BETTER, Gate, Metric
-from mlops.results import Decision, Gain, Metrics, Reason, Slice, SliceMetrics, ThresholdResult
+from mlops.results import (
+    Comparison,
+    Decision,
+    Gain,
+    Metrics,
+    Reason,
+    Slice,
+    SliceMetrics,
+    ThresholdResult,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +40,11 @@ def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> 
 
 
 def decide(
-    metrics: Metrics, slices: Sequence[SliceMetrics], against: Gain | Reason, gate: Gate
+    metrics: Metrics,
+    slices: Sequence[SliceMetrics],
+    against: Gain | Reason,
+    gate: Gate,
+    comparison: Comparison | None = None,
 ) -> Decision:
     """Apply the gate.
 
@@ -43,6 +56,8 @@ def decide(
     against : Gain or Reason
         The gain over the champion, or why there is no comparison: first_model, champion_replaced
         (a person decided it), champion_unavailable, schema_changed or not_confident.
+    comparison : Comparison, optional
+        How the champion was compared; the reason says it where it is not the obvious.
     """
     thresholds = [_check(name, metrics[name], limit) for name, limit in gate.thresholds.items()]
     thresholds += [
@@ -56,7 +71,7 @@ def decide(
     if isinstance(against, Reason):
         reason, gain, passed = against, None, against.code in UNOPPOSED
     else:
-        reason, gain = _compare(against, gate), against
+        reason, gain = _compare(against, gate, comparison), against
         passed = reason.code == "better"
     accepted = passed and not failures
     if accepted or not passed:
@@ -83,7 +98,7 @@ def _failure(result: ThresholdResult) -> Reason:
     )
 
 
-def _compare(gain: Gain, gate: Gate) -> Reason:
+def _compare(gain: Gain, gate: Gate, comparison: Comparison | None) -> Reason:
     numbers = (
         f"{gate.metric} gain {gain.value:+.4f} (90 % of resamples between {gain.low:+.4f} and "
         f"{gain.high:+.4f}), margin {gate.margin:.4f}"
@@ -99,4 +114,5 @@ def _compare(gain: Gain, gate: Gate) -> Reason:
         code, text = "not_confident", f"Its gain may be chance: {numbers}; {sure}."
     else:
         code, text = "better", f"It is better than the champion: {numbers}; {sure}."
-    return Reason(code=code, text=text)
+    unusual = comparison is not None and (comparison.how == "refitted" or comparison.seen)
+    return Reason(code=code, text=f"{text} {comparison}" if unusual else text)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from mlops.config import LOWER_IS_BETTER, Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.evaluation.charts import draw_charts
+from mlops.evaluation.evaluate import ROW
 from mlops.evaluation.metrics import Predictions, gain_in, measure
 from mlops.model.registry import load_run_model
 from mlops.model.search import make_scorer
@@ -26,6 +27,9 @@ from mlops.model.tags import GIT_COMMIT
 from mlops.model.tracking import connect
 from mlops.outputs import render
 from mlops.results import Evaluation, Label, Registration, Slice, SliceMetrics, Training
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LABELS: Mapping[str, str] = {
     "average_precision": "Average precision",
@@ -62,8 +66,10 @@ def write_report(
         The kept predictions are missing or of other rows, or MLflow has lost the run.
     """
     gate = project.gate
-    models = read_predictions(project.outputs / "evaluation" / "predictions.parquet", evaluation)
-    truth = np.searchsorted(dataset.classes, dataset.target[dataset.holdout])
+    kept = project.outputs / "evaluation" / "predictions.parquet"
+    models, rows = read_predictions(kept, evaluation)
+    judged = dataset.holdout & pd.Index(dataset.keys.keys).isin(rows)
+    truth = np.searchsorted(dataset.classes, dataset.target[judged])
     if not np.array_equal(truth, models["challenger"].truth):
         raise ConfigError("The evaluation is of other rows.", "Run `mlops run`.")
     model, provenance = _read_run(training.run_id, project)
@@ -125,8 +131,10 @@ def _slices(evaluation: Evaluation, gate: Gate) -> list[tuple[SliceMetrics, str]
     return [(part, state(part)) for part in evaluation.slices]
 
 
-def read_predictions(path: Path, evaluation: Evaluation) -> dict[str, Predictions]:
-    """Read the kept predictions of "challenger" and, if it was scored, "champion".
+def read_predictions(
+    path: Path, evaluation: Evaluation
+) -> tuple[dict[str, Predictions], NDArray[np.uint64]]:
+    """Read the kept predictions of "challenger" and "champion" (if scored), and the rows' keys.
 
     Raises
     ------
@@ -138,13 +146,13 @@ def read_predictions(path: Path, evaluation: Evaluation) -> dict[str, Prediction
     names = ["challenger"] if evaluation.champion_metrics is None else ["challenger", "champion"]
     try:
         table = pd.read_parquet(path)
-        truth, labels = table["truth"].to_numpy(), table["label"].to_numpy()
+        truth, labels, rows = (table[name].to_numpy() for name in ("truth", "label", ROW))
         shares = {n: table[[f"{n}_{label}" for label in classes]].to_numpy() for n in names}
     except (OSError, KeyError, ValueError):
         text = f"{path} does not belong to evaluation.json."
         raise ConfigError(text, "Run `mlops evaluate`.") from None
     # The champion's labels are not kept: no chart needs them.
-    return {name: Predictions(truth, shares[name], labels, positive) for name in names}
+    return {n: Predictions(truth, shares[n], labels, positive) for n in names}, rows
 
 
 def permutation_importances(

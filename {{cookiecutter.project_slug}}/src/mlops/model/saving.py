@@ -1,11 +1,13 @@
-"""Save a fitted model with its signature and an input example, and log it to MLflow."""
+"""Save a fitted model with its signature and example requests, and log it to MLflow."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -13,61 +15,104 @@ from sklearn.base import BaseEstimator
 
 from mlops.config import Project
 from mlops.data.dataset import Dataset
-from mlops.errors import ConfigError, first_line
+from mlops.data.rows import Column, describe, find_problems, read, write
+from mlops.errors import ConfigError, DataError, first_line
 from mlops.model.estimators import TRUSTED_TYPES
 from mlops.model.registry import ARTIFACT, model_digest
+from mlops.outputs import write_text
 
-EXAMPLE_ROWS = 20
+EXAMPLES: Final = "examples.json"  # in the model's folder: a request to send after a deployment
+RANDOM_EXAMPLES = 20
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 
 
 def log_model(model: BaseEstimator, dataset: Dataset, project: Project) -> str:
-    """Save the model with an input example, log both, and return the files' digest."""
+    """Save the model, log its folder, and return the digest of the files."""
     import mlflow
-    from mlflow.models import infer_signature
 
-    inputs, example = _described(dataset, project.split.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / ARTIFACT
+        save_model(model, dataset, project, path)
+        mlflow.log_artifacts(str(path), ARTIFACT)
+        return model_digest(path)
+
+
+def save_model(model: BaseEstimator, dataset: Dataset, project: Project, path: Path) -> None:
+    """Write the model's folder, and check that what is loaded from it can be served.
+
+    Raises
+    ------
+    ConfigError
+        skops cannot save the model, or the loaded model gives other answers.
+    DataError
+        A column does not survive the way to a server and back.
+    """
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    training = dataset.features[~dataset.holdout]
+    columns = describe(training)
+    inputs: list[Any] = [ColSpec(c.kind, c.name, required=c.required) for c in columns]
     # For serving outside this project; MLflow takes 15 s to guess them.
     pins = [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
-    with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice of MLflow and skops that is followed already
-        path = Path(temporary) / ARTIFACT
         try:
             mlflow.sklearn.save_model(
                 model,
                 path,
-                signature=infer_signature(inputs, dataset.target[:1]),
-                input_example=example,
+                signature=ModelSignature(inputs=Schema(inputs)),
                 pip_requirements=pins,
                 serialization_format=project.model.serialization,
                 skops_trusted_types=[*TRUSTED_TYPES, *project.model.trusted_types],
                 metadata={"positive": dataset.positive, "classes": dataset.classes.tolist()},
             )
-            if project.model.serialization == "skops":
-                mlflow.sklearn.load_model(str(path))
+            loaded = mlflow.sklearn.load_model(str(path))
         except mlflow.MlflowException as error:
             raise ConfigError(
                 f"skops cannot save this model: {first_line(error)}",
-                "List your own types in model.trusted_types, or set model.serialization to "
-                "cloudpickle, whose files run code when loaded.",
+                "If they are types of your own code, list them in model.trusted_types, or set "
+                "model.serialization to cloudpickle, whose files run code when loaded. If they "
+                "come from the data, turn those columns into numbers or text in features().",
             ) from error
-        mlflow.log_artifacts(str(path), ARTIFACT)
-        return model_digest(path)
+    examples = choose_examples(training, project.split.seed)
+    body = json.dumps({"input_data": write(examples)})
+    write_text(path / EXAMPLES, body)
+    _check_trip(model, loaded, columns, examples, body)
 
 
-def _described(dataset: Dataset, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return a few training rows that fix the signature, and the input example.
+def choose_examples(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return some rows: random ones, and for each column the extremes and one with no value."""
+    size = min(RANDOM_EXAMPLES, len(rows))
+    chosen = {*np.random.default_rng(seed).choice(len(rows), size, replace=False).tolist()}
+    for name in rows:
+        values = rows[name].reset_index(drop=True)
+        chosen.update(values.index[values.isna()][:1])
+        if not pd.api.types.is_object_dtype(values) and values.notna().any():
+            chosen.update((values.idxmin(), values.idxmax()))
+    return rows.iloc[sorted(chosen)].reset_index(drop=True)
 
-    The rows show each column's type and whether it may be missing; MLflow would inspect every
-    value in Python, which often takes longer than the fit.
-    """
-    X = dataset.features
-    rows = np.flatnonzero(~dataset.holdout)
-    size = min(EXAMPLE_ROWS, len(rows))
-    chosen = np.random.default_rng(seed).choice(len(rows), size, replace=False)
-    missing = [X[column].isna().to_numpy()[rows] for column in X]
-    either = [np.flatnonzero(found)[:1] for lacks in missing for found in (lacks, ~lacks)]
-    # Integers are served as floats: one missing value turns their column into floats anyway.
-    floats = dict.fromkeys(X.iloc[:0].select_dtypes("number"), "float64")
-    shown = np.unique(np.concatenate([chosen, *either]))
-    return X.iloc[rows[shown]].astype(floats), X.iloc[rows[chosen]].astype(floats)
+
+def _check_trip(
+    model: Any, loaded: Any, columns: list[Column], examples: pd.DataFrame, body: str
+) -> None:
+    """Send the examples through the server's own parser, and compare rows and answers."""
+    records = json.loads(body)["input_data"]
+    for problem in find_problems(columns, records):
+        raise DataError(
+            f"The column {problem['column']!r} cannot be served: a value {problem['problem']}.",
+            "Give it one kind of values in load().",
+        )
+    rows = read(columns, records)
+    for name in examples:
+        if not rows[name].equals(examples[name]):
+            raise DataError(
+                f"The column {name!r} cannot be served: its values arrive changed.",
+                "Turn them into numbers, text, booleans or dates in load().",
+            )
+    if not np.allclose(loaded.predict_proba(rows), model.predict_proba(examples), atol=1e-9):
+        raise ConfigError(
+            "The saved model gives other answers than the trained one.",
+            "Look for state that is not saved, such as random numbers in predict_proba().",
+        )

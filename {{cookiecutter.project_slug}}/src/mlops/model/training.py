@@ -26,6 +26,7 @@ from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError, first_line
 from mlops.model import tags
+from mlops.model.record import log_record
 from mlops.model.registry import ARTIFACT, model_digest
 from mlops.model.saving import SERVING_PACKAGES, log_model
 from mlops.model.search import folds, found_params, halving_search
@@ -104,6 +105,7 @@ def train(
             mlflow.log_metric("threshold", threshold)
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
         _log_provenance(project, dataset.digest, key)
+        log_record(dataset)
         logged_digest = log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,
@@ -166,9 +168,15 @@ def fit(
         )
         return model.fit(X, y), threshold
     except (ValueError, TypeError) as error:
+        dates = ", ".join(map(str, X.select_dtypes("datetime")))
         raise ConfigError(
             f"The model cannot be fitted: {first_line(error)}",
-            "Check model.params in project.yml, and features() against the data's columns.",
+            "Check model.params in project.yml, and features() against the data's columns."
+            + (
+                f" Turn the dates in {dates} into numbers: few encoders take dates."
+                if dates
+                else ""
+            ),
         ) from error
 
 

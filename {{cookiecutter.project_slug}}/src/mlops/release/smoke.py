@@ -9,43 +9,59 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
-
+from mlops.data.rows import Column, read
 from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
+from mlops.model.saving import EXAMPLES
 from mlops.release.target import Answer
 
 TOLERANCE: Final = 1e-6
 
+Prediction = tuple[Any, dict[str, float]]
+
 
 @dataclass(frozen=True)
 class SmokeRequest:
-    """A request with one row, and the expected answer."""
+    """A request, and the expected label and probabilities of each of its rows."""
 
     body: bytes
-    label: Any
-    probabilities: dict[str, float]
+    labels: tuple[Any, ...]
+    probabilities: tuple[dict[str, float], ...]
 
 
 def make_smoke_requests(model: Path) -> list[SmokeRequest]:
-    """Return a request for each example row saved with the model in the folder ``model``."""
+    """Return a request for all example rows of the model in a folder, and one for each of them.
+
+    Raises
+    ------
+    ReleaseError
+        The model has no example rows.
+    """
     import mlflow
     from mlflow.models import Model
 
-    example = Model.load(str(model)).load_input_example(str(model))
-    assert isinstance(example, pd.DataFrame)
+    try:
+        records = json.loads((model / EXAMPLES).read_text("utf-8"))["input_data"]
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"The model has no {EXAMPLES}: it was registered by an earlier version of mlops.",
+            "Train and register it again.",
+        ) from None
+    signature = Model.load(str(model)).signature
+    columns = [Column(c.name, c.type.name, c.required) for c in signature.inputs.inputs]
     fitted = mlflow.sklearn.load_model(str(model))
-    probabilities = fitted.predict_proba(example)
+    probabilities = fitted.predict_proba(read(columns, records))
     labels = [fitted.classes_.tolist()[i] for i in predicted_classes(fitted, probabilities)]
-    rows = json.loads(example.to_json(orient="records", double_precision=15))
     names = [str(label) for label in fitted.classes_]
+    shares = [dict(zip(names, map(float, values), strict=True)) for values in probabilities]
+    everything = range(len(records))
     return [
         SmokeRequest(
-            json.dumps({"input_data": [row]}).encode(),
-            label,
-            dict(zip(names, map(float, values), strict=True)),
+            json.dumps({"input_data": [records[row] for row in rows]}).encode(),
+            tuple(labels[row] for row in rows),
+            tuple(shares[row] for row in rows),
         )
-        for row, label, values in zip(rows, labels, probabilities, strict=True)
+        for rows in [everything, *([row] for row in everything)]
     ]
 
 
@@ -81,20 +97,25 @@ def send_smoke_requests(
 
 def _check_answer(body: bytes, request: SmokeRequest, version: int) -> bool:
     """Return whether ``version`` gave the answer; raise an error if it did and is wrong."""
-    expected = request.probabilities
     try:
         content = json.loads(body)
         if int(content["model"]["version"]) != version:
             return False
-        (prediction,) = content["predictions"]
-        label, probabilities = prediction["label"], prediction["probabilities"]
-        same = label == request.label and probabilities.keys() == expected.keys()
-        gap = max(abs(probabilities[name] - expected.get(name, 0)) for name in probabilities)
+        answers = [(p["label"], p["probabilities"]) for p in content["predictions"]]
+        expected = list(zip(request.labels, request.probabilities, strict=True))
+        wrong = [pair for pair in zip(answers, expected, strict=True) if not _agree(*pair)]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ReleaseError(f"An answer has an unknown format: {body[:300]!r}") from None
-    if not same or gap > TOLERANCE:
+    for (label, probabilities), (right, shares) in wrong:
         raise ReleaseError(
             f"An answer is wrong: {label} {probabilities}; the registered model predicts "
-            f"{request.label} {expected}."
+            f"{right} {shares}."
         )
     return True
+
+
+def _agree(answer: Prediction, expected: Prediction) -> bool:
+    (label, found), (right, shares) = answer, expected
+    if label != right or found.keys() != shares.keys():
+        return False
+    return all(abs(found[name] - share) <= TOLERANCE for name, share in shares.items())

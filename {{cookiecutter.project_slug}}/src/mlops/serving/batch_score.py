@@ -13,25 +13,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlops.errors import DataError
-from mlops.serving.score import KINDS, NUMBERS, Scorer
+from mlops.serving.score import Scorer
 
 CHUNK = 50_000
-BOOLEANS: Final = {
-    True: True,
-    False: False,
-    "true": True,
-    "false": False,
-    "True": True,
-    "False": False,
-}
 
 _scorer: Scorer
 
@@ -63,8 +55,10 @@ def _score_file(file: Path) -> Iterator[str]:
 
 def _read(file: Path) -> Iterator[pd.DataFrame]:
     """Yield the model's inputs in chunks that fit into memory."""
-    columns = list(_scorer.columns)
-    texts = {name: str for name, (kind, _) in _scorer.columns.items() if kind == "string"}
+    columns = [column.name for column in _scorer.columns]
+    texts: dict[Hashable, type[str]] = {
+        column.name: str for column in _scorer.columns if column.kind == "string"
+    }
     try:
         if file.suffix == ".parquet":
             from pyarrow.parquet import ParquetFile
@@ -72,7 +66,10 @@ def _read(file: Path) -> Iterator[pd.DataFrame]:
             for batch in ParquetFile(file).iter_batches(batch_size=CHUNK):
                 yield batch.to_pandas()[columns]
         elif ".csv" in file.suffixes:
-            for chunk in pd.read_csv(file, dtype=texts, chunksize=CHUNK):
+            # As load() does: only an empty cell is missing, and None and NA are words.
+            for chunk in pd.read_csv(
+                file, dtype=texts, chunksize=CHUNK, keep_default_na=False, na_values=[""]
+            ):
                 yield chunk[columns]
         else:
             raise DataError(f"{file.name} is neither CSV nor Parquet.")
@@ -84,12 +81,12 @@ def _score(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the prediction or the problems of each row."""
     answers: list[dict[str, Any]] = [{} for _ in range(len(rows))]
     typed = {}
-    for name, (kind, required) in _scorer.columns.items():
-        values = rows[name].reset_index(drop=True)
-        typed[name] = _convert(kind, values)
-        invalid = typed[name].isna() & (values.notna() | required)
+    for column in _scorer.columns:
+        values = rows[column.name].reset_index(drop=True)
+        typed[column.name] = column.convert(values)
+        invalid = typed[column.name].isna() & (values.notna() | column.required)
         for number in np.flatnonzero(invalid).tolist():
-            problem = {"column": name, "problem": _describe_problem(kind, values[number])}
+            problem = {"column": column.name, "problem": column.describe_problem(values[number])}
             answers[number].setdefault("problems", []).append(problem)
     valid = [number for number, answer in enumerate(answers) if not answer]
     if valid:
@@ -97,23 +94,3 @@ def _score(rows: pd.DataFrame) -> list[dict[str, Any]]:
         for number, prediction in zip(valid, predictions, strict=True):
             answers[number] = prediction
     return answers
-
-
-def _convert(kind: str, values: pd.Series) -> pd.Series:
-    """Return a column with the dtype of training; invalid values become missing."""
-    if kind in NUMBERS:
-        numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
-        return numbers.where(np.isfinite(numbers))
-    if kind == "datetime":
-        times = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
-        return times.dt.tz_localize(None)
-    if kind == "boolean":
-        return values.map(BOOLEANS).astype(object)
-    return values.astype(object).where(values.map(lambda value: isinstance(value, str)))
-
-
-def _describe_problem(kind: str, value: Any) -> str:
-    if pd.isna(value):
-        return "is missing, but the training data had no missing values"
-    expected, _ = KINDS.get(kind, KINDS["string"])
-    return f"should be {expected}, is {str(value)[:40]!r}"

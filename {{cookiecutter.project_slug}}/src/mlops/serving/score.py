@@ -15,8 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +28,7 @@ import pandas as pd
 from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
+from mlops.data.rows import Column, find_problems, read
 from mlops.model.estimators import predicted_classes
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 16 * 2**20
 MAX_PROBLEMS: Final = 20
-# MLflow's type names, their descriptions, and their types in JSON.
-NUMBERS: Final = ("integer", "long", "float", "double")
-KINDS: Final[dict[str, tuple[str, Any]]] = {
-    **dict.fromkeys(NUMBERS, ("a number", (int, float))),
-    "boolean": ("true or false", (bool,)),
-    "datetime": ("a date and time such as 2026-01-31T12:00:00", (str,)),
-    "string": ("text", (str,)),
-}
-
 # Azure ML sets one of them in a deployment with a data_collector.
 COLLECTOR_SWITCHES: Final = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
 
@@ -72,8 +63,8 @@ class Scorer:
 
     Attributes
     ----------
-    columns : dict
-        For each column: MLflow's type name, and whether a value is required.
+    columns : list of Column
+        The model's inputs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +80,7 @@ class Scorer:
         self._model = mlflow.sklearn.load_model(str(home))
         self._names = [str(label) for label in self._model.classes_]
         self._labels = self._model.classes_.tolist()
-        self.columns = {c.name: (c.type.name, c.required) for c in signature.inputs.inputs}
+        self.columns = [Column(c.name, c.type.name, c.required) for c in signature.inputs.inputs]
         self._collect = make_collector()
 
     def answer(self, body: bytes) -> dict[str, Any]:
@@ -125,30 +116,13 @@ class Scorer:
     def parse(self, body: bytes) -> pd.DataFrame:
         """Return a request's rows, of shape (n_rows, n_features), with the signature's types."""
         records = _records(_json(body))
-        found = (p for number, row in enumerate(records) for p in self._find_problems(number, row))
-        problems = list(islice(found, MAX_PROBLEMS + 1))
+        problems = list(islice(find_problems(self.columns, records), MAX_PROBLEMS + 1))
         if problems:
             count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
             if len(problems) > MAX_PROBLEMS:
                 count = f"more than {MAX_PROBLEMS} problems"
             raise BadRequest(f"The rows have {count}.", problems[:MAX_PROBLEMS])
-        return pd.DataFrame(
-            {name: _column(kind, name, records) for name, (kind, _) in self.columns.items()}
-        )
-
-    def _find_problems(self, number: int, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield what prevents a row from being scored."""
-        for name in row.keys() - self.columns.keys():
-            yield {"row": number, "column": name[:80], "problem": "is not an input of the model"}
-        for name, (kind, required) in self.columns.items():
-            if name not in row:
-                text = "is missing from the row"
-            elif row[name] is None:
-                text = "is null, but the training data had no missing values" if required else ""
-            else:
-                text = _mismatch(kind, row[name])
-            if text:
-                yield {"row": number, "column": name, "problem": text}
+        return read(self.columns, records)
 
 
 def make_collector() -> Callable[[pd.DataFrame, Predictions], None]:
@@ -232,24 +206,3 @@ def _join(columns: Any, rows: Any) -> list[dict[str, Any]]:
         if not isinstance(row, list) or len(row) != len(names):
             raise BadRequest(f"Row {number} of input_data.data should contain {len(names)} values.")
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _mismatch(kind: str, value: Any) -> str:
-    """Return why ``value`` does not have a signature's type; "" if it does."""
-    expected, kinds = KINDS.get(kind, KINDS["string"])
-    problem = f"should be {expected}, is {json.dumps(value)[:40]}"
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind != "boolean"):
-        return problem
-    if kind in NUMBERS:
-        return "" if abs(value) <= sys.float_info.max else "is out of range"
-    if kind == "datetime":
-        return problem if pd.isna(pd.to_datetime(value, errors="coerce")) else ""
-    return ""
-
-
-def _column(kind: str, name: str, records: list[dict[str, Any]]) -> Any:
-    """Return a column as an array with the dtype of training; null becomes NaN."""
-    values = [np.nan if row[name] is None else row[name] for row in records]
-    if kind == "datetime":
-        return pd.to_datetime(values, format="mixed", utc=True).tz_localize(None)
-    return np.array(values, np.float64 if kind in NUMBERS else object)
