@@ -49,12 +49,13 @@ UNUSABLE: dict[str, tuple[pd.Series, list[str]]] = {
     "an array": (column("a", 8, np.zeros(2)), ["values of type ndarray, first in row 8"]),
     "broken text": (column("a", 4, "b\udcff"), ["cannot be written as UTF-8, first in row 4: 'b\\udcff'", "encoding"]),
     "bytes": (column(None, 2, b"x"), ["holds bytes, first in row 2: b'x'", "decode"]),
-    "dates": (
-        column(datetime.date(2026, 1, 24), 3, None),
-        ["holds dates, first in row 1: datetime.date(2026, 1, 24)", "pd.to_datetime"],
-    ),
     "times of day": (column(None, 6, datetime.time(12)), ["holds times of day, first in row 6", "minutes"]),
-    "decimals": (column(None, 6, decimal.Decimal("1.5")), ["holds decimals, first in row 6", "astype(float)"]),
+    "more digits": (pd.Series(np.ones(ROWS, np.longdouble)), ["holds numbers of 128 bits", "astype(float)"]),
+    "a date and text": (
+        column(datetime.date(2026, 1, 24), 3, "soon"),
+        ["holds dates and text: row 1 is datetime.date"],
+    ),
+    "infinite decimal": (column(decimal.Decimal(1), 6, decimal.Decimal("-inf")), ["infinite in 1 of 1,600"]),
     "durations": (STAMPS - STAMPS[0], ["holds durations, first in row 1", "total_seconds"]),
     "periods": (STAMPS.dt.to_period("D"), ["holds periods, first in row 1", "to_timestamp"]),
     "bins": (pd.cut(pd.Series(np.arange(ROWS)), 3), ["holds intervals, first in row 1", "astype(str)"]),

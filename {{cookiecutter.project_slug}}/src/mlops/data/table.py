@@ -20,29 +20,27 @@ if TYPE_CHECKING:
 SHOWN = 5
 # A column with more values than this is no list of classes or slices if few rows share a value.
 MANY_VALUES = 50
-TEXT, NUMBERS, TRUTH = "text", "numbers", "true or false"
+TEXT, NUMBERS, TRUTH, DATES = "text", "numbers", "true or false", "dates"
+USABLE = (TEXT, NUMBERS, TRUTH, DATES)
 # A subclass comes before its base, as bool before int.
 KINDS: dict[str, tuple[type, ...]] = {
     TRUTH: (bool, np.bool_),
     "durations": (datetime.timedelta, np.timedelta64),  # numpy calls them integers
-    NUMBERS: (int, float, np.integer, np.floating),
+    NUMBERS: (int, float, decimal.Decimal, np.integer, np.floating),
     TEXT: (str,),
-    "dates": (datetime.date, np.datetime64),
+    DATES: (datetime.date, np.datetime64),
     "times of day": (datetime.time,),
     "periods": (pd.Period,),
     "intervals": (pd.Interval,),
     "complex numbers": (complex, np.complexfloating),
-    "decimals": (decimal.Decimal,),
     "bytes": (bytes,),
 }
 CONVERT = {
-    "dates": "Convert it in load() with pd.to_datetime.",
     "times of day": "Convert it in load(), such as to minutes since midnight.",
     "durations": "Convert it in load() to a number, such as with .dt.total_seconds().",
     "periods": "Convert it in load() with .dt.to_timestamp().",
     "intervals": "Convert it in load() to text with .astype(str).",
     "complex numbers": "Split it in load() into columns of real and imaginary parts.",
-    "decimals": "Convert it in load() with .astype(float).",
     "bytes": "Decode it in load() with .str.decode('utf-8').",
 }
 OTHER = "Turn it in load() into columns of numbers or text, one value per cell."
@@ -120,6 +118,8 @@ def plain(values: pd.Series) -> NDArray[np.generic]:
 
 def sortable(times: pd.Series) -> pd.Series:
     """Return ``split.time`` as values that sort by time: ISO 8601 text as timestamps."""
+    if _are_dates(times):
+        return pd.to_datetime(times, utc=True)
     if not _is_text(times):
         return times
     return pd.to_datetime(times.astype(object), format="ISO8601", utc=True)
@@ -150,9 +150,13 @@ def _name_problems(columns: pd.Index) -> list[Problem]:
         fix = "If the file has a header, read it with header=0; else set frame.columns in load()."
         return [Problem(text, fix)]
     problems = []
-    blank = [place for place, name in enumerate(columns, start=1) if not name.strip()]
+    blank = [
+        place
+        for place, name in enumerate(columns, start=1)
+        if not name.strip() or name == f"Unnamed: {place - 1}"  # as pandas calls those of a file
+    ]
     if blank:
-        fix = "Name them in load(), or in the file."
+        fix = "Name them in load() or in the file; an index saved with it is read by index_col=0."
         problems.append(Problem(f"Columns without a name, at place {few(blank)}.", fix))
     repeated = columns[columns.duplicated()].unique()
     if len(repeated):
@@ -169,6 +173,9 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
     if dtype.kind in "iubM":
         return None
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        if dtype.itemsize > 8:
+            fix = "Convert it in load() with .astype(float): no request carries so many digits."
+            return Problem(f"Column {name!r} holds numbers of {8 * dtype.itemsize} bits.", fix)
         infinite = np.isinf(values.to_numpy())
         return _infinity(name, values, infinite) if infinite.any() else None
     cells = values.astype(object)
@@ -179,7 +186,7 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
         return _broken_text(name, cells)
     cells = cells[cells.notna()]
     kinds = cells.map(_kind)
-    unusable = np.flatnonzero(~kinds.isin([TEXT, NUMBERS, TRUTH]))
+    unusable = np.flatnonzero(~kinds.isin(USABLE))
     if len(unusable):
         place = int(unusable[0])
         kind, row = kinds.iloc[place], cells.index[place] + 1
@@ -244,7 +251,7 @@ def _target_problems(values: pd.Series, project: Project) -> list[Problem]:
     classes = pd.unique(plain(known)).tolist()
     numeric = pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known)
     fraction = numeric and any(value != int(value) for value in classes)
-    dates = known.dtype.kind == "M"
+    dates = known.dtype.kind == "M" or _are_dates(known)
     if dates or fraction or (numeric and len(classes) > MANY_VALUES):
         text = f"The target {name!r} looks like a quantity, not classes: {few(classes)}."
         fix = (
@@ -290,7 +297,9 @@ def _time_problems(name: str, values: pd.Series) -> list[Problem]:
             f"{_show(values.iloc[row])}, which is no date of ISO 8601 from 1678 to 2261."
         )
         return [Problem(text, "Parse it in load(), with pd.to_datetime(..., format='%d/%m/%Y').")]
-    if values.dtype.kind == "M" or _is_numeric(values):
+    if not values.notna().any():
+        return [Problem(f"split.time is {name!r}, which is missing in all rows.", "")]
+    if values.dtype.kind == "M" or _is_numeric(values) or _are_dates(values):
         return []
     return [Problem(f"split.time is {name!r}, which holds neither times nor numbers.", "")]
 
@@ -339,6 +348,16 @@ def _is_text(values: pd.Series) -> bool:
     if values.dtype.kind in "iufcbmM":
         return False
     return pd.api.types.infer_dtype(values.astype(object), skipna=True) == "string"
+
+
+def _are_dates(values: pd.Series) -> bool:
+    """Whether objects are dates; those that pandas cannot hold as a timestamp are not."""
+    if values.dtype != object:
+        return False
+    dated = pd.to_datetime(values, utc=True, errors="coerce")
+    return bool(
+        values.dropna().map(_kind).eq(DATES).all() and (dated.notna() | values.isna()).all()
+    )
 
 
 def _show(value: object) -> str:
