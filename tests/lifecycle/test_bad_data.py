@@ -131,4 +131,4 @@ def test_unknown_expectations_are_named(toy: Toy) -> None:
     suite = toy.root / "expectations" / "raw.json"
     suite.write_text('{"name": "raw", "expectations": [{"type": "expect_luck", "kwargs": {}}]}')
     said = toy.mlops("validate", code=2).output
-    assert "raw.json has expectations that Great Expectations cannot use: expect_luck" in said
+    assert "raw.json: expect_luck is invalid: Great Expectations has no such expectation" in said

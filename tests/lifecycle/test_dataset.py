@@ -22,10 +22,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(root: Path, data: dict[str, Any] | None = None, **split: Any) -> Project:
-    """Load the toy's project.yml with changes to data and split."""
+    """Load the toy's project.yml with changes to data and split, and without slices."""
     content = yaml.safe_load((root / "project.yml").read_text("utf-8"))
     content["data"].update(data or {})
     content["split"].update(split)
+    content["gate"]["slices"] = []
     (root / "changed").mkdir(exist_ok=True)
     (root / "changed" / "project.yml").write_text(yaml.safe_dump(content), "utf-8")
     return load_project(root / "changed")
@@ -179,18 +180,52 @@ def test_three_classes_have_no_positive_one(root: Path) -> None:
     assert caught.value.fix == "Remove data.positive."
 
 
-@pytest.mark.parametrize("positive", [True, None, "Yes", 1])
-def test_an_unknown_positive_class_is_refused(root: Path, positive: object) -> None:
-    """YAML reads a bare yes as true."""
-    with pytest.raises(ConfigError, match=r"the classes are \['no', 'yes'\]") as caught:
-        split(rows(), settings(root, {"positive": positive}))
-    assert "quote yes, no, on and off" in caught.value.fix
+@pytest.mark.parametrize(
+    ("positive", "classes", "advice"),
+    [
+        (True, ["no", "yes"], "as in positive: 'yes'"),
+        (False, ["off", "on"], "as in positive: 'off'"),
+        (None, ["no", "yes"], "Set it to one of them"),
+        ("yse", ["no", "yes"], "Did you mean 'yes'?"),
+        (">50K", ["<=50K", " >50K"], "Did you mean ' >50K'?"),
+        ("bad ", ["bad", "good"], "Did you mean 'bad'?"),
+        (1, ["0", "1"], "Quote it: positive: '1'"),
+        ("1", [0, 1], "without quotes: positive: 1"),
+        ("True", [False, True], "without quotes: positive: true"),
+    ],
+)
+def test_an_unknown_positive_class_is_refused(root: Path, positive: object, classes: list[Any], advice: str) -> None:
+    frame = rows().assign(outcome=[classes[row % 2] for row in range(4000)])
+    shown = ", ".join(map(repr, sorted(classes)))
+    with pytest.raises(ConfigError, match=f"data.positive is {positive!r}, but the classes are {shown}") as caught:
+        split(frame, settings(root, {"positive": positive}))
+    assert advice in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("positive", "classes", "dtype"),
+    [
+        (" >50K", ["<=50K", " >50K"], object),
+        ("NA", ["NA", "some"], "category"),
+        (True, [False, True], bool),
+        (True, [False, True], "boolean"),
+        (1, [0, 1], "Int64"),
+        (1, [0.0, 1.0], "Float64"),
+        ("yes", ["no", "yes"], "string"),
+    ],
+)
+def test_a_class_of_any_plain_type_is_found(root: Path, positive: object, classes: list[Any], dtype: str) -> None:
+    outcome = pd.Series([classes[row % 2] for row in range(4000)], dtype=dtype)
+    made = split(rows().assign(outcome=outcome), settings(root, {"positive": positive}))
+    assert made.positive == positive
+    assert made.classes.tolist() == sorted(classes)
+    assert made.target.tolist() == [classes[row % 2] for row in range(4000)]
 
 
 def test_a_missing_target_is_refused(root: Path) -> None:
     frame = rows()
     frame.loc[[16, 20], "outcome"] = None
-    with pytest.raises(DataError, match="'outcome' is missing, first in row 17"):
+    with pytest.raises(DataError, match="'outcome' is missing in 2 of 4,000 rows, first in row 17"):
         split(frame, settings(root))
 
 

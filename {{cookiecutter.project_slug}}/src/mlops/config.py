@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -50,6 +51,8 @@ LOWER_IS_BETTER: frozenset[str] = frozenset({"log_loss", "brier", "calibration_e
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Thresholds = dict[Metric, float]
+# A column or a class: blanks around it may belong to it.
+Verbatim = Annotated[str, StringConstraints(strip_whitespace=False)]
 
 
 class Section(BaseModel):
@@ -62,8 +65,8 @@ class Section(BaseModel):
 
 class Data(Section):
     path: Path = Field(description="a file or folder in the project, such as data/credit.csv")
-    target: str = Field(min_length=1, description="the name of the column to predict")
-    positive: str | int | None = Field(
+    target: Verbatim = Field(pattern=r"\S", description="the name of the column to predict")
+    positive: bool | int | Verbatim | None = Field(
         None, description="the class to detect, as written in the data (quote yes and no)"
     )
     id: str | list[str] | None = Field(
@@ -79,8 +82,10 @@ class Data(Section):
 class Split(Section):
     holdout: Fraction = Field(0.25, description="a fraction between 0 and 1, such as 0.25")
     seed: int = Field(7, ge=0, le=2**32 - 1, description="an integer, 0 or more")
-    group: str | None = Field(None, description="a column whose equal values stay together")
-    time: str | None = Field(None, description="a column to sort by; the newest rows are held out")
+    group: Verbatim | None = Field(None, description="a column whose equal values stay together")
+    time: Verbatim | None = Field(
+        None, description="a column to sort by; the newest rows are held out"
+    )
 
     @model_validator(mode="after")
     def _check_group_or_time(self) -> Split:
@@ -124,7 +129,7 @@ class Gate(Section):
     thresholds: Thresholds = Field(
         default_factory=dict, description="metric: limit, such as roc_auc: 0.75"
     )
-    slices: list[str | dict[str, list[float]]] = Field(
+    slices: list[Verbatim | dict[Verbatim, list[float]]] = Field(
         default_factory=list, description="column names, or column: [edges] for numeric columns"
     )
     slice_thresholds: Thresholds = Field(

@@ -90,8 +90,11 @@ def read(project: Project, data: Path | None = None) -> RawData:
 
 def validate(project: Project, rows: RawData, *, scoring: bool = False) -> Validation:
     """Check rows against expectations/; with ``scoring`` they are inputs without a target."""
+    from mlops.data.table import check_settings
     from mlops.data.validation import validate_rows
 
+    if not scoring:  # before the expectations take their time
+        check_settings(rows.frame, project, rows.source.name, validated=False)
     folder = project.root / "expectations"
     columns = [str(column) for column in rows.frame]
     not_inputs = {project.data.target, *project.data.ids}

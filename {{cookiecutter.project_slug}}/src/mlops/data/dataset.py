@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import pandas as pd
 from mlops.config import Data, Project, Split
 from mlops.data.identity import RowKeys, identify, mix, row_keys
 from mlops.data.rows import serve
+from mlops.data.table import check_settings, check_table, few, plain, sortable
 from mlops.errors import ConfigError, DataError
 from mlops.outputs import digest
 
@@ -45,7 +46,7 @@ class Dataset:
     features: pd.DataFrame  # in the form that `mlops.data.rows` defines
     target: NDArray[np.generic]  # the class of each row, as in the data
     classes: NDArray[np.generic]  # sorted
-    positive: str | int | None  # the class to detect; None with more than two classes
+    positive: bool | str | int | None  # the class to detect; None with more than two classes
     holdout: NDArray[np.bool_]  # True for the rows that training never sees
     groups: NDArray[np.generic] | None  # the values of split.group
     digest: str
@@ -68,7 +69,8 @@ def read_rows(source: Path, load: Load) -> RawData:
     Raises
     ------
     DataError
-        The source is missing, empty or not UTF-8, or ``load`` raised an error.
+        The source is missing, empty or not UTF-8, ``load`` raised an error, or a column of its
+        table cannot be used.
     ConfigError
         ``load`` did not return a DataFrame.
     """
@@ -86,7 +88,7 @@ def read_rows(source: Path, load: Load) -> RawData:
         raise ConfigError(f"load() returned {type(frame).__name__}, not a pandas DataFrame.")
     if frame.empty:
         raise DataError(f"{source} has a header but no rows.", "Restore the file.")
-    return RawData(frame, digest(source), source)
+    return RawData(check_table(frame, source.name), digest(source), source)
 
 
 def split_rows(raw: RawData, project: Project) -> Dataset:
@@ -100,15 +102,8 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         A target is missing, or training or holdout rows lack a class.
     """
     data, split = project.data, project.split
-    named = {"data.target": data.target, "split.group": split.group, "split.time": split.time}
-    _require_columns(raw, [*named.items(), *(("data.id", name) for name in data.ids)])
-    if raw.frame[data.target].isna().any():
-        first = int(np.flatnonzero(raw.frame[data.target].isna())[0]) + 1
-        raise DataError(
-            f"The target {data.target!r} is missing, first in row {first}.",
-            "Drop these rows in load().",
-        )
-    target = raw.frame[data.target].to_numpy()
+    check_settings(raw.frame, project, raw.source.name)
+    target = _target(raw.frame[data.target])
     rows = raw.frame.drop(columns=data.target)
     _require_ids(rows, data.ids)
     keys = identify(rows, data.ids)
@@ -121,10 +116,10 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
             row_keys(rows[[split.group]]) if split.group else keys.keys, split.holdout, split.seed
         )
     for side, mask in [("training", ~holdout), ("holdout", holdout)]:
-        missing = set(classes.tolist()) - set(pd.unique(target[mask]).tolist())
-        if missing:
+        absent = set(classes.tolist()) - set(pd.unique(target[mask]).tolist())
+        if absent:
             raise DataError(
-                f"The {side} rows contain no rows of class {', '.join(map(repr, missing))}.",
+                f"The {side} rows contain no rows of class {few(sorted(absent))}.",
                 "Add rows, or change `split`.",
             )
     return Dataset(
@@ -137,19 +132,31 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         digest=raw.digest,
         rows=rows,
         keys=keys,
-        warnings=_describe_imbalance(holdout, target, classes, split),
+        warnings=(
+            *_describe_missing_times(raw.frame, split),
+            *_describe_imbalance(holdout, target, classes, split),
+        ),
     )
 
 
-def _require_columns(raw: RawData, fields: Iterable[tuple[str, str | None]]) -> None:
-    for field, column in fields:
-        if column is not None and column not in raw.frame:
-            raise ConfigError(f"{field} is {column!r}, but {raw.source.name} has no such column.")
+def _target(values: pd.Series) -> NDArray[np.generic]:
+    missing = values.isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"The target {values.name!r} is missing in {missing.sum():,} of {len(missing):,} rows, "
+            f"first in row {np.flatnonzero(missing)[0] + 1}.",
+            "Give each a class, or leave the rows out in load() if they cannot have one: they are "
+            "then neither trained on nor evaluated.",
+        )
+    return plain(values)
 
 
-def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
+def _positive(data: Data, classes: NDArray[np.generic]) -> bool | str | int | None:
     if len(classes) < 2:
-        raise DataError(f"The target {data.target!r} has a single class, {classes[0]!r}.")
+        raise DataError(
+            f"The target {data.target!r} has a single class, {classes.tolist()[0]!r}.",
+            "See whether load() reads all rows, and whether data.target is the right column.",
+        )
     if len(classes) > 2:
         if data.positive is not None:
             raise ConfigError(
@@ -157,12 +164,8 @@ def _positive(data: Data, classes: NDArray[np.generic]) -> str | int | None:
                 "Remove data.positive.",
             )
         return None
-    if data.positive not in classes.tolist():
-        raise ConfigError(
-            f"data.positive is {data.positive!r}, but the classes are {classes.tolist()}.",
-            "Set it to one of them; quote yes, no, on and off.",
-        )
-    return data.positive
+    labels: list[bool | str | int] = classes.tolist()
+    return next(label for label in labels if label == data.positive)
 
 
 def _require_ids(rows: pd.DataFrame, ids: list[str]) -> None:
@@ -183,8 +186,16 @@ def _select_by_key(keys: NDArray[np.uint64], fraction: float, seed: int) -> NDAr
 
 
 def _select_newest(time: pd.Series, fraction: float) -> NDArray[np.bool_]:
-    ranks = time.rank(method="first", na_option="top", pct=True)
+    ranks = sortable(time).rank(method="first", na_option="top", pct=True)
     return np.asarray(ranks > 1 - fraction)
+
+
+def _describe_missing_times(frame: pd.DataFrame, split: Split) -> tuple[str, ...]:
+    missing = np.flatnonzero(frame[split.time].isna()) if split.time else np.array([])
+    if not len(missing):
+        return ()
+    where = f"in {len(missing):,} rows, first in row {missing[0] + 1}"
+    return (f"{split.time!r} of split.time is missing {where}: they count as the oldest.",)
 
 
 def _describe_imbalance(

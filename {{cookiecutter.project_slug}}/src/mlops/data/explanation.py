@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,6 +20,10 @@ EXAMPLES = 5
 LONGEST_TEXT = 200
 TYPE_CHECKS = ("_of_type", "_in_type_list")
 NOT_CHECKED = "not checked"
+# Expectations of numbers, or else their errors are about how they compute.
+OF_NUMBERS = re.compile(
+    "_(mean|median|stdev|sum|z_scores|quantile_values|increasing|decreasing|between)"
+)
 
 
 def explain(
@@ -45,6 +52,14 @@ def shorten(value: object, longest: int = 40) -> str:
     """Return a value as one line of text, with its length if it is cut."""
     text = str(value).replace("\n", " ")
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
+
+
+def near(name: str, known: Iterable[object]) -> str:
+    """Return which known name was probably meant; "" if none is like it."""
+    names = [str(value) for value in known]
+    same = [other for other in names if other.strip() == name.strip() and other != name]
+    close = same or difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def _rule(kind: str, kwargs: Mapping[str, Any]) -> str:
@@ -96,11 +111,14 @@ def _obstacle(
 ) -> str:
     """Say why an expectation could not be computed."""
     column = config.kwargs.get("column")
-    named = [column] if column else config.kwargs.get("column_list", [])
-    missing = [str(name) for name in named if name not in frame]
+    pair = [config.kwargs.get("column_A"), config.kwargs.get("column_B")]
+    named = [column, *pair, *config.kwargs.get("column_list", [])]
+    missing = [str(name) for name in named if name is not None and name not in frame]
     if missing:
-        return f"{', '.join(missing)} is missing"
-    if column and not pd.api.types.is_numeric_dtype(frame[column]):
+        hint = " ".join(filter(None, (near(name, frame) for name in missing)))
+        return f"{', '.join(missing)} is missing" + (f". {hint}" if hint else "")
+    numeric = column and pd.api.types.is_numeric_dtype(frame[column])
+    if column and not numeric and OF_NUMBERS.search(config.type):
         return "the column is not numeric"
     info = result.exception_info
     inner = next((v for v in info.values() if isinstance(v, dict)), info)
@@ -138,7 +156,10 @@ def _failing(
 
 
 def _frequencies(partition: Mapping[str, Any], digits: int) -> str:
-    pairs = zip(partition["values"], partition["weights"], strict=True)
+    bins = [
+        f"{_number(low)} to {_number(high)}" for low, high in pairwise(partition.get("bins", []))
+    ]
+    pairs = zip(partition.get("values") or bins, partition["weights"], strict=True)
     return shorten(", ".join(f"{shorten(v)} {w:.{digits}%}" for v, w in pairs), LONGEST_TEXT)
 
 

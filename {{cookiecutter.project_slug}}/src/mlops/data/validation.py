@@ -15,12 +15,12 @@ import pandas as pd
 
 from mlops.data.dataset import RawData
 from mlops.data.explanation import EXAMPLES, NOT_CHECKED, TYPE_CHECKS, explain, shorten
+from mlops.data.suites import invalid, read_suite
 from mlops.data.validation_page import write_page
 from mlops.errors import ConfigError
 from mlops.results import ExpectationResult, Validation, read_result, write_result
 
 if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationValidationResult
     from great_expectations.expectations.expectation import Expectation
 
@@ -59,35 +59,6 @@ def validate_rows(raw: RawData, suites: Suites, folder: Path) -> Validation:
     return validation
 
 
-def read_suite(file: Path) -> ExpectationSuite:
-    """Read a suite in Great Expectations' JSON format.
-
-    Raises
-    ------
-    ConfigError
-        The file is missing, is not JSON, or has an unknown expectation.
-    """
-    import great_expectations as gx
-
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        suite = gx.ExpectationSuite(**content)
-    except FileNotFoundError:
-        raise ConfigError(f"{file} does not exist.", "Restore it from git.") from None
-    except Exception as error:
-        raise ConfigError(f"{file} is not a valid suite: {shorten(error, 300)}") from error
-    # Great Expectations silently drops what it does not know.
-    known = {expectation.expectation_type for expectation in suite.expectations}
-    unknown = sorted({item["type"] for item in content["expectations"]} - known)
-    if unknown or len(suite.expectations) != len(content["expectations"]):
-        names = ", ".join(unknown) or "some kwargs"
-        raise ConfigError(
-            f"{file} has expectations that Great Expectations cannot use: {names}.",
-            "Check each expectation's type and kwargs.",
-        )
-    return suite
-
-
 def _key(frame: pd.DataFrame, suites: Suites) -> str:
     """Return the SHA-256 of all that determines the result; "" if it depends on the time."""
     texts = {str(file): file.read_text("utf-8") for file in suites if file.is_file()}
@@ -116,7 +87,9 @@ def _check_suites(
         typed = {e.configuration.kwargs["column"] for e in types} & {*columns}
         # The copy joins the columns' memory, or each expectation would do so again.
         rows = compact[[*columns]].assign(**{c: frame[c].array for c in typed}).copy()
-        results += [explain(result, suite.name, rows) for result in _check(rows, expectations)]
+        results += [
+            explain(result, suite.name, rows) for result in _check(file, rows, expectations)
+        ]
     places = {name: place for place, name in enumerate(["", *map(str, compact)])}
 
     def order(result: ExpectationResult) -> tuple[int, bool]:
@@ -135,11 +108,10 @@ def _is_new(expectation: Expectation, seen: set[str]) -> bool:
 
 
 def _check(
-    rows: pd.DataFrame, expectations: Sequence[Expectation]
+    file: Path, rows: pd.DataFrame, expectations: Sequence[Expectation]
 ) -> list[ExpectationValidationResult]:
     """Run expectations, asking for details only where they are not known: they take time."""
     import great_expectations as gx
-    from great_expectations.exceptions.exceptions import GreatExpectationsError
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}  # type: ignore[assignment]
@@ -153,8 +125,11 @@ def _check(
         suite = gx.ExpectationSuite(name="rows", expectations=[*chosen])
         try:
             return list(batch.validate(suite, result_format=result_format).results)
-        except GreatExpectationsError as error:
-            raise ConfigError(f"A suite cannot be checked: {shorten(error, 300)}") from error
+        except Exception as error:  # Great Expectations passes on whatever an expectation raises
+            for one in chosen if len(chosen) > 1 else ():
+                run([one], result_format)
+            named = [one.configuration.to_json_dict() for one in chosen]
+            raise invalid(file, [(item, shorten(error, 300)) for item in named]) from error
 
     # If it passes, no row fails.
     strict = [getattr(expectation, "mostly", None) == 1 for expectation in expectations]
