@@ -261,6 +261,7 @@ def _run_on_azure(
     pipeline.fetch(project, client, job)
     finished = lifecycle.last_run(project)
     terminal.show_reasons(finished.evaluation.decision)
+    terminal.show_caveats(finished.evaluation)
     click.echo(f"Report: {finished.report}")
     _end_run(finished)
 

@@ -137,6 +137,7 @@ class Gain(Result):
     low: float  # from here to `high`: the middle 90 % of the bootstrap
     high: float
     confidence: float  # fraction of the resamples in which the gain reaches the margin
+    detectable: float  # the smallest true gain that the gate notices four times of five
 
 
 class Decision(Result):
@@ -166,6 +167,9 @@ class Evaluation(Stored):
     champion: int | None  # its version
     champion_metrics: Metrics | None  # None without a champion, or if it was not scored
     decision: Decision
+    class_rows: tuple[int, ...]  # of the holdout, as `classes`
+    power: str = ""  # what the gate can see, in a sentence; "" without a comparison
+    notes: tuple[Reason, ...] = ()  # what else to know before trusting the decision
 
 
 class Registration(Stored):

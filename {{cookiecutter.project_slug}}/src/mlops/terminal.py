@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mlops.lifecycle import Deployment, Progress
 from mlops.model import tags
-from mlops.results import Decision, Evaluation, Registration, Training, Validation
+from mlops.results import Decision, Evaluation, Reason, Registration, Training, Validation
 
 if TYPE_CHECKING:
     from mlops.config import Environment
@@ -101,6 +101,20 @@ def show_evaluation(evaluation: Evaluation) -> None:
         "holdout rows."
     )
     show_reasons(evaluation.decision)
+    show_caveats(evaluation)
+
+
+def show_caveats(evaluation: Evaluation) -> None:
+    """Print what the gate can see, and what to know before trusting its decision."""
+    if evaluation.power:
+        click.echo(evaluation.power)
+    show_notes(evaluation.notes)
+
+
+def show_notes(notes: Sequence[Reason]) -> None:
+    """Print what to know about a result, a line for each note."""
+    for note in notes:
+        click.echo(f"Note ({note.code}): {note.text}")
 
 
 def show_reasons(decision: Decision) -> None:

@@ -15,6 +15,7 @@ from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
+from mlops.evaluation.power import describe_power
 from mlops.model.estimators import predicted_classes
 from mlops.model.registry import Registry, Version, load_run_model, run_signature
 from mlops.results import Evaluation, Gain, Reason, Training, write_result
@@ -51,6 +52,9 @@ def evaluate(
         models["champion"], rival_metrics = rival, measure(rival)
         value = gain_in(gate.metric, metrics, rival_metrics)
         against = _summarize(value, challenger, rival, project)
+    power = (
+        describe_power(against.detectable, len(sliced), gate) if isinstance(against, Gain) else ""
+    )
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
@@ -64,6 +68,8 @@ def evaluate(
         champion=champion.number if champion else None,
         champion_metrics=rival_metrics,
         decision=decide(metrics, slices, against, gate),
+        class_rows=tuple(np.bincount(challenger.truth, minlength=len(dataset.classes)).tolist()),
+        power=power,
     )
     _save(evaluation, models, folder)
     return evaluation
