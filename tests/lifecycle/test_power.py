@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Toy
-from mlops.config import Gate
+from mlops.config import Gate, load_project
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.gate import decide, summarize_gain
-from mlops.evaluation.metrics import Predictions, gain_in, measure
+from mlops.evaluation.metrics import Predictions
 from mlops.evaluation.power import describe_power, detectable_gain, false_wins
 from mlops.lifecycle import last
-from mlops.config import load_project
 from mlops.results import Evaluation
 from numpy.typing import NDArray
 
 HOLDOUTS = 300
 NOISES = (0.3, 0.8)  # of the better and the worse model's scores
-POPULATION = 1_000_000
+ROWS = 400
+POPULATION = 2500 * ROWS
 
 
 def draw(rows: int, share: float, rng: np.random.Generator) -> tuple[Predictions, Predictions]:
@@ -35,17 +36,20 @@ def draw(rows: int, share: float, rng: np.random.Generator) -> tuple[Predictions
     return made[0], made[1]
 
 
-def gain(metric: str, models: tuple[Predictions, Predictions]) -> float:
-    found = gain_in(metric, measure(models[0]), measure(models[1]))
-    assert found is not None
-    return found
+def scores(p: Predictions, metric: str, rows: int) -> NDArray[np.float64]:
+    """Return the metric on each holdout of so many rows, larger is better, as scikit-learn has it."""
+    chance, truth = p.probabilities[:, 1].reshape(-1, rows), p.truth.reshape(-1, rows)
+    if metric == "brier":
+        return -np.square(chance - truth).mean(axis=1)
+    found = np.take_along_axis(truth, np.argsort(-chance, axis=1), axis=1)
+    precision = found.cumsum(axis=1) / np.arange(1, rows + 1)
+    return np.asarray((precision * found).sum(axis=1) / found.sum(axis=1))
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """Many holdouts: each one's gain and bootstrap, and the gain in the whole population."""
+    """Many holdouts: each one's gain and bootstrap, and the mean gain over far more of them."""
 
-    metric: str
     true: float
     gains: list[float]
     resampled: list[NDArray[np.float64]]
@@ -62,12 +66,13 @@ class Simulation:
 
 
 @cache
-def simulate(metric: str, rows: int) -> Simulation:
+def simulate(metric: str) -> Simulation:
     rng = np.random.default_rng(11)
-    true = gain(metric, draw(POPULATION, 0.3, rng))
-    holdouts = [draw(rows, 0.3, rng) for _ in range(HOLDOUTS)]
-    resampled = [resampled_gains(*models, metric, seed) for seed, models in enumerate(holdouts)]
-    return Simulation(metric, true, [gain(metric, models) for models in holdouts], resampled)
+    better, worse = draw(POPULATION, 0.3, rng)
+    gains = scores(better, metric, ROWS) - scores(worse, metric, ROWS)
+    rows = [slice(start, start + ROWS) for start in range(0, HOLDOUTS * ROWS, ROWS)]
+    resampled = [resampled_gains(better[r], worse[r], metric, seed) for seed, r in enumerate(rows)]
+    return Simulation(float(gains.mean()), gains[:HOLDOUTS].tolist(), resampled)
 
 
 def two_errors(share: float) -> float:
@@ -76,11 +81,9 @@ def two_errors(share: float) -> float:
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
-@pytest.mark.parametrize(("metric", "rows"), [("brier", 400), ("log_loss", 400), ("average_precision", 400)])
-def test_the_stated_power_and_false_wins_are_those_of_simulated_holdouts(
-    metric: str, rows: int, confidence: float
-) -> None:
-    seen = simulate(metric, rows)
+@pytest.mark.parametrize("metric", ["brier", "average_precision"])
+def test_the_stated_power_and_false_wins_are_those_of_simulated_holdouts(metric: Any, confidence: float) -> None:
+    seen = simulate(metric)
     just = Gate(metric=metric, confidence=confidence, margin=seen.true)
     assert seen.wins(just) == pytest.approx(false_wins(just), abs=two_errors(false_wins(just)))
     # The gate for which the true gain is just the detectable one.

@@ -122,10 +122,13 @@ def train(
     project: Project, dataset: Dataset, validation: Validation, tell: Callable[[str], None] = print
 ) -> Training:
     """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run."""
+    from mlops.evaluation.caveats import check_class_counts
     from mlops.model import training
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
+    for note in check_class_counts(dataset):
+        tell(f"Note ({note.code}): {note.text}")
     folder = _folder(project, Training)
     return training.train(dataset, project, find_science(project), folder, tell)
 

@@ -13,6 +13,7 @@ from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
+from mlops.evaluation.caveats import check_calls
 from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
 from mlops.evaluation.power import describe_power
@@ -70,6 +71,7 @@ def evaluate(
         decision=decide(metrics, slices, against, gate),
         class_rows=tuple(np.bincount(challenger.truth, minlength=len(dataset.classes)).tolist()),
         power=power,
+        notes=tuple(check_calls(challenger, dataset.classes.tolist())),
     )
     _save(evaluation, models, folder)
     return evaluation
