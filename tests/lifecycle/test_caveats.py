@@ -73,7 +73,8 @@ def test_exactly_the_classes_below_fifty_holdout_rows_are_named(counts: dict[str
 def test_a_rare_class_is_said_before_training(toy: Toy) -> None:
     toy.mlops("validate")
     assert "rare_class" not in toy.mlops("train").output
-    make_rows(200).to_csv(toy.root / "rows.csv", index=False)
+    toy.set(split={"holdout": 0.1})
+    make_rows(600).to_csv(toy.root / "rows.csv", index=False)
     toy.mlops("validate")
     said = toy.mlops("train").output
     assert said.index("Note (rare_class): Class 'yes' has ") < said.index("Trained on")

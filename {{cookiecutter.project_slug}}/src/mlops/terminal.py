@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 from rich.console import Console
@@ -14,12 +17,16 @@ from rich.table import Table
 
 from mlops.lifecycle import Deployment, Progress
 from mlops.model import tags
+from mlops.model.history import History, Period
 from mlops.results import Decision, Evaluation, Reason, Registration, Training, Validation
 
 if TYPE_CHECKING:
     from mlops.config import Environment
     from mlops.model.registry import Version
     from mlops.release.target import Target
+
+
+Form = Literal["table", "csv", "json"]
 
 
 class Steps(Progress):
@@ -142,6 +149,31 @@ def show_status(versions: Sequence[Version], targets: Mapping[Environment, Targe
             served.add_row(name, "-", "-", "-", "nothing deployed", "-")
     _print(registered)
     _print(served)
+
+
+def show_history(found: Mapping[Environment, History], form: Form) -> None:
+    """Print the periods of all environments, as a table for people or as CSV or JSON."""
+    periods = [period for kept in found.values() for period in kept.periods]
+    if form == "json":
+        content = {name: asdict(kept) for name, kept in found.items()}
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    if form == "csv":
+        names = [field.name for field in fields(Period)]
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, periods))
+        return
+    table = _table(
+        *("environment", "from", "to", "version", "event", "approved by", "ended by"),
+        *("decision", "data"),
+    )
+    for p in periods:
+        words = (p.environment, p.since, p.until or "now", str(p.version), p.event, p.by)
+        table.add_row(*map(escape, (*words, p.ended_by or "-", p.decision, p.data[:12])))
+    _print(table)
+    for number in [number for kept in found.values() for number in kept.unrecorded]:
+        click.echo(f"Version {number} was in production before the history was kept.")
 
 
 def _number(value: float | None) -> str:
