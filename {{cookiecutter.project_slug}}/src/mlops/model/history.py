@@ -160,15 +160,13 @@ def _verify(
             yield f"The second record of {environment}'s newest entry was removed."
     elif second[0] > number:
         yield _removed(number + 1, second[0], environment)
-    elif second == (number, before) or _continues(kept, second):
-        return
-    else:
+    elif second != (number, before) and not _continues(kept, second):
         yield f"Entry {number} of {environment} was changed, or its second record was."
 
 
 def _continues(kept: Sequence[Kept], second: tuple[int, str]) -> bool:
     """Whether the newest entry follows the second record: a kill came between the two."""
-    entry = kept[-1].entry
+    entry = kept[-1].entry if kept else None
     return entry is not None and (entry.number - 1, entry.before) == second
 
 
