@@ -167,6 +167,7 @@ class Evaluation(Stored):
     champion: int | None  # its version
     champion_metrics: Metrics | None  # None without a champion, or if it was not scored
     decision: Decision
+    looks: int  # how many models were evaluated on this holdout, with this one
     class_rows: tuple[int, ...]  # of the holdout, as `classes`
     power: str = ""  # what the gate can see, in a sentence; "" without a comparison
     notes: tuple[Reason, ...] = ()  # what else to know before trusting the decision

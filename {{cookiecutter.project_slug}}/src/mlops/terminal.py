@@ -105,7 +105,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     met = sum(threshold.passed for threshold in thresholds)
     click.echo(
         f"* the gate's metric; {met} of {len(thresholds)} thresholds met on {evaluation.rows:,} "
-        "holdout rows."
+        f"holdout rows ({_looks(evaluation.looks)})."
     )
     show_reasons(evaluation.decision)
     show_caveats(evaluation)
@@ -174,6 +174,10 @@ def show_history(found: Mapping[Environment, History], form: Form) -> None:
     _print(table)
     for number in [number for kept in found.values() for number in kept.unrecorded]:
         click.echo(f"Version {number} was in production before the history was kept.")
+
+
+def _looks(count: int) -> str:
+    return "first look at them" if count == 1 else f"{count:,} models have been judged on them"
 
 
 def _number(value: float | None) -> str:

@@ -15,6 +15,7 @@ from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.caveats import check_calls
 from mlops.evaluation.gate import decide, summarize_gain
+from mlops.evaluation.looks import check_looks, count_looks, holdout_digest
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
 from mlops.evaluation.power import describe_power
 from mlops.model.estimators import predicted_classes
@@ -56,6 +57,7 @@ def evaluate(
     power = (
         describe_power(against.detectable, len(sliced), gate) if isinstance(against, Gain) else ""
     )
+    looks = count_looks(training.run_id, holdout_digest(dataset))
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
@@ -71,7 +73,8 @@ def evaluate(
         decision=decide(metrics, slices, against, gate),
         class_rows=tuple(np.bincount(challenger.truth, minlength=len(dataset.classes)).tolist()),
         power=power,
-        notes=tuple(check_calls(challenger, dataset.classes.tolist())),
+        looks=looks,
+        notes=(*check_calls(challenger, dataset.classes.tolist()), *check_looks(looks)),
     )
     _save(evaluation, models, folder)
     return evaluation
