@@ -18,6 +18,7 @@ from mlops.evaluation.gate import decide, summarize_gain
 from mlops.evaluation.looks import check_looks, count_looks, holdout_digest
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
 from mlops.evaluation.power import describe_power
+from mlops.evaluation.weakness import check_gate
 from mlops.model.estimators import predicted_classes
 from mlops.model.registry import Registry, Version, load_run_model, run_signature
 from mlops.results import Evaluation, Gain, Reason, Training, write_result
@@ -76,6 +77,8 @@ def evaluate(
         looks=looks,
         notes=(*check_calls(challenger, dataset.classes.tolist()), *check_looks(looks)),
     )
+    notes = (*evaluation.notes, *check_gate(gate, evaluation))
+    evaluation = evaluation.model_copy(update={"notes": notes})
     _save(evaluation, models, folder)
     return evaluation
 

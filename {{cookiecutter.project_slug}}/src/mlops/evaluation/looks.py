@@ -46,9 +46,9 @@ def check_looks(looks: int) -> list[Reason]:
     if looks <= MANY_LOOKS:
         return []
     text = (
-        f"{looks:,} models were evaluated on these holdout rows, so the figures of a model that was "
-        "chosen by them are optimistic: the best of 20 equally good models already looks 1.9 "
+        f"{looks:,} models were evaluated on these holdout rows, so the figures of a model that "
+        "was chosen by them are optimistic: the best of 20 equally good models already looks 1.9 "
         "standard errors better than it is. Add newer rows, or draw another holdout with "
-        "split.seed, which also moves rows that models were trained on into it."
+        "split.seed, of which the champion may have been trained on some rows."
     )
     return [Reason(code="many_looks", text=text)]
