@@ -42,7 +42,7 @@ def count_looks(run_id: str, digest: str) -> int:
 
 
 def check_looks(looks: int) -> list[Reason]:
-    """Say if so many models were evaluated on a holdout that the best one's figure is optimistic."""
+    """Say if so many models were evaluated on a holdout that the best figure is optimistic."""
     if looks <= MANY_LOOKS:
         return []
     text = (

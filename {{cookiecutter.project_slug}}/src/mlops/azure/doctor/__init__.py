@@ -157,10 +157,7 @@ def _check_settings(context: Context) -> Iterator[Finding]:
 
 
 def _check_gate(context: Context) -> Iterator[Finding]:
-    """Check that the gate can be passed, and not by chance; on the last evaluation if there is one.
-
-    Its figures count only while they are there: the gate alone is checked without them.
-    """
+    """Check that the gate can be passed, and not by chance, also on the last evaluation's data."""
     project, last = context.project, None
     with contextlib.suppress(ConfigError):
         last = read_result(project.outputs / "evaluation", Evaluation)
