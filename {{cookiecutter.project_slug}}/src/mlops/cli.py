@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from mlops.errors import ConfigError, MlopsError
+from mlops.errors import ConfigError, MlopsError, ReleaseError
 
 if TYPE_CHECKING:
     from mlops import lifecycle
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlops.data.dataset import RawData
     from mlops.lifecycle import Where
     from mlops.model.registry import Version
+    from mlops.terminal import Form
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -273,6 +274,7 @@ def _run_on_azure(
     pipeline.fetch(project, client, job)
     finished = lifecycle.last_run(project)
     terminal.show_reasons(finished.evaluation.decision)
+    terminal.show_caveats(finished.evaluation)
     click.echo(f"Report: {finished.report}")
     _end_run(finished)
 
@@ -303,9 +305,10 @@ def deploy(
 
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
-    if environment == "production":
-        _approve(version, yes)
-    terminal.show(lifecycle.deploy(project, platform, environment, version, terminal.tell))
+    approved = _approve(version, yes) if environment == "production" else ""
+    terminal.show(
+        lifecycle.deploy(project, platform, environment, version, terminal.tell, approved)
+    )
 
 
 @main.command()
@@ -322,12 +325,14 @@ def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
     lifecycle.release(project, platform, version, lambda v: _approve(v, yes), terminal.Steps())
 
 
-def _approve(version: Version, yes: bool) -> None:
+def _approve(version: Version, yes: bool) -> str:
+    """Ask for production's approval; return how it was given."""
     if yes:
-        return
+        return "--yes"
     if not sys.stdin.isatty():
         raise ConfigError("Production needs an approval.", "In a script, approve with --yes.")
     click.confirm(f"Release version {version.number} to production?", abort=True)
+    return "prompt"
 
 
 @main.command()
@@ -351,6 +356,33 @@ def status(project: Project, on: Where) -> None:
     platform = lifecycle.platform(project, on)
     targets = {name: platform.target(name) for name in ENVIRONMENTS}
     terminal.show_status(platform.registry("staging").versions(), targets)
+
+
+@main.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    help="How to print it (default: table).",
+)
+@on_option
+@pass_project
+def history(project: Project, form: Form, on: Where) -> None:
+    """Show what served when, what put it there and what took it out.
+
+    Exits with 1 if an entry was edited, removed or moved.
+    """
+    from mlops import lifecycle, terminal
+
+    found = lifecycle.history(lifecycle.platform(project, on))
+    terminal.show_history(found, form)
+    problems = [problem for kept in found.values() for problem in kept.problems]
+    if problems:
+        raise ReleaseError(
+            f"The history was changed. {' '.join(problems)}",
+            "Compare it with an earlier export, and find out who may write the registry's tags.",
+        )
 
 
 @main.command()

@@ -30,6 +30,7 @@ from mlops.results import (
 
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, RawData
+    from mlops.model.history import History
     from mlops.model.registry import Version
     from mlops.release.target import Platform
 
@@ -126,12 +127,15 @@ def train(
     project: Project, dataset: Dataset, validation: Validation, tell: Callable[[str], None] = print
 ) -> Training:
     """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run."""
+    from mlops.evaluation.caveats import check_class_counts
     from mlops.model import training
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
     for warning in dataset.warnings:
         tell(warning)
+    for note in check_class_counts(dataset):
+        tell(f"Note ({note.code}): {note.text}")
     folder = _folder(project, Training)
     return training.train(dataset, project, find_science(project), folder, tell)
 
@@ -283,18 +287,26 @@ def deploy(
     environment: Environment,
     version: Version,
     tell: Callable[[str], None] = print,
+    approved: str = "",
 ) -> Deployment:
     """Bring a registered version into one environment.
+
+    Parameters
+    ----------
+    approved : str
+        How it was approved, for the history: "prompt", "--yes" or any other word.
 
     Raises
     ------
     ReleaseError
         It failed its checks; the endpoint serves what it served before.
     """
+    from mlops.model.history import approver
     from mlops.release.release import Release
 
     registry, target = platform.registry(environment), platform.target(environment)
-    releaser = Release(environment, project.endpoint(environment), target, registry, tell)
+    by = approver(approved)
+    releaser = Release(environment, project.endpoint(environment), target, registry, tell, by)
     version = platform.promote(version, environment, tell)
     releaser.deploy(version)
     platform.after_release(version, environment, tell)
@@ -305,7 +317,7 @@ def release(
     project: Project,
     platform: Platform,
     version: Version,
-    approve: Callable[[Version], None],
+    approve: Callable[[Version], str],
     progress: Progress | None = None,
 ) -> None:
     """Bring a registered version to staging and, once approved, to production.
@@ -313,27 +325,35 @@ def release(
     Parameters
     ----------
     approve : callable
-        Called before production; raises to stop there.
+        Called before production; returns how it was approved, or raises to stop there.
     """
     progress = progress or Progress()
     for environment in ENVIRONMENTS:
         platform.target(environment)  # an unusable target is reported before anything changes
     for environment in ENVIRONMENTS:
         progress.step(environment)
-        if environment == "production":
-            approve(version)
-        progress.show(deploy(project, platform, environment, version, progress.tell))
+        approved = approve(version) if environment == "production" else ""
+        progress.show(deploy(project, platform, environment, version, progress.tell, approved))
 
 
 def rollback(project: Project, platform: Platform, tell: Callable[[str], None] = print) -> Version:
     """Return production to the version before, and withdraw the present one."""
+    from mlops.model.history import approver
     from mlops.release.release import Release
 
     registry, target = platform.registry("production"), platform.target("production")
-    releaser = Release("production", project.endpoint("production"), target, registry, tell)
+    endpoint, by = project.endpoint("production"), approver("rollback")
+    releaser = Release("production", endpoint, target, registry, tell, by)
     version = releaser.roll_back()
     platform.after_release(version, "production", tell)
     return version
+
+
+def history(platform: Platform) -> dict[Environment, History]:
+    """Return what each environment served when, and whether the record of it was changed."""
+    from mlops.model.history import read_history
+
+    return {name: read_history(platform.registry(name), name) for name in ENVIRONMENTS}
 
 
 def _folder(project: Project, kind: type[Stored]) -> Path:

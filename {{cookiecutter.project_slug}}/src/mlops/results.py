@@ -138,6 +138,7 @@ class Gain(Result):
     low: float  # from here to `high`: the middle 90 % of the bootstrap
     high: float
     confidence: float  # fraction of the resamples in which the gain reaches the margin
+    detectable: float  # the smallest true gain that the gate notices four times of five
 
 
 class Comparison(Result):
@@ -201,6 +202,10 @@ class Evaluation(Stored):
     champion_metrics: Metrics | None  # None without a champion, or if it was not scored
     decision: Decision
     shifts: tuple[Shift, ...] = ()  # of all columns; none without a profile of the champion's data
+    looks: int  # how many models were evaluated on this holdout, with this one
+    class_rows: tuple[int, ...]  # of the holdout, as `classes`
+    power: str = ""  # what the gate can see, in a sentence; "" without a comparison
+    notes: tuple[Reason, ...] = ()  # what else to know before trusting the decision
 
 
 class Registration(Stored):

@@ -6,24 +6,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from mlops.config import Project
+from mlops.config import Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.data.identity import seen_rows
 from mlops.data.profile import distances, training_profile
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
+from mlops.evaluation.caveats import check_calls
 from mlops.evaluation.data_change import Champion, check_data
 from mlops.evaluation.gate import decide, summarize_gain
+from mlops.evaluation.looks import check_looks, count_looks, holdout_digest
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
+from mlops.evaluation.power import describe_power
 from mlops.evaluation.rival import Rival, find_rival, predict
+from mlops.evaluation.weakness import check_gate
 from mlops.model.record import trained_profile, trained_rows
 from mlops.model.registry import Registry, Version, load_run_model
 from mlops.results import Evaluation, Gain, Reason, Shift, Training, write_result
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 ROW = "row"  # the column of predictions.parquet with the rows' keys
@@ -45,18 +49,16 @@ def evaluate(
     Raises
     ------
     ConfigError
-        project.yml names slices that the data does not have, or the split has changed since the
-        training.
+        The split has changed since the training.
     """
-    gate, registry = project.gate, Registry(project)
-    columns = _slice_columns(dataset, project)
+    gate = project.gate
     _require_unseen(dataset, training)
-    champion = registry.champion(exclude_run=training.run_id)
+    champion = Registry(project).champion(exclude_run=training.run_id)
     rival = find_rival(champion, dataset, replace)
     judged = dataset.holdout if isinstance(rival, Reason) else rival.judged
     challenger = predict(load_run_model(training.run_id), dataset, judged)
     metrics = measure(challenger)
-    slices = measure_slices(challenger, dataset.features.loc[judged, columns], gate.slices)
+    slices = measure_slices(challenger, dataset.features[judged], gate.slices)
     models, rival_metrics, comparison = {"challenger": challenger}, None, None
     against: Gain | Reason
     if isinstance(rival, Reason):
@@ -79,6 +81,7 @@ def evaluate(
         positive=dataset.positive,
         threshold=training.threshold,
         rows=int(judged.sum()),
+        class_rows=[int(np.sum(dataset.target[judged] == label)) for label in dataset.classes],
         comparison=comparison,
         gate_metric=gate.metric,
         metrics=metrics,
@@ -87,9 +90,23 @@ def evaluate(
         champion_metrics=rival_metrics,
         decision=decision,
         shifts=shifts,
+        looks=count_looks(training.run_id, holdout_digest(dataset)),
     )
+    evaluation = _annotate(evaluation, challenger, gate)
     _save(evaluation, models, dataset, judged, folder)
     return evaluation
+
+
+def _annotate(evaluation: Evaluation, challenger: Predictions, gate: Gate) -> Evaluation:
+    """Add what to know before trusting the decision."""
+    gain = evaluation.decision.gain
+    power = describe_power(gain.detectable, evaluation.rows, gate) if gain else ""
+    notes = (
+        *check_calls(challenger, evaluation.classes),
+        *check_looks(evaluation.looks),
+        *check_gate(gate, evaluation),
+    )
+    return evaluation.model_copy(update={"power": power, "notes": notes})
 
 
 def _require_unseen(dataset: Dataset, training: Training) -> None:
@@ -102,21 +119,6 @@ def _require_unseen(dataset: Dataset, training: Training) -> None:
             "since.",
             "Run `mlops train`.",
         )
-
-
-def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
-    columns = []
-    for item in project.gate.slices:
-        name = item if isinstance(item, str) else next(iter(item))
-        if name not in dataset.features:
-            raise ConfigError(f"gate.slices names {name!r}, but the data has no such column.")
-        if name != item and not pd.api.types.is_numeric_dtype(dataset.features[name]):
-            raise ConfigError(
-                f"gate.slices cuts {name!r} at edges, but the column is not numeric.",
-                f"Write {name} without edges.",
-            )
-        columns.append(name)
-    return list(dict.fromkeys(columns))
 
 
 def _shifts(champion: Version, dataset: Dataset, project: Project) -> tuple[Shift, ...]:

@@ -15,4 +15,6 @@ HOLDOUT: Final = "holdout"  # holdout.METRIC
 STAGE: Final = "mlops.stage"
 REPLACED: Final = "mlops.replaced"
 PENDING_RELEASE: Final = "mlops.release"
+HOLDOUT: Final = "mlops.holdout"
+HISTORY: Final = "mlops.history"
 TURN: Final = "mlops.turn"
