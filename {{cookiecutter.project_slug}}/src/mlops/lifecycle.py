@@ -183,7 +183,7 @@ def register(project: Project, training: Training, evaluation: Evaluation) -> Re
             tags.MODEL_DIGEST: training.model_digest,
             tags.DATA_DIGEST: training.data_digest,
             tags.DECISION: ", ".join(reason.code for reason in decision.reasons),
-            **{f"{tags.HOLDOUT}.{name}": f"{score:.6f}" for name, score in scores.items()},
+            **{f"{tags.FIGURE}.{name}": f"{score:.6f}" for name, score in scores.items()},
         },
     )
     registration = Registration(name=version.name, version=version.number, run_id=training.run_id)

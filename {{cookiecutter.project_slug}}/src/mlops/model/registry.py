@@ -44,7 +44,7 @@ class Version:
 
     def figure(self, metric: str) -> float | None:
         """Return a metric of its holdout when it was registered."""
-        text = self.tags.get(f"{tags.HOLDOUT}.{metric}")
+        text = self.tags.get(f"{tags.FIGURE}.{metric}")
         return float(text) if text else None
 
     @property
