@@ -194,7 +194,7 @@ class Evaluation(Stored):
     positive: Label | None  # the class to detect; None with more than two classes
     threshold: float | None
     rows: int  # of the holdout, that neither model was trained on
-    comparison: Comparison | None  # None where no champion was scored
+    comparison: Comparison | None = None  # where a champion was scored
     gate_metric: str
     metrics: Metrics
     slices: tuple[SliceMetrics, ...]
