@@ -110,16 +110,19 @@ def check_settings(
 
 
 def plain(values: pd.Series) -> NDArray[np.generic]:
-    """Return complete values as an array of a plain type, also from a categorical or nullable."""
-    if isinstance(values.dtype, np.dtype):
+    """Return complete values as an array of a plain type, also from objects or a nullable type."""
+    if isinstance(values.dtype, np.dtype) and values.dtype != object:
         return values.to_numpy()
-    return pd.Series(values.to_list()).to_numpy()
+    inferred = pd.Series(values.to_list())
+    if pd.api.types.infer_dtype(inferred) in ("decimal", "mixed-integer-float"):
+        inferred = inferred.astype(float)
+    return inferred.to_numpy()
 
 
 def sortable(times: pd.Series) -> pd.Series:
     """Return ``split.time`` as values that sort by time: ISO 8601 text as timestamps."""
     if _are_dates(times):
-        return pd.to_datetime(times, utc=True)
+        return pd.to_datetime(times, format="mixed", utc=True)
     if not _is_text(times):
         return times
     return pd.to_datetime(times.astype(object), format="ISO8601", utc=True)
@@ -248,12 +251,14 @@ def _kind(value: object) -> str:
 def _target_problems(values: pd.Series, project: Project) -> list[Problem]:
     name, positive = project.data.target, project.data.positive
     known = values[values.notna()]
-    classes = pd.unique(plain(known)).tolist()
-    numeric = pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known)
+    labels = plain(known)
+    classes = pd.unique(labels).tolist()
+    numeric = labels.dtype.kind in "iuf"
     fraction = numeric and any(value != int(value) for value in classes)
     dates = known.dtype.kind == "M" or _are_dates(known)
     if dates or fraction or (numeric and len(classes) > MANY_VALUES):
-        text = f"The target {name!r} looks like a quantity, not classes: {few(classes)}."
+        shown = few(known.unique() if dates else classes)
+        text = f"The target {name!r} looks like a quantity, not classes: {shown}."
         fix = (
             "This project classifies: bin the target in load(), such as with "
             "pd.cut(...).astype(str), or turn it into text if these are classes."
@@ -354,7 +359,7 @@ def _are_dates(values: pd.Series) -> bool:
     """Whether objects are dates; those that pandas cannot hold as a timestamp are not."""
     if values.dtype != object:
         return False
-    dated = pd.to_datetime(values, utc=True, errors="coerce")
+    dated = pd.to_datetime(values, format="mixed", utc=True, errors="coerce")
     return bool(
         values.dropna().map(_kind).eq(DATES).all() and (dated.notna() | values.isna()).all()
     )
