@@ -138,6 +138,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "positive": ({"data": {"positive": True}}, ["data.positive is True", "positive: 'yes'"]),
     "slice": ({"gate": {"slices": ["segmet"]}}, ["gate.slices names 'segmet'", "Did you mean 'segment'?"]),
     "the target as slice": ({"gate": {"slices": ["outcome"]}}, ["gate.slices names 'outcome', the target"]),
+    "the id as slice": ({"data": {"id": "near"}}, ["gate.slices names 'near', the id"]),
     "edges on text": (
         {"gate": {"slices": [{"segment": [1]}]}},
         ["gate.slices cuts 'segment' at edges, but the column is not numeric", "- segment"],
@@ -183,6 +184,16 @@ def test_missing_times_are_said(project: Project, kind: str, gaps: list[int]) ->
     rows = "1 row" if len(gaps) == 1 else f"{len(gaps)} rows"
     assert f"The time 'day' is missing in {rows}, first in row {gaps[0]}: they count as the oldest." in made.warnings
     assert not made.holdout[[row - 1 for row in gaps]].any()
+
+
+@pytest.mark.parametrize("kind", [int, float, decimal.Decimal])
+def test_numbers_as_objects_can_be_times_and_have_edges(project: Project, kind: type) -> None:
+    numbers = [kind(row) if row else None for row in range(ROWS)]
+    frame = make_rows().assign(order=pd.Series(numbers, dtype=object))
+    changes = {"gate": {"slices": [{"order": [5.0]}]}, "split": {"time": "order"}}
+    changed = {name: getattr(project, name).model_copy(update=change) for name, change in changes.items()}
+    made = split_rows(RawData(frame, "digest", Path("rows.csv")), project.model_copy(update=changed))
+    assert made.holdout.tolist() == [row >= 0.6 * ROWS for row in range(ROWS)]
 
 
 def test_a_time_that_is_missing_everywhere_is_refused(toy: Toy) -> None:

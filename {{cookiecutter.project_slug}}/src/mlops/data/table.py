@@ -124,7 +124,7 @@ def sortable(times: pd.Series) -> pd.Series:
     if _are_dates(times):
         return pd.to_datetime(times, format="mixed", utc=True)
     if not _is_text(times):
-        return times
+        return times.astype(float) if times.dtype == object else times
     return pd.to_datetime(times.astype(object), format="ISO8601", utc=True)
 
 
@@ -317,8 +317,9 @@ def _slice_problems(
     validated: bool,
 ) -> list[Problem]:
     name = item if isinstance(item, str) else next(iter(item))
-    if name == project.data.target:
-        return [Problem(f"gate.slices names {name!r}, the target.", "Name a feature.")]
+    for field, columns in (("target", [project.data.target]), ("id", project.data.ids)):
+        if name in columns:
+            return [Problem(f"gate.slices names {name!r}, the {field}.", "Name a feature.")]
     if name not in frame:
         text = f"gate.slices names {name!r}, but {source} has no such column."
         return [Problem(text, near(name, frame))]
@@ -345,6 +346,9 @@ def _slice_problems(
 
 
 def _is_numeric(values: pd.Series) -> bool:
+    if values.dtype == object:
+        kinds = ("integer", "floating", "mixed-integer-float", "decimal")
+        return pd.api.types.infer_dtype(values, skipna=True) in kinds
     is_number = pd.api.types.is_numeric_dtype(values)
     return bool(is_number and not pd.api.types.is_bool_dtype(values))
 

@@ -38,18 +38,18 @@ def evaluate(
     Raises
     ------
     ConfigError
-        project.yml names slices that the data does not have, or the split has changed since the
-        training.
+        The split has changed since the training.
     """
     gate, registry = project.gate, Registry(project)
-    columns = _slice_columns(dataset, project)
+    columns = [item if isinstance(item, str) else next(iter(item)) for item in gate.slices]
     _require_unseen(dataset, training)
     champion = registry.champion(exclude_run=training.run_id)
     rival = find_rival(champion, dataset, replace)
     judged = dataset.holdout if isinstance(rival, Reason) else rival.judged
     challenger = predict(load_run_model(training.run_id), dataset, judged)
     metrics = measure(challenger)
-    slices = measure_slices(challenger, dataset.features.loc[judged, columns], gate.slices)
+    sliced = dataset.features.loc[judged, list(dict.fromkeys(columns))]
+    slices = measure_slices(challenger, sliced, gate.slices)
     models, rival_metrics, comparison = {"challenger": challenger}, None, None
     against: Gain | Reason
     if isinstance(rival, Reason):
@@ -88,21 +88,6 @@ def _require_unseen(dataset: Dataset, training: Training) -> None:
             "since.",
             "Run `mlops train`.",
         )
-
-
-def _slice_columns(dataset: Dataset, project: Project) -> list[str]:
-    columns = []
-    for item in project.gate.slices:
-        name = item if isinstance(item, str) else next(iter(item))
-        if name not in dataset.features:
-            raise ConfigError(f"gate.slices names {name!r}, but the data has no such column.")
-        if name != item and not pd.api.types.is_numeric_dtype(dataset.features[name]):
-            raise ConfigError(
-                f"gate.slices cuts {name!r} at edges, but the column is not numeric.",
-                f"Write {name} without edges.",
-            )
-        columns.append(name)
-    return list(dict.fromkeys(columns))
 
 
 def _summarize(
