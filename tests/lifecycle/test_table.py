@@ -144,6 +144,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["gate.slices cuts 'segment' at edges, but the column is not numeric", "- segment"],
     ),
     "a slice of each row": ({"gate": {"slices": ["near"]}}, ["gate.slices names 'near'", "no slice reaches the 30"]),
+    "a group with gaps": (
+        {"split": {"group": "note"}},
+        ["split.group is 'note', which is missing in 1", "first in row"],
+    ),
     "the target as group": ({"split": {"group": "outcome"}}, ["split.group is 'outcome', the target"]),
     "the target as time": ({"split": {"time": "outcome"}}, ["split.time is 'outcome', the target"]),
     "id": ({"data": {"id": ["near", "fra"]}}, ["data.id is 'fra'", "Did you mean 'far'?"]),

@@ -101,6 +101,8 @@ def check_settings(
     ]
     if target in frame:
         problems += _target_problems(frame[target], project)
+    if split.group and split.group in frame:
+        problems += _group_problems(split.group, frame[split.group])
     if split.time and split.time in frame and split.time != target:
         problems += _time_problems(split.time, frame[split.time])
     for item in project.gate.slices:
@@ -288,6 +290,17 @@ def _positive_advice(positive: object, classes: list[Any]) -> str:
         return f"Quote it: positive: '{same[0]}'"
     hint = "" if positive is None else near(str(positive), classes)
     return hint or "Set it to one of them, with quotes if it is text."
+
+
+def _group_problems(name: str, values: pd.Series) -> list[Problem]:
+    missing = np.flatnonzero(values.isna())
+    if not len(missing):
+        return []
+    text = (
+        f"split.group is {name!r}, which is missing in {len(missing):,} of {len(values):,} rows, "
+        f"first in row {missing[0] + 1}: it is not known what they belong to."
+    )
+    return [Problem(text, "Fill it in load(), with a group of its own for a row that has none.")]
 
 
 def _time_problems(name: str, values: pd.Series) -> list[Problem]:
