@@ -19,7 +19,7 @@ UNDEFINED = Reason(code="not_confident", text="The metric is undefined.")
 
 
 def gain(value: float, low: float, high: float, confidence: float) -> Gain:
-    return Gain(value=value, low=low, high=high, confidence=confidence)
+    return Gain(value=value, low=low, high=high, confidence=confidence, detectable=0.01)
 
 
 BETTER = gain(0.02, 0.01, 0.03, 0.99)

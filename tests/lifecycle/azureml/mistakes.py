@@ -123,6 +123,11 @@ def line_of(file: Path, field: str) -> int:
     return max(number, 1)
 
 
+def no_thresholds(file: Path) -> None:
+    put("gate.thresholds", {}).edit(file)
+    put("gate.slice_thresholds", {}).edit(file)
+
+
 DELETE = Change(Path.unlink)
 PROJECT = "../project.yml"
 PIPELINE, SWEEP = "pipeline.yml", "search-pipeline.yml"
@@ -306,6 +311,14 @@ ALL = [
         swap('$[[--replace-champion "${{inputs.replace}}"]]', '--replace-champion "${{inputs.replace}}"'),
         "AZ023",
         "inputs.replace is optional",
+    ),
+    M(
+        EVALUATE,
+        "unused optional input",
+        swap('$[[--accept-data-change "${{inputs.accept}}"]]', ""),
+        "AZ021",
+        "inputs.accept",
+        at="inputs.accept",
     ),
     M(TRAIN, "no environment", drop("environment"), "AZ004", "environment: Missing data"),
     M(TRAIN, "unknown environment", put("environment", "azureml:mlop@latest"), "AZ011", "defines mlop"),
@@ -527,6 +540,9 @@ ALL = [
         f"{ABSENT} needs azureml/",
         at="serving.production.target",
     ),
+    M(PROJECT, "impossible threshold", put("gate.thresholds.roc_auc", 1.01), "AZ080", "best possible value is 1"),
+    M(PROJECT, "no thresholds", Change(no_thresholds, "gate.thresholds"), "AZ081", "however bad it is"),
+    M(PROJECT, "no slices", put("gate.slices", []), "AZ082", "judge nothing", at="gate.slice_thresholds"),
     M(PROJECT, "data missing", put("data.path", "data/nope.csv"), "AZ008", "data/nope.csv"),
 ]
 

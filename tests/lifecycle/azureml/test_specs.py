@@ -117,7 +117,7 @@ def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
     for name, step in job.jobs.items():
         assert f"python -m mlops {name}" in step.component.command
         assert step.component.environment == specs.environment_reference(project)
-    assert "replace" not in properties["jobs"]["evaluate"]["inputs"]
+    assert set(properties["jobs"]["evaluate"]["inputs"]) == {"data", "earlier"}
 
 
 def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
@@ -129,15 +129,17 @@ def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
     assert kinds == ["uri_folder", "uri_folder", "uri_folder", None, "uri_folder"]
 
 
-def test_the_reason_to_replace_the_champion_reaches_its_step(root: Path) -> None:
+@pytest.mark.parametrize("name", ["replace", "accept"])
+def test_the_reason_of_a_person_reaches_its_step(root: Path, name: str) -> None:
     project = load_project(root)
     asset = specs.data(project, project.data_path, DIGEST)
-    job = specs.pipeline(project, asset, "The law's new: 2 % more")
+    job = specs.pipeline(project, asset, **{name: "The law's new: 2 % more"})
     inputs = sent(job)["properties"]["jobs"]["evaluate"]["inputs"]
-    assert inputs["replace"]["value"] == "The law's new: 2 % more"
+    assert inputs[name]["value"] == "The law's new: 2 % more"
+    assert set(inputs) == {"data", "earlier", name}
     for reason in ('say "no"', "$(reboot)", "`reboot`", "back\\slash", "two\nlines"):
         with pytest.raises(ConfigError, match="a meaning in a shell"):
-            specs.pipeline(project, asset, reason)
+            specs.pipeline(project, asset, **{name: reason})
 
 
 def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:

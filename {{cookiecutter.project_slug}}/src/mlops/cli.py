@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from mlops.errors import ConfigError, MlopsError
+from mlops.errors import ConfigError, MlopsError, ReleaseError
 
 if TYPE_CHECKING:
     from mlops import lifecycle
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlops.data.dataset import RawData
     from mlops.lifecycle import Where
     from mlops.model.registry import Version
+    from mlops.terminal import Form
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,6 +102,13 @@ replace_option = click.option(
     default="",
     help="Skip the comparison with the champion; the reason is recorded with the decision.",
 )
+accept_option = click.option(
+    "--accept-data-change",
+    "accept",
+    metavar="WHY",
+    default="",
+    help="Go on where the data has changed under the champion; WHY is recorded with the decision.",
+)
 on_option = click.option(
     "--on",
     type=click.Choice(["local", "azureml"]),
@@ -159,8 +167,9 @@ def train(project: Project, data: Path | None) -> None:
 @main.command()
 @data_option
 @replace_option
+@accept_option
 @pass_project
-def evaluate(project: Project, data: Path | None, replace: str) -> None:
+def evaluate(project: Project, data: Path | None, replace: str, accept: str) -> None:
     """Compare the trained model with the champion, and let the gate decide.
 
     Exits with 3 if the gate refuses the model.
@@ -170,7 +179,7 @@ def evaluate(project: Project, data: Path | None, replace: str) -> None:
     rows = _read(project, data)
     training = lifecycle.last(project, results.Training)
     dataset = lifecycle.split(project, rows)
-    evaluation = lifecycle.evaluate(project, dataset, training, replace)
+    evaluation = lifecycle.evaluate(project, dataset, training, replace, accept)
     terminal.show(evaluation)
     sys.exit(0 if evaluation.decision.accepted else 3)
 
@@ -205,6 +214,7 @@ def report(project: Project, data: Path | None) -> None:
 @main.command()
 @data_option
 @replace_option
+@accept_option
 @on_option
 @click.option("--wait/--no-wait", default=True, help="On Azure: follow the job until it ends.")
 @click.option("--job", metavar="NAME", help="On Azure: follow this job instead of submitting one.")
@@ -214,6 +224,7 @@ def run(
     project: Project,
     data: Path | None,
     replace: str,
+    accept: str,
     on: Where,
     wait: bool,
     job: str | None,
@@ -227,17 +238,18 @@ def run(
     from mlops import lifecycle, terminal
 
     if on == "azureml":
-        _run_on_azure(project, data, replace, wait, job, schedule)
+        _run_on_azure(project, data, replace, accept, wait, job, schedule)
         return
     if job or schedule or not wait:
         raise ConfigError("--no-wait, --job and --schedule need Azure.", "Add --on azureml.")
-    _end_run(lifecycle.run(project, data, replace, terminal.Steps(5)))
+    _end_run(lifecycle.run(project, data, replace, terminal.Steps(5), accept))
 
 
 def _run_on_azure(
     project: Project,
     data: Path | None,
     replace: str,
+    accept: str,
     wait: bool,
     job: str | None,
     schedule: bool,
@@ -251,7 +263,8 @@ def _run_on_azure(
         click.echo(f"Scheduled as {pipeline.schedule(project, client)}.")
         return
     if job is None:
-        submitted = pipeline.submit(project, client, data.resolve() if data else None, replace)
+        rows = data.resolve() if data else None
+        submitted = pipeline.submit(project, client, rows, replace, accept)
         job = str(submitted.name)
         click.echo(f"Submitted: {submitted.studio_url}")
     if not wait:
@@ -261,6 +274,7 @@ def _run_on_azure(
     pipeline.fetch(project, client, job)
     finished = lifecycle.last_run(project)
     terminal.show_reasons(finished.evaluation.decision)
+    terminal.show_caveats(finished.evaluation)
     click.echo(f"Report: {finished.report}")
     _end_run(finished)
 
@@ -291,9 +305,10 @@ def deploy(
 
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
-    if environment == "production":
-        _approve(version, yes)
-    terminal.show(lifecycle.deploy(project, platform, environment, version, terminal.tell))
+    approved = _approve(version, yes) if environment == "production" else ""
+    terminal.show(
+        lifecycle.deploy(project, platform, environment, version, terminal.tell, approved)
+    )
 
 
 @main.command()
@@ -310,12 +325,14 @@ def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
     lifecycle.release(project, platform, version, lambda v: _approve(v, yes), terminal.Steps())
 
 
-def _approve(version: Version, yes: bool) -> None:
+def _approve(version: Version, yes: bool) -> str:
+    """Ask for production's approval; return how it was given."""
     if yes:
-        return
+        return "--yes"
     if not sys.stdin.isatty():
         raise ConfigError("Production needs an approval.", "In a script, approve with --yes.")
     click.confirm(f"Release version {version.number} to production?", abort=True)
+    return "prompt"
 
 
 @main.command()
@@ -339,6 +356,33 @@ def status(project: Project, on: Where) -> None:
     platform = lifecycle.platform(project, on)
     targets = {name: platform.target(name) for name in ENVIRONMENTS}
     terminal.show_status(platform.registry("staging").versions(), targets)
+
+
+@main.command()
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    help="How to print it (default: table).",
+)
+@on_option
+@pass_project
+def history(project: Project, form: Form, on: Where) -> None:
+    """Show what served when, what put it there and what took it out.
+
+    Exits with 1 if an entry was edited, removed or moved.
+    """
+    from mlops import lifecycle, terminal
+
+    found = lifecycle.history(lifecycle.platform(project, on))
+    terminal.show_history(found, form)
+    problems = [problem for kept in found.values() for problem in kept.problems]
+    if problems:
+        raise ReleaseError(
+            f"The history was changed. {' '.join(problems)}",
+            "Compare it with an earlier export, and find out who may write the registry's tags.",
+        )
 
 
 @main.command()

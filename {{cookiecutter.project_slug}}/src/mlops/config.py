@@ -145,6 +145,9 @@ class Gate(Section):
     min_slice_rows: int = Field(
         50, ge=1, description="the minimum rows of a judged slice, 1 or more"
     )
+    on_data_change: Literal["stop", "warn"] = Field(
+        "stop", description="stop or warn, where the data seems to have changed under the champion"
+    )
 
     @field_validator("slices")
     @classmethod

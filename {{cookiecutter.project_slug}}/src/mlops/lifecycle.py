@@ -30,6 +30,7 @@ from mlops.results import (
 
 if TYPE_CHECKING:
     from mlops.data.dataset import Dataset, RawData
+    from mlops.model.history import History
     from mlops.model.registry import Version
     from mlops.release.target import Platform
 
@@ -126,12 +127,15 @@ def train(
     project: Project, dataset: Dataset, validation: Validation, tell: Callable[[str], None] = print
 ) -> Training:
     """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run."""
+    from mlops.evaluation.caveats import check_class_counts
     from mlops.model import training
     from mlops.science import find_science
 
     _require_validated(project, dataset, validation)
     for warning in dataset.warnings:
         tell(warning)
+    for note in check_class_counts(dataset):
+        tell(f"Note ({note.code}): {note.text}")
     folder = _folder(project, Training)
     return training.train(dataset, project, find_science(project), folder, tell)
 
@@ -144,7 +148,7 @@ def load_model(training: Training) -> Any:
 
 
 def evaluate(
-    project: Project, dataset: Dataset, training: Training, replace: str = ""
+    project: Project, dataset: Dataset, training: Training, replace: str = "", accept: str = ""
 ) -> Evaluation:
     """Compare the trained model with the champion on the holdout, and let the gate decide.
 
@@ -152,12 +156,15 @@ def evaluate(
     ----------
     replace : str
         Why the champion is to be replaced without a comparison; "" compares.
+    accept : str
+        Why a change of the data is accepted; "" stops at one.
     """
     from mlops.evaluation.evaluate import evaluate as score_and_decide
 
     if training.data_digest != dataset.digest:
         raise ConfigError("The model was trained on other data.", "Run `mlops train`.")
-    return score_and_decide(dataset, training, project, _folder(project, Evaluation), replace)
+    folder = _folder(project, Evaluation)
+    return score_and_decide(dataset, training, project, folder, replace, accept)
 
 
 def register(project: Project, training: Training, evaluation: Evaluation) -> Registration:
@@ -176,7 +183,7 @@ def register(project: Project, training: Training, evaluation: Evaluation) -> Re
             tags.MODEL_DIGEST: training.model_digest,
             tags.DATA_DIGEST: training.data_digest,
             tags.DECISION: ", ".join(reason.code for reason in decision.reasons),
-            **{f"holdout.{name}": f"{score:.6f}" for name, score in scores.items()},
+            **{f"{tags.FIGURE}.{name}": f"{score:.6f}" for name, score in scores.items()},
         },
     )
     registration = Registration(name=version.name, version=version.number, run_id=training.run_id)
@@ -199,6 +206,7 @@ def run(
     data: Path | None = None,
     replace: str = "",
     progress: Progress | None = None,
+    accept: str = "",
 ) -> Run:
     """Validate, train, evaluate, register and report, in this order."""
     progress = progress or Progress()
@@ -213,7 +221,7 @@ def run(
     training = train(project, dataset, validation, progress.tell)
     progress.show(training)
     progress.step("evaluate")
-    evaluation = evaluate(project, dataset, training, replace)
+    evaluation = evaluate(project, dataset, training, replace, accept)
     progress.show(evaluation)
     progress.step("register")
     accepted = evaluation.decision.accepted
@@ -279,18 +287,26 @@ def deploy(
     environment: Environment,
     version: Version,
     tell: Callable[[str], None] = print,
+    approved: str = "",
 ) -> Deployment:
     """Bring a registered version into one environment.
+
+    Parameters
+    ----------
+    approved : str
+        How it was approved, for the history: "prompt", "--yes" or any other word.
 
     Raises
     ------
     ReleaseError
         It failed its checks; the endpoint serves what it served before.
     """
+    from mlops.model.history import approver
     from mlops.release.release import Release
 
     registry, target = platform.registry(environment), platform.target(environment)
-    releaser = Release(environment, project.endpoint(environment), target, registry, tell)
+    by = approver(approved)
+    releaser = Release(environment, project.endpoint(environment), target, registry, tell, by)
     version = platform.promote(version, environment, tell)
     releaser.deploy(version)
     platform.after_release(version, environment, tell)
@@ -301,7 +317,7 @@ def release(
     project: Project,
     platform: Platform,
     version: Version,
-    approve: Callable[[Version], None],
+    approve: Callable[[Version], str],
     progress: Progress | None = None,
 ) -> None:
     """Bring a registered version to staging and, once approved, to production.
@@ -309,27 +325,35 @@ def release(
     Parameters
     ----------
     approve : callable
-        Called before production; raises to stop there.
+        Called before production; returns how it was approved, or raises to stop there.
     """
     progress = progress or Progress()
     for environment in ENVIRONMENTS:
         platform.target(environment)  # an unusable target is reported before anything changes
     for environment in ENVIRONMENTS:
         progress.step(environment)
-        if environment == "production":
-            approve(version)
-        progress.show(deploy(project, platform, environment, version, progress.tell))
+        approved = approve(version) if environment == "production" else ""
+        progress.show(deploy(project, platform, environment, version, progress.tell, approved))
 
 
 def rollback(project: Project, platform: Platform, tell: Callable[[str], None] = print) -> Version:
     """Return production to the version before, and withdraw the present one."""
+    from mlops.model.history import approver
     from mlops.release.release import Release
 
     registry, target = platform.registry("production"), platform.target("production")
-    releaser = Release("production", project.endpoint("production"), target, registry, tell)
+    endpoint, by = project.endpoint("production"), approver("rollback")
+    releaser = Release("production", endpoint, target, registry, tell, by)
     version = releaser.roll_back()
     platform.after_release(version, "production", tell)
     return version
+
+
+def history(platform: Platform) -> dict[Environment, History]:
+    """Return what each environment served when, and whether the record of it was changed."""
+    from mlops.model.history import read_history
+
+    return {name: read_history(platform.registry(name), name) for name in ENVIRONMENTS}
 
 
 def _folder(project: Project, kind: type[Stored]) -> Path:

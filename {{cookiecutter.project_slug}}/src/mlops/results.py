@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +15,7 @@ from mlops.outputs import write_text
 Label = bool | int | float | str
 # A metric is None where it is undefined, as a ranking is without both classes.
 Metrics = Mapping[str, float | None]
+NOTABLE_SHIFT: Final = 0.1
 
 
 class Result(BaseModel):
@@ -137,6 +138,7 @@ class Gain(Result):
     low: float  # from here to `high`: the middle 90 % of the bootstrap
     high: float
     confidence: float  # fraction of the resamples in which the gain reaches the margin
+    detectable: float  # the smallest true gain that the gate notices four times of five
 
 
 class Comparison(Result):
@@ -167,6 +169,19 @@ class Decision(Result):
     gain: Gain | None
 
 
+class Shift(Result):
+    """How far a column has moved since the champion's training."""
+
+    column: str
+    distance: float  # from 0 to 1
+    expected: float  # a distance up to this is no surprise
+    moved: str  # what moved most, in words
+
+    @property
+    def notable(self) -> bool:
+        return self.distance > max(self.expected, NOTABLE_SHIFT)
+
+
 class Evaluation(Stored):
     """The result of `mlops evaluate`: the challenger beside the champion, and the decision."""
 
@@ -186,6 +201,11 @@ class Evaluation(Stored):
     champion: int | None  # its version
     champion_metrics: Metrics | None  # None without a champion, or if it was not scored
     decision: Decision
+    shifts: tuple[Shift, ...] = ()  # of all columns; none without a profile of the champion's data
+    looks: int  # how many models were evaluated on this holdout, with this one
+    class_rows: tuple[int, ...]  # of the holdout, as `classes`
+    power: str = ""  # what the gate can see, in a sentence; "" without a comparison
+    notes: tuple[Reason, ...] = ()  # what else to know before trusting the decision
 
 
 class Registration(Stored):

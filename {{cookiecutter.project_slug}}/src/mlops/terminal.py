@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 from rich.console import Console
@@ -14,12 +17,18 @@ from rich.table import Table
 
 from mlops.lifecycle import Deployment, Progress
 from mlops.model import tags
-from mlops.results import Decision, Evaluation, Registration, Training, Validation
+from mlops.model.history import History, Period
+from mlops.results import Decision, Evaluation, Reason, Registration, Training, Validation
 
 if TYPE_CHECKING:
     from mlops.config import Environment
     from mlops.model.registry import Version
     from mlops.release.target import Target
+
+SHOWN_SHIFTS: Final = 5
+
+
+Form = Literal["table", "csv", "json"]
 
 
 class Steps(Progress):
@@ -98,9 +107,29 @@ def show_evaluation(evaluation: Evaluation) -> None:
     met = sum(threshold.passed for threshold in thresholds)
     click.echo(
         f"* the gate's metric; {met} of {len(thresholds)} thresholds met on {evaluation.rows:,} "
-        "holdout rows."
+        f"holdout rows ({_looks(evaluation.looks)})."
     )
+    notable = [shift for shift in evaluation.shifts if shift.notable]
+    if notable:
+        moved = _table("column", "distance", "since the champion's training")
+        for shift in notable[:SHOWN_SHIFTS]:
+            moved.add_row(escape(shift.column), f"{shift.distance:.2f}", escape(shift.moved))
+        _print(moved)
     show_reasons(evaluation.decision)
+    show_caveats(evaluation)
+
+
+def show_caveats(evaluation: Evaluation) -> None:
+    """Print what the gate can see, and what to know before trusting its decision."""
+    if evaluation.power:
+        click.echo(evaluation.power)
+    show_notes(evaluation.notes)
+
+
+def show_notes(notes: Sequence[Reason]) -> None:
+    """Print what to know about a result, a line for each note."""
+    for note in notes:
+        click.echo(f"Note ({note.code}): {note.text}")
 
 
 def show_reasons(decision: Decision) -> None:
@@ -128,6 +157,35 @@ def show_status(versions: Sequence[Version], targets: Mapping[Environment, Targe
             served.add_row(name, "-", "-", "-", "nothing deployed", "-")
     _print(registered)
     _print(served)
+
+
+def show_history(found: Mapping[Environment, History], form: Form) -> None:
+    """Print the periods of all environments, as a table for people or as CSV or JSON."""
+    periods = [period for kept in found.values() for period in kept.periods]
+    if form == "json":
+        content = {name: asdict(kept) for name, kept in found.items()}
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    if form == "csv":
+        names = [field.name for field in fields(Period)]
+        writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(asdict, periods))
+        return
+    table = _table(
+        *("environment", "from", "to", "version", "event", "approved by", "ended by"),
+        *("decision", "data"),
+    )
+    for p in periods:
+        words = (p.environment, p.since, p.until or "now", str(p.version), p.event, p.by)
+        table.add_row(*map(escape, (*words, p.ended_by or "-", p.decision, p.data[:12])))
+    _print(table)
+    for number in [number for kept in found.values() for number in kept.unrecorded]:
+        click.echo(f"Version {number} was in production before the history was kept.")
+
+
+def _looks(count: int) -> str:
+    return "first look at them" if count == 1 else f"{count:,} models have been judged on them"
 
 
 def _number(value: float | None) -> str:

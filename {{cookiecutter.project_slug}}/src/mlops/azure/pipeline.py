@@ -24,16 +24,21 @@ FAILED: Final = "Failed"
 MESSAGES: Final = re.compile(r"^(Error: .*|Fix: .*)", re.M)  # as the verbs print them
 
 
-def submit(project: Project, client: MLClient, rows: Path | None, replace: str) -> Job:
+def submit(
+    project: Project, client: MLClient, rows: Path | None, replace: str = "", accept: str = ""
+) -> Job:
     """Submit the pipeline on a file or folder of rows, by default data.path of project.yml.
 
-    ``replace`` is why not to compare with the champion; "" compares.
+    ``replace`` is why not to compare with the champion; "" compares. ``accept`` is why to accept a
+    change of the data; "" stops at one.
     """
     provide_environment(project, client)
     provide_compute(project, client)
     asset = provide_data(project, client, rows)
     with azure_errors("submit the pipeline"):
-        submitted: Job = client.jobs.create_or_update(specs.pipeline(project, asset, replace))
+        submitted: Job = client.jobs.create_or_update(
+            specs.pipeline(project, asset, replace, accept)
+        )
     return submitted
 
 

@@ -45,7 +45,7 @@ class WorkspaceRegistry(Registry):
             self._workspace.models.download(self.name, str(version.number), folder)
         return next(folder.rglob("MLmodel")).parent
 
-    def _tag(self, version: Version, key: str, value: str) -> None:
+    def tag(self, version: Version, key: str, value: str) -> None:
         with azure_errors(f"tag {self.name} {version.number}"):
             model = self._workspace.models.get(self.name, str(version.number))
             model.tags = {**model.tags, key: value}
@@ -69,7 +69,7 @@ class ProductionRegistry(WorkspaceRegistry):
             original = originals.get(copy.number)
             for key in (tags.STAGE, tags.REPLACED):
                 if original and key in copy.tags and original.tags.get(key) != copy.tags[key]:
-                    self._staging._tag(original, key, copy.tags[key])
+                    self._staging.tag(original, key, copy.tags[key])
 
     def promote(self, version: Version, tell: Tell) -> Version:
         """Copy a version from staging's registry with the same number, files and tags.

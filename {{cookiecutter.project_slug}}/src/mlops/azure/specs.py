@@ -86,12 +86,16 @@ def kubernetes_compute(
     return _load(sdk.load_compute, project, "kubernetes/compute.yml", settings)
 
 
-def pipeline(project: Project, data: entities.Data, replace: str = "") -> entities.PipelineJob:
+def pipeline(
+    project: Project, data: entities.Data, replace: str = "", accept: str = ""
+) -> entities.PipelineJob:
     """Return the steps of `mlops run` on a data asset, preceded by model.search if it is set.
 
-    ``replace`` is why not to compare with the champion; "" compares.
+    ``replace`` is why not to compare with the champion; "" compares. ``accept`` is why to accept a
+    change of the data; "" stops at one.
     """
-    return _pipeline(project, f"azureml:{data.name}:{data.version}", str(data.type), replace)
+    rows = f"azureml:{data.name}:{data.version}"
+    return _pipeline(project, rows, str(data.type), replace=replace, accept=accept)
 
 
 def schedule(project: Project) -> entities.JobSchedule:
@@ -100,7 +104,7 @@ def schedule(project: Project) -> entities.JobSchedule:
     loaded = _load(sdk.load_schedule, project, "schedule.yml", settings)
     assert isinstance(loaded, entities.JobSchedule)
     newest = f"azureml:{project.project}@latest"
-    loaded.create_job = _pipeline(project, newest, _kind(project.data_path), replace="")
+    loaded.create_job = _pipeline(project, newest, _kind(project.data_path))
     return loaded
 
 
@@ -173,7 +177,8 @@ def batch_deployment(
     return _load(sdk.load_model_batch_deployment, project, "batch/deployment.yml", settings)
 
 
-def _pipeline(project: Project, rows: str, kind: str, replace: str) -> entities.PipelineJob:
+def _pipeline(project: Project, rows: str, kind: str, **reasons: str) -> entities.PipelineJob:
+    """Return the steps; ``reasons`` are inputs of the step evaluate, without those that are ""."""
     settings: dict[str, Any] = {
         "experiment_name": project.project,
         "inputs.data.path": rows,
@@ -187,8 +192,9 @@ def _pipeline(project: Project, rows: str, kind: str, replace: str) -> entities.
             "jobs.search.limits.max_total_trials": count,
             "jobs.search.limits.max_concurrent_trials": min(count, project.azure.compute.nodes),
         }
-    if replace:
-        settings["jobs.evaluate.inputs.replace"] = _check_quotable(replace)
+    for name, reason in reasons.items():
+        if reason:
+            settings[f"jobs.evaluate.inputs.{name}"] = _check_quotable(reason)
     file = "search-pipeline.yml" if search else "pipeline.yml"
     job = _load(sdk.load_job, project, file, settings)
     assert isinstance(job, entities.PipelineJob)

@@ -6,29 +6,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from mlops.config import Project
+from mlops.config import Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.data.identity import seen_rows
+from mlops.data.profile import distances, training_profile
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
+from mlops.evaluation.caveats import check_calls
+from mlops.evaluation.data_change import Champion, check_data
 from mlops.evaluation.gate import decide, summarize_gain
+from mlops.evaluation.looks import check_looks, count_looks, holdout_digest
 from mlops.evaluation.metrics import Predictions, gain_in, measure, measure_slices
-from mlops.evaluation.rival import find_rival, predict
-from mlops.model.record import trained_rows
-from mlops.model.registry import Registry, load_run_model
-from mlops.results import Evaluation, Gain, Reason, Training, write_result
+from mlops.evaluation.power import describe_power
+from mlops.evaluation.rival import Rival, find_rival, predict
+from mlops.evaluation.weakness import check_gate
+from mlops.model.record import trained_profile, trained_rows
+from mlops.model.registry import Registry, Version, load_run_model
+from mlops.results import Evaluation, Gain, Reason, Shift, Training, write_result
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 ROW = "row"  # the column of predictions.parquet with the rows' keys
 
 
 def evaluate(
-    dataset: Dataset, training: Training, project: Project, folder: Path, replace: str = ""
+    dataset: Dataset,
+    training: Training,
+    project: Project,
+    folder: Path,
+    replace: str = "",
+    accept: str = "",
 ) -> Evaluation:
     """Score the holdout and decide.
 
@@ -40,16 +51,14 @@ def evaluate(
     ConfigError
         The split has changed since the training.
     """
-    gate, registry = project.gate, Registry(project)
-    columns = [item if isinstance(item, str) else next(iter(item)) for item in gate.slices]
+    gate = project.gate
     _require_unseen(dataset, training)
-    champion = registry.champion(exclude_run=training.run_id)
+    champion = Registry(project).champion(exclude_run=training.run_id)
     rival = find_rival(champion, dataset, replace)
     judged = dataset.holdout if isinstance(rival, Reason) else rival.judged
     challenger = predict(load_run_model(training.run_id), dataset, judged)
     metrics = measure(challenger)
-    sliced = dataset.features.loc[judged, list(dict.fromkeys(columns))]
-    slices = measure_slices(challenger, sliced, gate.slices)
+    slices = measure_slices(challenger, dataset.features[judged], gate.slices)
     models, rival_metrics, comparison = {"challenger": challenger}, None, None
     against: Gain | Reason
     if isinstance(rival, Reason):
@@ -59,6 +68,12 @@ def evaluate(
         rival_metrics = measure(rival.predictions)
         value = gain_in(gate.metric, metrics, rival_metrics)
         against = _summarize(value, challenger, rival.predictions, project)
+    decision = decide(metrics, slices, against, gate, comparison)
+    shifts = _shifts(champion, dataset, project) if champion else ()
+    if champion and isinstance(rival, Rival):
+        registered = champion.figure(gate.metric)
+        standing = Champion(champion.number, registered, rival.registered, shifts)
+        decision = check_data(decision, challenger, standing, gate, project.split.seed, accept)
     evaluation = Evaluation(
         run_id=training.run_id,
         data_digest=training.data_digest,
@@ -66,16 +81,32 @@ def evaluate(
         positive=dataset.positive,
         threshold=training.threshold,
         rows=int(judged.sum()),
+        class_rows=[int(np.sum(dataset.target[judged] == label)) for label in dataset.classes],
         comparison=comparison,
         gate_metric=gate.metric,
         metrics=metrics,
         slices=slices,
         champion=champion.number if champion else None,
         champion_metrics=rival_metrics,
-        decision=decide(metrics, slices, against, gate, comparison),
+        decision=decision,
+        shifts=shifts,
+        looks=count_looks(training.run_id, holdout_digest(dataset)),
     )
+    evaluation = _annotate(evaluation, challenger, gate)
     _save(evaluation, models, dataset, judged, folder)
     return evaluation
+
+
+def _annotate(evaluation: Evaluation, challenger: Predictions, gate: Gate) -> Evaluation:
+    """Add what to know before trusting the decision."""
+    gain = evaluation.decision.gain
+    power = describe_power(gain.detectable, evaluation.rows, gate) if gain else ""
+    notes = (
+        *check_calls(challenger, evaluation.classes),
+        *check_looks(evaluation.looks),
+        *check_gate(gate, evaluation),
+    )
+    return evaluation.model_copy(update={"power": power, "notes": notes})
 
 
 def _require_unseen(dataset: Dataset, training: Training) -> None:
@@ -88,6 +119,15 @@ def _require_unseen(dataset: Dataset, training: Training) -> None:
             "since.",
             "Run `mlops train`.",
         )
+
+
+def _shifts(champion: Version, dataset: Dataset, project: Project) -> tuple[Shift, ...]:
+    """Return how far the columns have moved since the champion's training, if that is known."""
+    before = trained_profile(champion.run_id)
+    if before is None:
+        return ()
+    today = training_profile(dataset, project.data.target)
+    return distances(before, today, moving=[project.split.time])
 
 
 def _summarize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlops.config import LOWER_IS_BETTER, Gate, Metric
+from mlops.evaluation.power import detectable_gain
 from mlops.results import (
     Comparison,
     Decision,
@@ -36,6 +37,7 @@ def summarize_gain(value: float, resampled: NDArray[np.float64], gate: Gate) -> 
         low=float(low),
         high=float(high),
         confidence=float(np.mean(gains >= gate.margin)),
+        detectable=detectable_gain(float(gains.std()), gate),
     )
 
 

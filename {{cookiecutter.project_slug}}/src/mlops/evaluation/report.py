@@ -46,6 +46,7 @@ PACKAGES = ("mlflow", "numpy", "pandas", "python", "scikit-learn", "scipy", "sko
 # A pull-request comment holds 65,536 characters; the page shows all rows.
 MARKDOWN_ROWS = 25
 SHOWN_IMPORTANCES = 15
+SHOWN_SHIFTS = 10
 IMPORTANCE_ROWS = 2000
 LARGEST_MATRIX = 12
 LONGEST_NAME = 60
@@ -82,6 +83,7 @@ def write_report(
         "dataset": dataset,
         "balance": list(pd.crosstab(dataset.target, dataset.holdout).itertuples()),
         "importances": permutation_importances(model, dataset, project)[:SHOWN_IMPORTANCES],
+        "shifts": evaluation.shifts[:SHOWN_SHIFTS],
         "notes": notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
         "provenance": provenance,
         **_tables(evaluation, models["challenger"], gate),
@@ -225,7 +227,7 @@ def plain(value: object, longest: int = LONGEST_NAME) -> str:
     line = "".join(c if c.isprintable() else " " for c in str(value)).strip()
     if len(line) > longest:
         line = f"{line[: longest - 1]}…"
-    special = r"[^\w\s.,:;=%+()≤≥…'-]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\."
+    special = r"[^\w\s.,:;=%+()≤≥…→'-]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\."
     text = re.sub(special, lambda found: f"&#{ord(found.group())};", line)
     return text.replace("&#64;", "&#64;<!-- -->") or "&#32;"
 

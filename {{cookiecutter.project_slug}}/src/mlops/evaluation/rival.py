@@ -29,7 +29,8 @@ ENOUGH = 0.5
 class Rival:
     """The champion's predictions for the rows that both models are judged by."""
 
-    predictions: Predictions
+    predictions: Predictions  # of its pipeline, if that was refitted
+    registered: Predictions  # of the registered model itself
     judged: NDArray[np.bool_]  # which rows of the data
     comparison: Comparison
 
@@ -60,10 +61,12 @@ def find_rival(champion: Version | None, dataset: Dataset, replace: str) -> Riva
         return Reason(code="schema_changed", text=f"{text} Restore them, or {advice}")
     try:
         judged, comparison = choose_rows(champion.run_id, dataset)
-        if comparison.how == "refitted":
-            X, y, _ = dataset.training_rows()
-            model = clone(model).fit(X[columns], y)
-        return Rival(predict(model, dataset, judged, columns), judged, comparison)
+        registered = predict(model, dataset, judged, columns)
+        if comparison.how == "registered":
+            return Rival(registered, registered, judged, comparison)
+        X, y, _ = dataset.training_rows()
+        refitted = clone(model).fit(X[columns], y)
+        return Rival(predict(refitted, dataset, judged, columns), registered, judged, comparison)
     except (ValueError, TypeError) as error:
         text = f"{who} does not fit the data: {error}."
         return Reason(code="schema_changed", text=f"{text} Restore the data, or {advice}")

@@ -42,6 +42,11 @@ class Version:
     def stage(self) -> str:
         return self.tags.get(tags.STAGE, REGISTERED)
 
+    def figure(self, metric: str) -> float | None:
+        """Return a metric of its holdout when it was registered."""
+        text = self.tags.get(f"{tags.FIGURE}.{metric}")
+        return float(text) if text else None
+
     @property
     def uri(self) -> str:
         return f"models:/{self.name}/{self.number}"
@@ -130,14 +135,14 @@ class Registry:
     def mark_staging(self, version: Version) -> None:
         """Record that staging serves the version."""
         if version.stage == REGISTERED:
-            self._tag(version, tags.STAGE, STAGING)
+            self.tag(version, tags.STAGE, STAGING)
 
     def mark_production(self, version: Version, withdraws: int | None = None) -> None:
         """Record that production serves the version; ``withdraws`` is what a rollback leaves."""
         present = self.in_production()
         if withdraws is None and present and present.number != version.number:
-            self._tag(version, tags.REPLACED, str(present.number))
-        self._tag(version, tags.STAGE, PRODUCTION)
+            self.tag(version, tags.REPLACED, str(present.number))
+        self.tag(version, tags.STAGE, PRODUCTION)
 
     def retire_others(self, version: Version, withdraws: int | None = None) -> None:
         """Record that no other version serves; ``withdraws`` can no longer be the champion."""
@@ -145,9 +150,9 @@ class Registry:
             if old.number == version.number:
                 continue
             if old.number == withdraws:
-                self._tag(old, tags.STAGE, WITHDRAWN)
+                self.tag(old, tags.STAGE, WITHDRAWN)
             elif old.stage == PRODUCTION:
-                self._tag(old, tags.STAGE, RETIRED)
+                self.tag(old, tags.STAGE, RETIRED)
 
     def download(self, version: Version, folder: Path) -> Path:
         """Download a version's files and check them against the registered digest.
@@ -173,7 +178,8 @@ class Registry:
 
         return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
 
-    def _tag(self, version: Version, key: str, value: str) -> None:
+    def tag(self, version: Version, key: str, value: str) -> None:
+        """Set a tag of a version."""
         self._client.set_model_version_tag(self.name, str(version.number), key, value)
 
 

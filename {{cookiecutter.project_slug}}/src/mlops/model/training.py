@@ -105,7 +105,7 @@ def train(
             mlflow.log_metric("threshold", threshold)
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
         _log_provenance(project, dataset.digest, key)
-        log_record(dataset)
+        log_record(dataset, project.data.target)
         logged_digest = log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,

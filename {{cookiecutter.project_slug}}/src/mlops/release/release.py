@@ -14,6 +14,7 @@ from pathlib import Path
 from mlops.config import Endpoint, Environment
 from mlops.errors import MlopsError, ReleaseError
 from mlops.model import tags
+from mlops.model.history import append
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
 from mlops.release.target import EndpointState, PendingRelease, Target, Tell
@@ -28,6 +29,7 @@ class Release:
     target: Target
     registry: Registry
     tell: Tell
+    approved: str = ""  # by whom, and how
 
     def deploy(self, version: Version) -> None:
         """Deploy ``version`` and give it all the traffic.
@@ -190,6 +192,7 @@ class Release:
             if self.environment == PRODUCTION:
                 version = self.registry.version(release.version)
                 self.registry.retire_others(version, release.withdraws)
+            self._record(release)
             if not self.target.keeps_previous:
                 self._remove_others(release)
             self.target.record_pending(None)
@@ -199,6 +202,12 @@ class Release:
                 f"{error}",
                 error.fix or "Run the same command again to complete it.",
             ) from error
+
+    def _record(self, release: PendingRelease) -> None:
+        """Add the change to the history; it is kept once, however often this is completed."""
+        version = self.registry.version(release.version)
+        event = "rollback" if release.withdraws else "release"
+        append(self.registry, self.environment, version, event, self.approved)
 
     def _remove_others(self, release: PendingRelease) -> None:
         for slot, content in self.target.describe().slots.items():

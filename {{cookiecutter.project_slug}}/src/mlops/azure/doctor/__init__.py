@@ -6,6 +6,7 @@ whether types match, or whether a schedule ever runs. Nothing here contacts Azur
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from mlops.azure.doctor.documents import (
 from mlops.azure.doctor.strict import LOADERS, validate_strictly
 from mlops.config import ENVIRONMENTS, ManagedEndpoint, Project
 from mlops.errors import ConfigError
+from mlops.evaluation.weakness import find_weaknesses
+from mlops.results import Evaluation, read_result
 
 __all__ = ["Finding", "check_context", "check_project", "check_rules", "read_context", "summarize"]
 
@@ -107,7 +110,7 @@ def read_context(project: Project, commands: Mapping[str, click.Command]) -> Con
 
 def check_rules(context: Context) -> list[Finding]:
     """Check what Azure ML's own validation misses."""
-    found = [*context.settings.problems, *_check_settings(context)]
+    found = [*context.settings.problems, *_check_settings(context), *_check_gate(context)]
     for document in context.documents:
         found += document.problems
         for rule in RULES:
@@ -151,3 +154,18 @@ def _check_settings(context: Context) -> Iterator[Finding]:
     if not project.data_path.exists():
         message = f"{project.data.path} does not exist."
         yield settings.finding("AZ008", ("data", "path"), message, "Correct the path.")
+
+
+def _check_gate(context: Context) -> Iterator[Finding]:
+    """Check that the gate can be passed, and not by chance, also on the last evaluation's data."""
+    project, last = context.project, None
+    with contextlib.suppress(ConfigError):
+        last = read_result(project.outputs / "evaluation", Evaluation)
+    codes = {
+        "gate_passes_nobody": "AZ080",
+        "gate_passes_chance": "AZ081",
+        "gate_judges_no_slice": "AZ082",
+    }
+    for weakness in find_weaknesses(project.gate, last):
+        path = ("gate", *weakness.field)
+        yield context.settings.finding(codes[weakness.code], path, weakness.text, weakness.fix)
