@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "unknown, like nothing": (
         ("data.zzz", 1),
-        "data.zzz is not a field. Known: path, target, positive.",
+        "data.zzz is not a field. Known: path, target, positive, id.",
     ),
     "too large": (
         ("split.holdout", 1.5),
@@ -102,6 +103,12 @@ WRONG: dict[str, tuple[Change, str]] = {
     "not a text": (("name", 2024), "name = 2024: Input should be a valid string."),
     "not a section": (("split", 0.25), "split = 0.25: Input should be a section of fields."),
     "not a list": (("gate.slices", "home"), "gate.slices = 'home': "),
+    "a list as class": (("data.positive", ["yes"]), "data.positive = ['yes']: a class is text (in quotes), a whole"),
+    "a fraction as class": (("data.positive", 0.5), "data.positive = 0.5: a class is text"),
+    "a date as class": (
+        ("data.positive", datetime.date(2026, 1, 1)),
+        "data.positive = datetime.date(2026, 1, 1): a class is text (in quotes)",
+    ),
     "empty text": (("data.target", " "), "data.target = ' ': "),
     "empty space": (("model.search", {"space": {}}), "model.search.space: "),
     "unknown metric": (

@@ -172,7 +172,9 @@ def logistic(settings: Model, seed: int) -> ClassifierMixin:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return lifecycle.load_project(make_toy(tmp_path_factory.mktemp("rows")).root)
+    toy = make_toy(tmp_path_factory.mktemp("rows"))
+    toy.set(gate={"slices": []})
+    return lifecycle.load_project(toy.root)
 
 
 @settings(max_examples=EXAMPLES if EXAMPLES < 500 else 2000)

@@ -101,7 +101,7 @@ def test_all_unusable_columns_are_listed_at_once(toy: Toy) -> None:
     [
         (range(6), ["Columns have names that are not text: 0, 1, 2, 3, 4, ... (6 in all)", "header=0"]),
         (["outcome", "near", "near", "told", "segment", "segment"], ["same name: 'near', 'segment'", "Rename"]),
-        (["outcome", "near", "far", " ", "segment", ""], ["without a name, at place 4, 6", "Name them"]),
+        (["outcome", "near", "Unnamed: 2", " ", "segment", ""], ["without a name, at place 3, 4, 6", "Name them"]),
         (pd.MultiIndex.from_product([["a", "b", "c"], ["d", "e"]]), ["2 levels", "Join"]),
     ],
     ids=["numbers", "repeated", "empty", "levels"],
@@ -138,11 +138,20 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "positive": ({"data": {"positive": True}}, ["data.positive is True", "positive: 'yes'"]),
     "slice": ({"gate": {"slices": ["segmet"]}}, ["gate.slices names 'segmet'", "Did you mean 'segment'?"]),
     "the target as slice": ({"gate": {"slices": ["outcome"]}}, ["gate.slices names 'outcome', the target"]),
+    "the id as slice": ({"data": {"id": "near"}}, ["gate.slices names 'near', the id"]),
     "edges on text": (
         {"gate": {"slices": [{"segment": [1]}]}},
         ["gate.slices cuts 'segment' at edges, but the column is not numeric", "- segment"],
     ),
     "a slice of each row": ({"gate": {"slices": ["near"]}}, ["gate.slices names 'near'", "no slice reaches the 30"]),
+    "a group with gaps": (
+        {"split": {"group": "note"}},
+        ["split.group is 'note', which is missing in 1", "first in row"],
+    ),
+    "the target as group": ({"split": {"group": "outcome"}}, ["split.group is 'outcome', the target"]),
+    "the target as time": ({"split": {"time": "outcome"}}, ["split.time is 'outcome', the target"]),
+    "id": ({"data": {"id": ["near", "fra"]}}, ["data.id is 'fra'", "Did you mean 'far'?"]),
+    "the target as id": ({"data": {"id": "outcome"}}, ["data.id is 'outcome', the target"]),
     "time": ({"split": {"time": "segment"}}, ["split.time is 'segment'", "row 1 is", "pd.to_datetime"]),
 }
 
@@ -167,6 +176,34 @@ def test_a_time_that_does_not_sort_as_text_is_named(toy: Toy, row: int, text: st
     make_rows().assign(day=day).to_csv(toy.root / "rows.csv", index=False)
     toy.set(split={"time": "day"})
     refused(toy, 2, f"row {row} is '{text}'", "pd.to_datetime")
+
+
+@pytest.mark.parametrize("kind", ["text", "datetime", "date", "number"])
+@pytest.mark.parametrize("gaps", [[1], [5, 6, 900]])
+def test_missing_times_are_said(project: Project, kind: str, gaps: list[int]) -> None:
+    days = {"datetime": STAMPS, "date": STAMPS.dt.date, "text": STAMPS.astype(str), "number": STAMPS.astype(int) * 1.0}
+    day = days[kind].where(~STAMPS.index.isin([row - 1 for row in gaps]))
+    timed = project.model_copy(update={"split": project.split.model_copy(update={"time": "day"})})
+    made = split_rows(RawData(make_rows().assign(day=day), "digest", Path("rows.csv")), timed)
+    rows = "1 row" if len(gaps) == 1 else f"{len(gaps)} rows"
+    assert f"The time 'day' is missing in {rows}, first in row {gaps[0]}: they count as the oldest." in made.warnings
+    assert not made.holdout[[row - 1 for row in gaps]].any()
+
+
+@pytest.mark.parametrize("kind", [int, float, decimal.Decimal])
+def test_numbers_as_objects_can_be_times_and_have_edges(project: Project, kind: type) -> None:
+    numbers = [kind(row) if row else None for row in range(ROWS)]
+    frame = make_rows().assign(order=pd.Series(numbers, dtype=object))
+    changes = {"gate": {"slices": [{"order": [5.0]}]}, "split": {"time": "order"}}
+    changed = {name: getattr(project, name).model_copy(update=change) for name, change in changes.items()}
+    made = split_rows(RawData(frame, "digest", Path("rows.csv")), project.model_copy(update=changed))
+    assert made.holdout.tolist() == [row >= 0.6 * ROWS for row in range(ROWS)]
+
+
+def test_a_time_that_is_missing_everywhere_is_refused(toy: Toy) -> None:
+    load_pickle(toy, make_rows().assign(day=np.nan))
+    toy.set(split={"time": "day"})
+    refused(toy, 2, "split.time is 'day', which is missing in all rows")
 
 
 def test_text_of_iso_8601_sorts_by_time(project: Project) -> None:
@@ -243,12 +280,23 @@ def test_a_misspelt_column_of_a_suite_is_named(toy: Toy, kind: str, kwargs: dict
 
 @pytest.mark.parametrize(
     ("dtype", "positive"),
-    [("bool", True), ("boolean", True), ("Int64", 1), ("float64", 1), ("category", 1), ("string", "1")],
+    [
+        ("bool", True),
+        ("boolean", True),
+        ("Int64", 1),
+        ("float64", 1),
+        ("category", 1),
+        ("string", "1"),
+        ("object", 1),
+        ("decimal", 1),
+    ],
 )
 def test_a_target_of_any_plain_type_is_trained_on(toy: Toy, dtype: str, positive: Any) -> None:
     write_suite(toy, GOOD)
     frame = make_rows()
-    load_pickle(toy, frame.assign(outcome=(frame["outcome"] == "yes").astype(int).astype(dtype)))
+    outcome = (frame["outcome"] == "yes").astype(int)
+    outcome = outcome.map(decimal.Decimal) if dtype == "decimal" else outcome.astype(dtype)
+    load_pickle(toy, frame.assign(outcome=outcome))
     toy.set(data={"positive": positive}, model={"estimator": "random_forest", "params": {"n_estimators": 20}})
     toy.mlops("run")
     assert toy.output("evaluation/evaluation.json")["positive"] == positive

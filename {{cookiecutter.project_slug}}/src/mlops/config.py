@@ -55,6 +55,13 @@ Thresholds = dict[Metric, float]
 Verbatim = Annotated[str, StringConstraints(strip_whitespace=False)]
 
 
+def _check_class(value: Any) -> Any:
+    whole = isinstance(value, float) and value.is_integer()
+    if whole or value is None or isinstance(value, bool | int | str):
+        return value
+    raise ValueError("a class is text (in quotes), a whole number, true or false")
+
+
 class Section(BaseModel):
     """A section of project.yml: immutable, and unknown fields are errors."""
 
@@ -66,10 +73,10 @@ class Section(BaseModel):
 class Data(Section):
     path: Path = Field(description="a file or folder in the project, such as data/credit.csv")
     target: Verbatim = Field(pattern=r"\S", description="the name of the column to predict")
-    positive: bool | int | Verbatim | None = Field(
+    positive: Annotated[bool | int | Verbatim | None, BeforeValidator(_check_class)] = Field(
         None, description="the class to detect, as written in the data (quote yes and no)"
     )
-    id: str | list[str] | None = Field(
+    id: Verbatim | list[Verbatim] | None = Field(
         None, description="the column, or columns, by which a row is known again"
     )
 

@@ -194,8 +194,9 @@ def _describe_missing_times(frame: pd.DataFrame, split: Split) -> tuple[str, ...
     missing = np.flatnonzero(frame[split.time].isna()) if split.time else np.array([])
     if not len(missing):
         return ()
-    where = f"in {len(missing):,} rows, first in row {missing[0] + 1}"
-    return (f"{split.time!r} of split.time is missing {where}: they count as the oldest.",)
+    rows = "1 row" if len(missing) == 1 else f"{len(missing):,} rows"
+    where = f"in {rows}, first in row {missing[0] + 1}"
+    return (f"The time {split.time!r} is missing {where}: they count as the oldest.",)
 
 
 def _describe_imbalance(

@@ -101,6 +101,8 @@ def check_settings(
     ]
     if target in frame:
         problems += _target_problems(frame[target], project)
+    if split.group and split.group in frame:
+        problems += _group_problems(split.group, frame[split.group])
     if split.time and split.time in frame and split.time != target:
         problems += _time_problems(split.time, frame[split.time])
     for item in project.gate.slices:
@@ -110,18 +112,21 @@ def check_settings(
 
 
 def plain(values: pd.Series) -> NDArray[np.generic]:
-    """Return complete values as an array of a plain type, also from a categorical or nullable."""
-    if isinstance(values.dtype, np.dtype):
+    """Return complete values as an array of a plain type, also from objects or a nullable type."""
+    if isinstance(values.dtype, np.dtype) and values.dtype != object:
         return values.to_numpy()
-    return pd.Series(values.to_list()).to_numpy()
+    inferred = pd.Series(values.to_list())
+    if pd.api.types.infer_dtype(inferred) in ("decimal", "mixed-integer-float"):
+        inferred = inferred.astype(float)
+    return inferred.to_numpy()
 
 
 def sortable(times: pd.Series) -> pd.Series:
     """Return ``split.time`` as values that sort by time: ISO 8601 text as timestamps."""
     if _are_dates(times):
-        return pd.to_datetime(times, utc=True)
+        return pd.to_datetime(times, format="mixed", utc=True)
     if not _is_text(times):
-        return times
+        return times.astype(float) if times.dtype == object else times
     return pd.to_datetime(times.astype(object), format="ISO8601", utc=True)
 
 
@@ -248,12 +253,14 @@ def _kind(value: object) -> str:
 def _target_problems(values: pd.Series, project: Project) -> list[Problem]:
     name, positive = project.data.target, project.data.positive
     known = values[values.notna()]
-    classes = pd.unique(plain(known)).tolist()
-    numeric = pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known)
+    labels = plain(known)
+    classes = pd.unique(labels).tolist()
+    numeric = labels.dtype.kind in "iuf"
     fraction = numeric and any(value != int(value) for value in classes)
     dates = known.dtype.kind == "M" or _are_dates(known)
     if dates or fraction or (numeric and len(classes) > MANY_VALUES):
-        text = f"The target {name!r} looks like a quantity, not classes: {few(classes)}."
+        shown = few(known.unique() if dates else classes)
+        text = f"The target {name!r} looks like a quantity, not classes: {shown}."
         fix = (
             "This project classifies: bin the target in load(), such as with "
             "pd.cut(...).astype(str), or turn it into text if these are classes."
@@ -285,6 +292,17 @@ def _positive_advice(positive: object, classes: list[Any]) -> str:
     return hint or "Set it to one of them, with quotes if it is text."
 
 
+def _group_problems(name: str, values: pd.Series) -> list[Problem]:
+    missing = np.flatnonzero(values.isna())
+    if not len(missing):
+        return []
+    text = (
+        f"split.group is {name!r}, which is missing in {len(missing):,} of {len(values):,} rows, "
+        f"first in row {missing[0] + 1}: it is not known what they belong to."
+    )
+    return [Problem(text, "Fill it in load(), with a group of its own for a row that has none.")]
+
+
 def _time_problems(name: str, values: pd.Series) -> list[Problem]:
     if _is_text(values):
         parsed = pd.to_datetime(values.astype(object), format="ISO8601", utc=True, errors="coerce")
@@ -312,8 +330,9 @@ def _slice_problems(
     validated: bool,
 ) -> list[Problem]:
     name = item if isinstance(item, str) else next(iter(item))
-    if name == project.data.target:
-        return [Problem(f"gate.slices names {name!r}, the target.", "Name a feature.")]
+    for field, columns in (("target", [project.data.target]), ("id", project.data.ids)):
+        if name in columns:
+            return [Problem(f"gate.slices names {name!r}, the {field}.", "Name a feature.")]
     if name not in frame:
         text = f"gate.slices names {name!r}, but {source} has no such column."
         return [Problem(text, near(name, frame))]
@@ -340,6 +359,9 @@ def _slice_problems(
 
 
 def _is_numeric(values: pd.Series) -> bool:
+    if values.dtype == object:
+        kinds = ("integer", "floating", "mixed-integer-float", "decimal")
+        return pd.api.types.infer_dtype(values, skipna=True) in kinds
     is_number = pd.api.types.is_numeric_dtype(values)
     return bool(is_number and not pd.api.types.is_bool_dtype(values))
 
@@ -354,7 +376,7 @@ def _are_dates(values: pd.Series) -> bool:
     """Whether objects are dates; those that pandas cannot hold as a timestamp are not."""
     if values.dtype != object:
         return False
-    dated = pd.to_datetime(values, utc=True, errors="coerce")
+    dated = pd.to_datetime(values, format="mixed", utc=True, errors="coerce")
     return bool(
         values.dropna().map(_kind).eq(DATES).all() and (dated.notna() | values.isna()).all()
     )
