@@ -9,6 +9,7 @@ from conftest import Toy, make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from mlops.data.dataset import Dataset
+from mlops.data.identity import identify
 from mlops.evaluation.caveats import check_calls, check_class_counts
 from mlops.evaluation.metrics import Predictions
 
@@ -52,7 +53,8 @@ def dataset(training: dict[str, int], holdout: dict[str, int]) -> Dataset:
     target = np.repeat([*training, *holdout], [*training.values(), *holdout.values()])
     held = np.repeat([False, True], [sum(training.values()), sum(holdout.values())])
     features = pd.DataFrame({"x": np.arange(len(target))})
-    return Dataset(features, target, np.unique(target), None, held, None, "digest")
+    keys = identify(features, [])
+    return Dataset(features, target, np.unique(target), None, held, None, "digest", features, keys)
 
 
 def test_a_rare_class_is_named_with_its_rows_and_those_needed() -> None:

@@ -74,7 +74,7 @@ def credit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "mlflow.db").write_bytes(empty_store())
     loosen(root / "expectations")
     SOUND.to_csv(root / "data" / "credit.csv", index=False)
-    configure(root, split={"group": "customer"}, model={"params": {**PARAMS, "max_iter": 60}})
+    configure(root, data={"id": "customer"}, model={"params": {**PARAMS, "max_iter": 60}})
     lifecycle.run(lifecycle.load_project(root))
     configure(root, model={"params": {**PARAMS, "max_iter": 55}})
     yield root

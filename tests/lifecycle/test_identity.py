@@ -128,12 +128,12 @@ def test_a_million_keys_are_distinct_and_evenly_spread() -> None:
     assert counts == pytest.approx(62_500, abs=5 * 250)  # five standard deviations
 
 
-def test_the_record_holds_the_distinct_keys_of_the_training_rows(tmp_path: Path) -> None:
+def test_the_record_holds_the_keys_of_the_training_rows(tmp_path: Path) -> None:
     rows = pd.DataFrame({"a": [1, 1, 2, 3], "b": ["x", "x", "y", "z"]})
     known = identify(rows, [])
     saved = load_keys(known.of(np.array([True, True, True, False])).save(tmp_path))
     assert saved is not None
-    assert (saved.kind, saved.columns, len(saved.keys)) == ("content", ("a", "b"), 2)
+    assert (saved.kind, saved.columns, len(saved.keys)) == ("content", ("a", "b"), 3)
     seen = seen_rows(saved, rows, known)
     assert not isinstance(seen, str)
     assert seen.tolist() == [True, True, True, False]
@@ -171,6 +171,24 @@ def test_what_was_seen_is_told_or_why_not(ids: list[str], change: dict[str, Any]
     today = ROWS.assign(**{name: values for name, values in change.items() if values is not None}).drop(columns=gone)
     seen = seen_rows(trained, today, identify(today, []))
     assert (told in seen) if isinstance(seen, str) and isinstance(told, str) else list(seen) == told
+
+
+def test_a_damaged_record_is_none(tmp_path: Path) -> None:
+    path = identify(pd.DataFrame({"a": [1]}), []).save(tmp_path)
+    for content in (b"", b"PK", path.read_bytes()[:100]):
+        path.write_bytes(content)
+        assert load_keys(path) is None
+
+
+def test_one_of_two_equal_rows_that_was_edited_is_not_new() -> None:
+    twins = pd.DataFrame({"a": [1, 1, 2], "b": [5, 5, 6]})
+    trained = identify(twins, []).of(np.array([True, True, False]))
+    edited = twins.assign(b=[5, 7, 6])
+    assert "1 of the 2 rows" in seen_rows(trained, edited, identify(edited, []))
+
+
+def test_huge_numbers_differ() -> None:
+    assert len(set(row_keys(pd.DataFrame({"x": [1e300, 1e301, -1e300, 1e38, 1e39, np.inf]})).tolist())) == 6
 
 
 def test_rows_that_were_added_are_new() -> None:

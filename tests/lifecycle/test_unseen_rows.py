@@ -219,6 +219,26 @@ def test_a_refitted_champion_of_the_same_pipeline_is_a_tie(toy: Toy) -> None:
         assert "fitted anew" in (toy.root / "outputs" / "report" / name).read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("split", "ids"),
+    [({"time": "day"}, []), ({"time": "day"}, ["who"]), ({"group": "segment"}, []), ({"group": "who"}, [])],
+)
+def test_a_row_of_both_sides_is_trained_on_only(toy: Toy, split: dict[str, str], ids: list[str]) -> None:
+    toy.set(data={"id": ids or None}, split=split, gate={"slices": []})
+    project = lifecycle.load_project(toy.root)
+    frame = pd.read_csv(toy.root / "rows.csv")
+    frame = pd.concat([frame.iloc[:800], frame.iloc[:1200]], ignore_index=True)
+    days = np.repeat([0, 1], [800, 1200])
+    frame = frame.assign(who=np.arange(2000) % 700, day=pd.Timestamp("2024-01-01") + pd.to_timedelta(days, "D"))
+    if ids:
+        frame.loc[1900:, "who"] += 10_000
+    frame.loc[frame.index % 2 == 0, "day"] = frame["day"].min()
+    result = step(project, frame, "rows")
+    keys = result.dataset.keys.keys
+    assert result.judged
+    assert not set(keys[sorted(result.judged)]) & set(keys[sorted(result.trained)])
+
+
 def test_another_seed_needs_another_training(toy: Toy) -> None:
     toy.mlops("run")
     toy.set(split={"seed": 99})

@@ -106,6 +106,7 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
     target = _target(raw.frame[data.target])
     rows = raw.frame.drop(columns=data.target)
     _require_ids(rows, data.ids)
+    features = serve(rows.drop(columns=data.ids))
     keys = identify(rows, data.ids)
     groups = raw.frame[split.group].to_numpy() if split.group else None
     classes = np.sort(pd.unique(target))
@@ -115,6 +116,8 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         holdout = _select_by_key(
             row_keys(rows[[split.group]]) if split.group else keys.keys, split.holdout, split.seed
         )
+    if split.time or split.group:  # a row that is also on the other side is no test of anything
+        holdout = holdout & ~pd.Index(keys.keys).isin(keys.keys[~holdout])
     for side, mask in [("training", ~holdout), ("holdout", holdout)]:
         absent = set(classes.tolist()) - set(pd.unique(target[mask]).tolist())
         if absent:
@@ -123,7 +126,7 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
                 "Add rows, or change `split`.",
             )
     return Dataset(
-        features=serve(rows.drop(columns=data.ids)),
+        features=features,
         target=target,
         classes=classes,
         positive=_positive(data, classes),

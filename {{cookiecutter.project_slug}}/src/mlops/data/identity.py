@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,8 @@ class RowKeys:
     keys: Keys
 
     def of(self, mask: Mask) -> RowKeys:
-        """Return the distinct keys of some of the rows."""
-        return RowKeys(self.kind, self.columns, pd.unique(self.keys[mask]))
+        """Return the keys of some of the rows."""
+        return RowKeys(self.kind, self.columns, self.keys[mask])
 
     def save(self, folder: Path) -> Path:
         """Write rows.npz, of eight bytes for each key."""
@@ -50,12 +51,15 @@ class RowKeys:
 
 
 def load_keys(path: Path) -> RowKeys | None:
-    """Read rows.npz; None if its keys have another scheme."""
-    with np.load(path, allow_pickle=False) as file:
-        if int(file["scheme"]) != SCHEME:
-            return None
-        kind: Any = str(file["kind"])
-        return RowKeys(kind, tuple(file["columns"].tolist()), file["keys"])
+    """Read rows.npz; None if it is damaged, or if its keys have another scheme."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if int(file["scheme"]) != SCHEME:
+                return None
+            kind: Any = str(file["kind"])
+            return RowKeys(kind, tuple(file["columns"].tolist()), file["keys"])
+    except (ValueError, KeyError, OSError, BadZipFile):
+        return None
 
 
 def identify(rows: pd.DataFrame, ids: Sequence[str]) -> RowKeys:
@@ -67,8 +71,8 @@ def identify(rows: pd.DataFrame, ids: Sequence[str]) -> RowKeys:
 def seen_rows(trained: RowKeys, rows: pd.DataFrame, known: RowKeys) -> Mask | str:
     """Return which rows a model was trained on, or why that cannot be told.
 
-    By their content it can be told only if every row of the training is found: a row that is not
-    may have changed, and be one of the others now.
+    By their content it can be told only if every row of the training is found, as often as it was
+    there: a row that is not may have changed, and be one of the others now.
 
     Parameters
     ----------
@@ -80,13 +84,19 @@ def seen_rows(trained: RowKeys, rows: pd.DataFrame, known: RowKeys) -> Mask | st
         return f"the data has no longer {', '.join(missing)}, by which its training rows are known"
     same = {*known.columns} == {*trained.columns}
     keys = known.keys if same else row_keys(rows[[*trained.columns]])
-    found = pd.Index(trained.keys).isin(keys)
-    if trained.kind == "id" and not found.any():
+    seen = np.asarray(pd.Index(keys).isin(trained.keys))
+    if trained.kind == "id" and not seen.any():
         return "no row that it was trained on is in the data, going by the id"
-    if trained.kind == "content" and not found.all():
-        lost = f"{int((~found).sum()):,} of the {len(found):,} rows that it was trained on"
-        return f"{lost} are no longer in the data, or have changed"
-    return np.asarray(pd.Index(keys).isin(trained.keys))
+    if trained.kind == "content" and (lost := _count_lost(trained.keys, keys[seen])):
+        rows_lost = f"{lost:,} of the {len(trained.keys):,} rows that it was trained on"
+        return f"{rows_lost} are no longer in the data, or have changed"
+    return seen
+
+
+def _count_lost(before: Keys, today: Keys) -> int:
+    """Return how many keys are not there any more, each counted as often as it was there."""
+    counts = pd.Series(before).value_counts().sub(pd.Series(today).value_counts(), fill_value=0)
+    return int(counts.clip(lower=0).sum())
 
 
 def row_keys(rows: pd.DataFrame) -> Keys:
@@ -132,9 +142,10 @@ def _number_keys(name: str, values: pd.Series) -> Keys:
     whole = (np.floor(floats) == floats) & (np.abs(floats) <= EXACT)
     integers = np.where(whole, floats, 0).astype(np.int64).view(np.uint64)
     with np.errstate(over="ignore", under="ignore"):
-        singles = floats.astype(np.float32).view(np.uint32).astype(np.uint64)
+        singles = floats.astype(np.float32)
+    fractions = np.where(np.isfinite(singles), singles, floats).view(np.uint64)
     keys = np.where(
-        whole, mix(integers ^ _salt(name, "whole")), mix(singles ^ _salt(name, "fraction"))
+        whole, mix(integers ^ _salt(name, "whole")), mix(fractions ^ _salt(name, "fraction"))
     )
     return np.where(np.isnan(floats), np.uint64(0), keys)
 

@@ -67,8 +67,8 @@ def find_rival(champion: Version | None, dataset: Dataset, replace: str) -> Riva
         X, y, _ = dataset.training_rows()
         refitted = clone(model).fit(X[columns], y)
         return Rival(predict(refitted, dataset, judged, columns), registered, judged, comparison)
-    except (ValueError, TypeError) as error:
-        text = f"{who} does not fit the data: {error}."
+    except Exception as error:  # of any class: the model's own code runs here
+        text = f"{who} does not fit the data ({type(error).__name__}: {error})."
         return Reason(code="schema_changed", text=f"{text} Restore the data, or {advice}")
 
 
