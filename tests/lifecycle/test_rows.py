@@ -10,12 +10,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import mlflow.sklearn
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from conftest import EXAMPLES, Toy, make_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mlflow.models import infer_signature
 from mlops import lifecycle
 from mlops.config import Model, Project
 from mlops.data.dataset import RawData, split_rows
@@ -31,6 +34,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 ROWS = 60
@@ -123,8 +127,13 @@ def test_examples_hold_a_missing_value_and_the_extremes_of_each_column(table: pd
         ([b"x"] * 60, "bytes"),
         ([None] * 50 + [1 + 2j] * 10, "complex"),
         ([1.0, float("inf")] * 30, "is not finite, first in row 2: inf"),
-        ([1, 2**60] * 30, "has a whole number beyond ±9,007,199,254,740,992, first in row 2"),
+        ([1, 2**60] * 30, "has a whole number beyond ±9,007,199,254,740,991, first in row 2"),
         (pd.Series([1, 2] * 30, dtype="category"), "is categorical, but its categories are not text"),
+        ([1, 2**53 + 1] * 30, "has a whole number beyond ±9,007,199,254,740,991, first in row 2"),
+        (pd.Series([None, *[10**400] * 59], dtype=object), "is not finite, first in row 2: inf"),
+        ([True, 1] * 30, "bool ('True' in row 1), int ('1' in row 2)"),
+        ([1.0, False] * 30, "float ('1.0' in row 1), bool ('False' in row 2)"),
+        (pd.Series([[1]] * 60, dtype=pd.ArrowDtype(pa.list_(pa.int32()))), "The column 'odd'"),
         ([datetime.datetime(1200, 1, 1)] * 60, "a date before 1678"),
         ([datetime.date(2024, 1, 1), "x"] * 30, "date ('2024-01-01' in row 1), str"),
         (pd.Series(pd.to_timedelta(range(60), "h")), "The column 'odd'"),
@@ -152,6 +161,40 @@ def test_decimals_dates_and_numbers_as_objects_are_numbers_and_dates() -> None:
     )
     assert served.dtypes.astype(str).tolist() == ["float64", "datetime64[ns]", "float64"]
     assert write(served)[0] == {"money": 1.5, "day": "2024-01-31T00:00:00", "whole": 3.0}
+
+
+def test_booleans_of_numpy_are_booleans() -> None:
+    flags = pd.Series([np.bool_(True), None, np.bool_(False)], dtype=object)
+    assert json.dumps(write(serve(flags.to_frame("f")))) == '[{"f": true}, {"f": null}, {"f": false}]'
+
+
+def test_examples_of_many_columns_stay_few() -> None:
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(2000, 300))).rename(columns=str)
+    wide.iloc[7, 5] = wide.iloc[7, 6] = wide.iloc[9, 8] = np.nan
+    examples = choose_examples(wide, 0)
+    assert len(examples) == 50
+    assert (examples.isna().any() == wide.isna().any()).all()
+
+
+def test_a_model_that_was_registered_earlier_is_still_tested(project: Project, tmp_path: Path) -> None:
+    """With MLflow's own example; a rollback may need it."""
+    rng = np.random.default_rng(0)
+    words = pd.Series(["x"] * ROWS, dtype=object).where(rng.random(ROWS) < 0.7, np.nan)
+    table = pd.DataFrame({"number": rng.normal(size=ROWS), "word": words})
+    model = make_pipeline(select_features(table), LogisticRegression())
+    model.fit(table, table["number"] + words.isna() > 0)
+    home = tmp_path / "toy" / "1"
+    mlflow.sklearn.save_model(
+        model, home, input_example=table[:20], signature=infer_signature(table), serialization_format="cloudpickle"
+    )
+    scorer = Scorer(home)
+    requests = make_smoke_requests(home)
+    assert len(requests) == 21
+    for request in requests:
+        answers = scorer.answer(request.body)["predictions"]
+        assert [answer["probabilities"] for answer in answers] == [pytest.approx(p) for p in request.probabilities]
+    found = [shares["True"] for shares in requests[0].probabilities]
+    assert found == pytest.approx(model.predict_proba(table[:20])[:, 1])
 
 
 def select_features(frame: pd.DataFrame) -> ColumnTransformer:

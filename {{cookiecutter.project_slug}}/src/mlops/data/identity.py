@@ -58,7 +58,7 @@ def load_keys(path: Path) -> RowKeys | None:
                 return None
             kind: Any = str(file["kind"])
             return RowKeys(kind, tuple(file["columns"].tolist()), file["keys"])
-    except (ValueError, KeyError, OSError, BadZipFile):
+    except (ValueError, KeyError, EOFError, OSError, BadZipFile):
         return None
 
 

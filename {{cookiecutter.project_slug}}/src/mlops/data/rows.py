@@ -4,11 +4,11 @@ Training, the examples saved with a model, the smoke test, the servers and batch
 that a model is served what it was trained on. A column is of one of four kinds::
 
     number    float64             JSON number
-    boolean   object, of bool     JSON true or false
+    boolean   bool                JSON true or false
     datetime  datetime64[ns]      text in ISO 8601; other time zones are converted to UTC
     string    object, of str      text
 
-A missing value is NaN (NaT in dates), and null in JSON.
+A missing value is NaN (NaT in dates), and null in JSON; booleans are objects where one is missing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pandas as pd
 
 from mlops.errors import DataError
 
-LARGEST: Final = 2**53  # beyond, neither a float nor most JSON parsers hold every integer
+LARGEST: Final = 2**53 - 1  # beyond, neither a float nor most JSON parsers hold every integer
 # MLflow's type names, their descriptions, and their types in JSON.
 NUMBERS: Final = ("integer", "long", "float", "double")
 KINDS: Final[dict[str, tuple[str, Any]]] = {
@@ -52,6 +52,13 @@ class Column:
     name: str
     kind: str
     required: bool
+
+    @property
+    def dtype(self) -> Any:
+        """The type of a served column's values, where it is no date."""
+        if self.kind in NUMBERS:
+            return np.float64
+        return bool if self.kind == "boolean" and self.required else object
 
     def find_problem(self, row: Mapping[str, Any]) -> str:
         """Return what is wrong with this column's value in a row; "" if nothing is."""
@@ -119,7 +126,7 @@ def write(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def read(columns: Sequence[Column], records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the records of a request, in which no problem was found, as served rows."""
     return pd.DataFrame(
-        {c.name: _read(c.kind, [record[c.name] for record in records]) for c in columns}
+        {column.name: _read(column, [row[column.name] for row in records]) for column in columns}
     )
 
 
@@ -147,19 +154,25 @@ def _serve(name: str, values: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(values):
         return _dates(name, values)
     if pd.api.types.is_bool_dtype(values.dtype):
-        return _objects(values)
+        return _booleans(values)
     if pd.api.types.is_any_real_numeric_dtype(values):
         return _numbers(name, values)
     if isinstance(values.dtype, pd.StringDtype):
         return _objects(values)
-    kinds = {_family(value) for value in values.dropna().unique()} if _is_plain(values) else {""}
-    if kinds <= {"text"} or kinds == {"boolean"}:
+    kinds = {_family(kind) for kind in set(map(type, values.dropna()))}
+    if kinds <= {"text"}:
         return _objects(values)
+    if kinds == {"boolean"}:
+        return _booleans(values.map(bool, na_action="ignore"))
     if kinds == {"number"}:
         return _numbers(name, values)
     if kinds == {"date"}:
         return _dates(name, values)
     raise DataError(_describe_mixture(name, values), "Give it one kind of values in load().")
+
+
+def _booleans(values: pd.Series) -> pd.Series:
+    return values.astype(bool) if values.notna().all() else _objects(values)
 
 
 def _objects(values: pd.Series) -> pd.Series:
@@ -168,7 +181,7 @@ def _objects(values: pd.Series) -> pd.Series:
 
 
 def _numbers(name: str, values: pd.Series) -> pd.Series:
-    floats = values.map(float, na_action="ignore") if values.dtype == object else values
+    floats = values.map(_float, na_action="ignore") if values.dtype == object else values
     numbers = floats.to_numpy(dtype=np.float64, na_value=np.nan)
     for what, wrong in (
         ("is not finite", np.isinf(numbers)),
@@ -177,7 +190,7 @@ def _numbers(name: str, values: pd.Series) -> pd.Series:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise DataError(
-                f"The column {name!r} {what}, first in row {row + 1}: {values.iloc[row]}.",
+                f"The column {name!r} {what}, first in row {row + 1}: {numbers[row]:.17g}.",
                 "A request cannot carry it exactly. An identifier is text, or data.id; "
                 "infinity is a missing value or a large number: decide in load().",
             )
@@ -207,24 +220,22 @@ def _naive(values: pd.Series) -> pd.Series:
     return naive
 
 
-def _is_plain(values: pd.Series) -> bool:
-    """Return whether all values are hashable, which those of lists are not."""
+def _float(value: Any) -> float:
     try:
-        values.nunique()
-    except TypeError:
-        return False
-    return True
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return np.inf
 
 
-def _family(value: Any) -> str:
-    """Return the kind of one value of an object column; "" if it has none."""
-    if isinstance(value, str):
+def _family(kind: type) -> str:
+    """Return what values of a type are in an object column; "" if they cannot be served."""
+    if issubclass(kind, str):
         return "text"
-    if isinstance(value, bool | np.bool_):
+    if issubclass(kind, bool | np.bool_):
         return "boolean"
-    if isinstance(value, int | float | Decimal | np.number) and not isinstance(value, complex):
+    if issubclass(kind, int | float | Decimal | np.integer | np.floating):
         return "number"
-    return "date" if isinstance(value, datetime.date) else ""
+    return "date" if issubclass(kind, datetime.date | np.datetime64) else ""
 
 
 def _describe_mixture(name: str, values: pd.Series) -> str:
@@ -240,6 +251,8 @@ def _describe_mixture(name: str, values: pd.Series) -> str:
 def _kind(values: pd.Series) -> str:
     if pd.api.types.is_datetime64_any_dtype(values):
         return "datetime"
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return "boolean"
     if pd.api.types.is_numeric_dtype(values):
         return "double"
     first = values.first_valid_index()
@@ -254,10 +267,10 @@ def _write(values: pd.Series) -> list[Any]:
     return [None if gone else value for value, gone in zip(plain, missing, strict=True)]
 
 
-def _read(kind: str, values: list[Any]) -> Any:
+def _read(column: Column, values: list[Any]) -> Any:
     """Return a column; null becomes NaN."""
     known = [np.nan if value is None else value for value in values]
-    if kind == "datetime":
+    if column.kind == "datetime":
         times = pd.to_datetime(known, format="mixed", utc=True)
         return times.tz_localize(None).as_unit("ns")
-    return np.array(known, np.float64 if kind in NUMBERS else object)
+    return np.array(known, column.dtype)

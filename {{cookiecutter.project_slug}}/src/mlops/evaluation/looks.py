@@ -34,7 +34,7 @@ def count_looks(run_id: str, digest: str) -> int:
     client = MlflowClient()
     client.set_tag(run_id, tags.HOLDOUT, digest)
     experiment = client.get_run(run_id).info.experiment_id
-    wanted = f"tags.`{tags.HOLDOUT}` = '{digest}'"
+    wanted = f"tags.{tags.HOLDOUT} = '{digest}'"
     found = client.search_runs([experiment], wanted, max_results=MOST_COUNTED)
     return len({run_id, *(run.info.run_id for run in found)})
 

@@ -139,7 +139,7 @@ def measure_slices(
 def slice_values(features: pd.DataFrame, item: str | dict[str, list[float]]) -> pd.Series:
     """Return each row's value of a slice's column as text, or "missing"."""
     if isinstance(item, str):
-        return features[item].astype("string").fillna("missing")
+        return features[item].convert_dtypes().astype("string").fillna("missing")  # 1, not 1.0
     ((column, edges),) = item.items()
     bounds = [-np.inf, *edges, np.inf]
     shown = [f"{edge:.10g}" for edge in edges]

@@ -129,9 +129,16 @@ def read_history(registry: Registry, environment: Environment) -> History:
     kept = _read(versions, environment)
     recorded = {item.version.number for item in kept}
     served = [v.number for v in versions if environment == "production" and _served(v)]
+    problems = [*_verify(kept, _second(versions, environment), environment)]
+    serving = registry.in_production() if environment == "production" else None
+    if serving and kept and kept[-1].version.number != serving.number:
+        problems.append(
+            f"Production serves version {serving.number}, but its newest entry is of version "
+            f"{kept[-1].version.number}."
+        )
     return History(
         periods=tuple(_periods(kept, environment)),
-        problems=tuple(_verify(kept, _second(versions, environment), environment)),
+        problems=tuple(problems),
         unrecorded=tuple(number for number in served if number not in recorded),
     )
 
@@ -202,7 +209,7 @@ def _read(versions: Iterable[Version], environment: Environment) -> list[Kept]:
         Kept(int(number), _parse(value), version)
         for version in versions
         for key, value in version.tags.items()
-        if key.startswith(prefix) and (number := key.removeprefix(prefix)).isdigit()
+        if key.startswith(prefix) and (number := key.removeprefix(prefix)).isdecimal()
     ]
     return sorted(found, key=lambda item: item.number)
 
@@ -220,7 +227,7 @@ def _second(versions: Iterable[Version], environment: Environment) -> tuple[int,
     key = _key(environment, "newest")
     found = [version.tags[key].partition(" ") for version in versions if key in version.tags]
     return max(
-        ((int(number) if number.isdigit() else 0, digest) for number, _, digest in found),
+        ((int(number) if number.isdecimal() else 0, digest) for number, _, digest in found),
         default=None,
     )
 

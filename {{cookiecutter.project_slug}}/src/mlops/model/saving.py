@@ -23,6 +23,7 @@ from mlops.outputs import write_text
 
 EXAMPLES: Final = "examples.json"  # in the model's folder: a request to send after a deployment
 RANDOM_EXAMPLES = 20
+MOST_EXAMPLES: Final = 50  # of a table with many columns: a request has a limit
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 
 
@@ -52,7 +53,7 @@ def save_model(model: BaseEstimator, dataset: Dataset, project: Project, path: P
     from mlflow.types import ColSpec, Schema
 
     training = dataset.features[~dataset.holdout]
-    columns = describe(training)
+    columns = describe(dataset.features)
     inputs: list[Any] = [ColSpec(c.kind, c.name, required=c.required) for c in columns]
     # For serving outside this project; MLflow takes 15 s to guess them.
     pins = [f"{name}=={importlib.metadata.version(name)}" for name in SERVING_PACKAGES]
@@ -83,15 +84,23 @@ def save_model(model: BaseEstimator, dataset: Dataset, project: Project, path: P
 
 
 def choose_examples(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Return some rows: random ones, and for each column the extremes and one with no value."""
+    """Return some rows: for each column one with no value, the extremes, and random ones.
+
+    With many columns not all extremes fit.
+    """
     size = min(RANDOM_EXAMPLES, len(rows))
-    chosen = {*np.random.default_rng(seed).choice(len(rows), size, replace=False).tolist()}
+    missing: list[int] = []
+    extremes: list[int] = []
     for name in rows:
         values = rows[name].reset_index(drop=True)
-        chosen.update(values.index[values.isna()][:1])
-        if not pd.api.types.is_object_dtype(values) and values.notna().any():
-            chosen.update((values.idxmin(), values.idxmax()))
-    return rows.iloc[sorted(chosen)].reset_index(drop=True)
+        lacks = values.isna().to_numpy()
+        if lacks.any() and not lacks[missing].any():
+            missing.append(int(lacks.argmax()))
+        if not pd.api.types.is_object_dtype(values) and not lacks.all():
+            extremes += [int(values.argmin()), int(values.argmax())]
+    random = np.random.default_rng(seed).choice(len(rows), size, replace=False).tolist()
+    chosen = list(dict.fromkeys([*missing, *extremes, *random]))
+    return rows.iloc[chosen[: max(MOST_EXAMPLES, len(missing))]].reset_index(drop=True)
 
 
 def _check_trip(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mlops.data.rows import Column, read
+from mlops.data.rows import Column, read, serve, write
 from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
-from mlops.model.saving import EXAMPLES
+from mlops.model.saving import EXAMPLES, MOST_EXAMPLES
 from mlops.release.target import Answer
 
 TOLERANCE: Final = 1e-6
@@ -30,39 +30,45 @@ class SmokeRequest:
 
 
 def make_smoke_requests(model: Path) -> list[SmokeRequest]:
-    """Return a request for all example rows of the model in a folder, and one for each of them.
+    """Return a request for the example rows of the model in a folder, and one for each of them.
 
     Raises
     ------
     ReleaseError
-        The model has no example rows.
+        The model has no rows to send.
     """
     import mlflow
     from mlflow.models import Model
 
-    try:
-        records = json.loads((model / EXAMPLES).read_text("utf-8"))["input_data"]
-    except FileNotFoundError:
-        raise ReleaseError(
-            f"The model has no {EXAMPLES}: it was registered by an earlier version of mlops.",
-            "Train and register it again.",
-        ) from None
-    signature = Model.load(str(model)).signature
-    columns = [Column(c.name, c.type.name, c.required) for c in signature.inputs.inputs]
+    saved, file = Model.load(str(model)), model / EXAMPLES
+    if file.is_file():
+        records = json.loads(file.read_text("utf-8"))["input_data"]
+    else:  # registered before models had this file: a rollback must still reach it
+        records = _earlier_examples(saved, model)
+    columns = [Column(c.name, c.type.name, c.required) for c in saved.signature.inputs.inputs]
     fitted = mlflow.sklearn.load_model(str(model))
     probabilities = fitted.predict_proba(read(columns, records))
     labels = [fitted.classes_.tolist()[i] for i in predicted_classes(fitted, probabilities)]
     names = [str(label) for label in fitted.classes_]
     shares = [dict(zip(names, map(float, values), strict=True)) for values in probabilities]
     everything = range(len(records))
+    together = everything[:MOST_EXAMPLES]
     return [
         SmokeRequest(
             json.dumps({"input_data": [records[row] for row in rows]}).encode(),
             tuple(labels[row] for row in rows),
             tuple(shares[row] for row in rows),
         )
-        for rows in [everything, *([row] for row in everything)]
+        for rows in [together, *([row] for row in everything)]
     ]
+
+
+def _earlier_examples(saved: Any, model: Path) -> list[dict[str, Any]]:
+    """Return the rows of MLflow's own input example."""
+    example = saved.load_input_example(str(model))
+    if example is None:
+        raise ReleaseError("The model has no example rows.", "Train and register it again.")
+    return write(serve(example))
 
 
 def send_smoke_requests(

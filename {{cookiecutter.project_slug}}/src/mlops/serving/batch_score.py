@@ -90,7 +90,9 @@ def _score(rows: pd.DataFrame) -> list[dict[str, Any]]:
             answers[number].setdefault("problems", []).append(problem)
     valid = [number for number, answer in enumerate(answers) if not answer]
     if valid:
-        predictions = _scorer.predict(pd.DataFrame(typed).iloc[valid].reset_index(drop=True))
+        inputs = pd.DataFrame(typed).iloc[valid].reset_index(drop=True)
+        flags = [c.name for c in _scorer.columns if c.dtype is bool]
+        predictions = _scorer.predict(inputs.astype(dict.fromkeys(flags, bool)))
         for number, prediction in zip(valid, predictions, strict=True):
             answers[number] = prediction
     return answers
