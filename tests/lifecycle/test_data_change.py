@@ -141,10 +141,10 @@ def test_the_word_of_a_person_goes_on_and_is_kept(credit: Path) -> None:
 
 def test_sound_data_needs_no_word(credit: Path) -> None:
     found = evaluate(credit, SOUND, accept=WHY)
-    assert codes(found.decision) == ["worse"]
+    assert not {"data_changed", "data_change_accepted"} & {*codes(found.decision)}
     assert {shift.distance for shift in found.shifts} == {0}
     grown = pd.concat([SOUND, SOUND.sample(1000, random_state=1).assign(customer=range(1000))])
-    assert codes(evaluate(credit, grown).decision) == ["worse"]
+    assert "data_changed" not in codes(evaluate(credit, grown).decision)
 
 
 def test_a_project_can_warn_and_go_on(credit: Path) -> None:
