@@ -86,12 +86,26 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     assert json.loads((outputs / "registration" / "registration.json").read_text("utf-8"))["version"] == 2
     assert "<html" in (outputs / "report" / "report.html").read_text("utf-8")
     assert managed.tags("staging", 2)["mlops.stage"] == "registered"
-
-    mlops("release", "--on", "azureml", "--yes")
     assert story(azure.calls()[before:]) == [
         "staging: the workspace exists",
         "staging: a pipeline is submitted",
         "staging: a version is registered",
+    ]
+
+    # The rows are known again by the record in the champion's run, although the columns are turned around.
+    header, *rows = (mlops.root / "data" / "credit.csv").read_text("utf-8").splitlines()
+    turned = "".join(",".join(reversed(row.split(","))) + "\n" for row in (header, *rows))
+    (mlops.root / "turned.csv").write_text(turned, "utf-8")
+    mlops("run", "--on", "azureml", "--data", "turned.csv", code=3)
+    evaluation = json.loads((outputs / "evaluation" / "evaluation.json").read_text("utf-8"))
+    assert evaluation["comparison"] == {"how": "registered", "why": "", "seen": 0}
+    assert evaluation["champion"] == 2
+    assert {shift["distance"] for shift in evaluation["shifts"]} == {0}
+    before = len(azure.calls())
+
+    mlops("release", "--on", "azureml", "--yes")
+    assert story(azure.calls()[before:]) == [
+        "staging: the workspace exists",
         "production: the workspace exists",
         "staging: 100 % to blue",  # the note of the release
         "staging: version 2 goes to the green slot",
