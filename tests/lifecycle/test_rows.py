@@ -22,7 +22,7 @@ from mlflow.models import infer_signature
 from mlops import lifecycle
 from mlops.config import Model, Project
 from mlops.data.dataset import RawData, split_rows
-from mlops.data.rows import describe, find_problems, read, serve, write
+from mlops.data.rows import Column, describe, find_problems, read, serve, write
 from mlops.errors import ConfigError, DataError
 from mlops.model.saving import choose_examples, save_model
 from mlops.model.training import fit
@@ -35,7 +35,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 ROWS = 60
 MISSING = (None, np.nan, pd.NA, pd.NaT)
@@ -247,6 +247,56 @@ def test_what_trains_is_served_with_the_same_answers(project: Project, table: pd
         body = json.dumps({"input_data": write(dataset.features[~dataset.holdout])})
         found = [list(answer["probabilities"].values()) for answer in scorer.answer(body.encode())["predictions"]]
         assert np.allclose(found, trained, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "valid"),
+    [
+        ("double", [True, 2, "3", "x", None], [False, True, True, False, False]),
+        ("double", [True, False], [False, False]),
+        (
+            "datetime",
+            ["2026-01-31", 20260131, 1.5e9, datetime.date(2026, 1, 31), None],
+            [True, False, False, True, False],
+        ),
+        ("datetime", [20260131, 20260201], [False, False]),
+        ("boolean", ["true", "False", "TRUE", "yes", True, None], [True, True, True, False, True, False]),
+        ("string", ["a", 1, True, None, ""], [True, False, False, False, True]),
+    ],
+)
+def test_a_value_of_another_kind_in_a_file_is_no_value(kind: str, values: list[Any], valid: list[bool]) -> None:
+    """As in a request, a number is no date, and true is no number."""
+    column = pd.Series(values, dtype=object)
+    for form in (column, column.infer_objects(), column.convert_dtypes()):
+        assert Column("a", kind, required=False).convert(form).notna().tolist() == valid
+
+
+def centre(values: np.ndarray) -> np.ndarray:
+    return values - values.mean(axis=0)
+
+
+def need_two(values: np.ndarray) -> np.ndarray:
+    if len(values) < 2:
+        raise IndexError("one row has no neighbours")
+    return values
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(centre, "differently when it comes without other rows"), (need_two, "IndexError: one row has no neighbours")],
+)
+def test_a_model_that_cannot_score_a_row_alone_is_refused_before_it_is_logged(
+    project: Project, tmp_path: Path, step: Any, said: str
+) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=200), "outcome": np.where(rng.random(200) < 0.5, "yes", "no")})
+    pickled = project.model.model_copy(update={"serialization": "cloudpickle"})
+    project = project.model_copy(update={"model": pickled})
+    dataset = split_rows(RawData(table, "digest", Path("rows.csv")), project)
+    steps = Science(lambda path: table, lambda frame: FunctionTransformer(step), logistic)
+    model, _ = fit(dataset, project, steps)
+    with pytest.raises(ConfigError, match=said):
+        save_model(model, dataset, project, tmp_path / "model")
 
 
 SCIENCE = '''"""Every column counts: numbers, and the rest one-hot encoded."""

@@ -35,13 +35,8 @@ KINDS: Final[dict[str, tuple[str, Any]]] = {
     "datetime": ("a date and time such as 2026-01-31T12:00:00", (str,)),
     "string": ("text", (str,)),
 }
-BOOLEANS: Final = {
-    True: True,
-    False: False,
-    "true": True,
-    "false": False,
-    "True": True,
-    "False": False,
+BOOLEANS: Final = {True: True, False: False} | {
+    word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")
 }
 
 
@@ -80,10 +75,12 @@ class Column:
     def convert(self, values: pd.Series) -> pd.Series:
         """Return a file's column in the form of training; invalid values become missing."""
         if self.kind in NUMBERS:
-            numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
+            known = _drop(values, bool | np.bool_)
+            numbers = pd.to_numeric(known, errors="coerce").astype(np.float64)
             return numbers.where(np.isfinite(numbers))
         if self.kind == "datetime":
-            return _naive(pd.to_datetime(values, errors="coerce", format="mixed", utc=True))
+            times = _drop(values, int | float | np.number)  # not nanoseconds since 1970
+            return _naive(pd.to_datetime(times, errors="coerce", format="mixed", utc=True))
         if self.kind == "boolean":
             return values.map(BOOLEANS).astype(object)
         return values.astype(object).where(values.map(lambda value: isinstance(value, str)))
@@ -178,6 +175,15 @@ def _booleans(values: pd.Series) -> pd.Series:
 def _objects(values: pd.Series) -> pd.Series:
     plain = values.astype(object)
     return plain.where(plain.notna(), np.nan)
+
+
+def _drop(values: pd.Series, types: Any) -> pd.Series:
+    """Return the values of a file, those of some types as missing."""
+    kind = values.dtype.type
+    if isinstance(values.dtype, np.dtype) and not issubclass(kind, np.object_ | types):
+        return values
+    cells = values.astype(object)
+    return cells.mask(cells.map(lambda cell: isinstance(cell, types)).astype(bool))
 
 
 def _numbers(name: str, values: pd.Series) -> pd.Series:

@@ -23,6 +23,7 @@ from mlops.outputs import write_text
 
 EXAMPLES: Final = "examples.json"  # in the model's folder: a request to send after a deployment
 RANDOM_EXAMPLES = 20
+ALONE: Final = 5  # examples that the saved model also scores one by one
 MOST_EXAMPLES: Final = 50  # of a table with many columns: a request has a limit
 SERVING_PACKAGES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 
@@ -120,7 +121,22 @@ def _check_trip(
                 f"The column {name!r} cannot be served: its values arrive changed.",
                 "Turn them into numbers, text, booleans or dates in load().",
             )
-    if not np.allclose(loaded.predict_proba(rows), model.predict_proba(examples), atol=1e-9):
+    try:
+        answers = loaded.predict_proba(rows)
+        alone = [loaded.predict_proba(rows[row : row + 1]) for row in range(len(rows))[:ALONE]]
+    except Exception as error:  # whatever features() and model() raise
+        raise ConfigError(
+            f"The saved model cannot score single rows: {type(error).__name__}: "
+            f"{first_line(error)}",
+            "A server may get one row at a time: try the model on frame.head(1).",
+        ) from error
+    if not np.allclose(np.concatenate(alone), answers[:ALONE], atol=1e-9):
+        raise ConfigError(
+            "The model answers a row differently when it comes without other rows.",
+            "Let features() learn means, ranks and the like in fit(), from the training rows, and "
+            "not from the rows that it transforms.",
+        )
+    if not np.allclose(answers, model.predict_proba(examples), atol=1e-9):
         raise ConfigError(
             "The saved model gives other answers than the trained one.",
             "Look for state that is not saved, such as random numbers in predict_proba().",
