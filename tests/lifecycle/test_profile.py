@@ -11,6 +11,7 @@ from conftest import make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from mlops.data.dataset import Dataset
+from mlops.data.identity import identify
 from mlops.data.profile import ALL, CLASSES, COMMON, ROWS, Profile, distances, profile, training_profile
 from mlops.results import Shift
 
@@ -143,7 +144,8 @@ def test_the_profile_of_a_large_table_is_small_and_the_same_each_time() -> None:
     rng = np.random.default_rng(0)
     target = rng.integers(0, 40, rows)
     features = pd.DataFrame({"text": rng.integers(0, 5000, rows).astype(str), "side": np.arange(rows) % 4})
-    dataset = Dataset(features, target, np.arange(40), None, features.side.to_numpy() == 0, None, "")
+    held = features.side.to_numpy() == 0
+    dataset = Dataset(features, target, np.arange(40), None, held, None, "", features, identify(features, []))
     made = training_profile(dataset, "outcome")
     assert len(made.parts) == 1 + CLASSES
     assert made.parts[ALL].rows == ROWS
