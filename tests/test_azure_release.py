@@ -112,7 +112,8 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
         "staging: rows are scored",
         "staging: 100 % to green",
         "staging: rows are scored",
-        "staging: version 2 is tagged staging",
+        "staging: version 2 is tagged staging",  # and in its history
+        "staging: version 1 is tagged production",  # the history's second record
         "staging: the blue slot is removed",
         "staging: 100 % to green",  # without the note
         "staging: the batch endpoint serves version 2",
@@ -133,6 +134,8 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
         "production: version 1 is tagged retired",
         "staging: version 1 is tagged retired",
         "staging: version 2 is tagged production",
+        "production: version 2 is tagged production",  # in its history
+        "production: version 1 is tagged retired",  # the history's second record
         "production: the blue slot is removed",
         "production: 100 % to green",
         "production: the batch endpoint serves version 2",
@@ -262,6 +265,7 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
         "production: rows are scored",
         "production: version 1 is tagged production",
         "staging: version 1 is tagged production",
+        "production: version 1 is tagged production",  # in its history
         "production: 100 % to blue",
     ]
     before = len(azure.calls())
@@ -272,7 +276,8 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
         "staging: version 2 is an image",
         "staging: the green container group is started",
         "staging: the green container group is live",
-        "staging: version 2 is tagged staging",
+        "staging: version 2 is tagged staging",  # and in its history
+        "staging: version 1 is tagged production",  # the history's second record
         "staging: the blue container group is removed",
         "production: version 2 is tagged staging",
         "production: 100 % to blue",
@@ -287,6 +292,8 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
         "production: version 1 is tagged retired",
         "staging: version 1 is tagged retired",
         "staging: version 2 is tagged production",
+        "production: version 2 is tagged production",  # in its history
+        "production: version 1 is tagged retired",  # the history's second record
         "production: the blue slot is removed",
         "production: 100 % to green",
     ]
