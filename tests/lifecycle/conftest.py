@@ -28,6 +28,7 @@ from mlops.cli import main
 from mlops.config import load_project
 from mlops.model.registry import Registry
 from mlops.model.tracking import local_store
+from mlops.results import Decision, Evaluation
 
 HERE = Path(__file__).parent
 # How many examples a property test draws; `make test-all` draws more. Seeded, so that a run can be repeated.
@@ -118,6 +119,26 @@ def make_rows(rows: int = ROWS, seed: int = 1) -> pd.DataFrame:
             "note": np.where(rng.random(rows) < 0.1, None, "x"),
         }
     )
+
+
+def make_evaluation(**known: Any) -> Evaluation:
+    """Make an accepted first model's evaluation on 1,000 holdout rows of the classes bad and good."""
+    usual: dict[str, Any] = {
+        "run_id": "r",
+        "data_digest": "d",
+        "classes": ("bad", "good"),
+        "positive": "bad",
+        "threshold": 0.5,
+        "rows": 1000,
+        "gate_metric": "average_precision",
+        "metrics": {},
+        "slices": (),
+        "champion": None,
+        "champion_metrics": None,
+        "decision": Decision(accepted=True, reasons=(), thresholds=(), gain=None),
+        "looks": 1,
+    }
+    return Evaluation(**{**usual, **known})
 
 
 def processes_below(folder: Path) -> Iterator[psutil.Process]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Toy
+from conftest import Toy, make_evaluation
 from hypothesis import given
 from hypothesis import strategies as st
 from mlops.config import Gate, Metric, load_project
@@ -23,20 +23,11 @@ def evaluation(champion: float = 0.7, detectable: float = 0.05, slice_rows: int 
     """An evaluation on 1,000 holdout rows of which 280 are bad."""
     gain = Gain(value=0.01, low=0.0, high=0.02, confidence=0.9, detectable=detectable)
     part = SliceMetrics(slice=Slice(column="home", value="own"), rows=slice_rows, metrics={})
-    return Evaluation(
-        run_id="r",
-        data_digest="d",
-        classes=("bad", "good"),
-        positive="bad",
-        threshold=0.5,
-        rows=1000,
-        gate_metric="average_precision",
-        metrics={},
+    return make_evaluation(
         slices=(part,),
         champion=1,
         champion_metrics={"average_precision": champion},
         decision=Decision(accepted=True, reasons=(), thresholds=(), gain=gain),
-        looks=1,
         class_rows=(280, 720),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from conftest import make_evaluation
 from mistakes import ALL, ROOT, Mistake, copy_project, findings, line_of, mistakes, put
 from mlops.azure.doctor import check_project
 from mlops.azure.doctor.assets import cron_problem
@@ -15,7 +16,7 @@ from mlops.azure.doctor.documents import CODES
 from mlops.azure.doctor.fields import VALUES, size_problem
 from mlops.cli import main
 from mlops.config import load_project
-from mlops.results import Decision, Evaluation, write_result
+from mlops.results import write_result
 
 
 def doctor(root: Path, *options: str) -> Result:
@@ -226,24 +227,7 @@ def test_the_gate_is_checked_on_the_last_evaluation(tmp_path: Path) -> None:
     put("gate.thresholds", {"average_precision": 0.3}).edit(root / "project.yml")
     put("gate.slice_thresholds", {}).edit(root / "project.yml")
     assert check(root) == []
-    decision = Decision(accepted=True, reasons=(), thresholds=(), gain=None)
-    evaluation = Evaluation(
-        run_id="r",
-        data_digest="d",
-        classes=("bad", "good"),
-        positive="bad",
-        threshold=0.5,
-        rows=1000,
-        gate_metric="average_precision",
-        metrics={},
-        slices=(),
-        champion=None,
-        champion_metrics=None,
-        decision=decision,
-        looks=1,
-        class_rows=(300, 700),
-    )
-    write_result(root / "outputs" / "evaluation", evaluation)
+    write_result(root / "outputs" / "evaluation", make_evaluation(class_rows=(300, 700)))
     (found,) = check(root)
     line = line_of(root / "project.yml", "gate.thresholds")
     assert found.startswith(f"AZ081 warning project.yml:{line} A model that has learned nothing meets every threshold")

@@ -13,24 +13,26 @@ A missing value is NaN (NaT in dates), and null in JSON; booleans are objects wh
 
 from __future__ import annotations
 
-import datetime
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from mlops.data.table import DATES, NUMBERS, TEXT, TRUTH, kind_of
 from mlops.errors import DataError
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
 
 LARGEST: Final = 2**53 - 1  # beyond, neither a float nor most JSON parsers hold every integer
 # MLflow's type names, their descriptions, and their types in JSON.
-NUMBERS: Final = ("integer", "long", "float", "double")
+NUMERIC: Final = ("integer", "long", "float", "double")
 KINDS: Final[dict[str, tuple[str, Any]]] = {
-    **dict.fromkeys(NUMBERS, ("a number", (int, float))),
+    **dict.fromkeys(NUMERIC, ("a number", (int, float))),
     "boolean": ("true or false", (bool,)),
     "datetime": ("a date and time such as 2026-01-31T12:00:00", (str,)),
     "string": ("text", (str,)),
@@ -51,7 +53,7 @@ class Column:
     @property
     def dtype(self) -> Any:
         """The type of a served column's values, where it is no date."""
-        if self.kind in NUMBERS:
+        if self.kind in NUMERIC:
             return np.float64
         return bool if self.kind == "boolean" and self.required else object
 
@@ -66,7 +68,7 @@ class Column:
         problem = f"should be {expected}, is {json.dumps(value)[:40]}"
         if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind != "boolean"):
             return problem
-        if self.kind in NUMBERS:
+        if self.kind in NUMERIC:
             return "" if abs(value) <= sys.float_info.max else "is out of range"
         if self.kind == "datetime":
             return problem if pd.isna(pd.to_datetime(value, errors="coerce")) else ""
@@ -74,7 +76,7 @@ class Column:
 
     def convert(self, values: pd.Series) -> pd.Series:
         """Return a file's column in the form of training; invalid values become missing."""
-        if self.kind in NUMBERS:
+        if self.kind in NUMERIC:
             known = _drop(values, bool | np.bool_)
             numbers = pd.to_numeric(known, errors="coerce").astype(np.float64)
             return numbers.where(np.isfinite(numbers))
@@ -91,6 +93,11 @@ class Column:
             return "is missing, but the training data had no missing values"
         expected, _ = KINDS.get(self.kind, KINDS["string"])
         return f"should be {expected}, is {str(value)[:40]!r}"
+
+
+def inputs_of(signature: ModelSignature) -> list[Column]:
+    """Return the inputs that a model was saved with."""
+    return [Column(c.name, c.type.name, c.required) for c in signature.inputs.inputs]
 
 
 def serve(frame: pd.DataFrame) -> pd.DataFrame:
@@ -156,14 +163,14 @@ def _serve(name: str, values: pd.Series) -> pd.Series:
         return _numbers(name, values)
     if isinstance(values.dtype, pd.StringDtype):
         return _objects(values)
-    kinds = {_family(kind) for kind in set(map(type, values.dropna()))}
-    if kinds <= {"text"}:
+    kinds = {kind_of(cell) for cell in set(map(type, values.dropna()))}
+    if kinds <= {TEXT}:
         return _objects(values)
-    if kinds == {"boolean"}:
+    if kinds == {TRUTH}:
         return _booleans(values.map(bool, na_action="ignore"))
-    if kinds == {"number"}:
+    if kinds == {NUMBERS}:
         return _numbers(name, values)
-    if kinds == {"date"}:
+    if kinds == {DATES}:
         return _dates(name, values)
     raise DataError(_describe_mixture(name, values), "Give it one kind of values in load().")
 
@@ -231,17 +238,6 @@ def _float(value: Any) -> float:
         return float(value)
     except OverflowError:  # a whole number of more than 308 digits
         return np.inf
-
-
-def _family(kind: type) -> str:
-    """Return what values of a type are in an object column; "" if they cannot be served."""
-    if issubclass(kind, str):
-        return "text"
-    if issubclass(kind, bool | np.bool_):
-        return "boolean"
-    if issubclass(kind, int | float | Decimal | np.integer | np.floating):
-        return "number"
-    return "date" if issubclass(kind, datetime.date | np.datetime64) else ""
 
 
 def _describe_mixture(name: str, values: pd.Series) -> str:

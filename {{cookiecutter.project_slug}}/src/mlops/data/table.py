@@ -242,12 +242,16 @@ def _mixture(name: str, cells: pd.Series, kinds: pd.Series) -> Problem:
     )
 
 
-def _kind(value: object) -> str:
-    """Return what a cell holds, in words."""
+def kind_of(cell: type) -> str:
+    """Return what cells of a type hold, in words."""
     for kind, types in KINDS.items():
-        if isinstance(value, types):
+        if issubclass(cell, types):
             return kind
-    return f"values of type {type(value).__name__}"
+    return f"values of type {cell.__name__}"
+
+
+def _kind(value: object) -> str:
+    return kind_of(type(value))
 
 
 def _target_problems(values: pd.Series, project: Project) -> list[Problem]:

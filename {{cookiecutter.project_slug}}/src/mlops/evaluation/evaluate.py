@@ -12,7 +12,7 @@ import pandas as pd
 from mlops.config import Gate, Project
 from mlops.data.dataset import Dataset
 from mlops.data.identity import seen_rows
-from mlops.data.profile import distances, training_profile
+from mlops.data.profile import distances
 from mlops.errors import ConfigError
 from mlops.evaluation.bootstrap import resampled_gains
 from mlops.evaluation.caveats import check_calls
@@ -69,7 +69,7 @@ def evaluate(
         value = gain_in(gate.metric, metrics, rival_metrics)
         against = _summarize(value, challenger, rival.predictions, project)
     decision = decide(metrics, slices, against, gate, comparison)
-    shifts = _shifts(champion, dataset, project) if champion else ()
+    shifts = _shifts(champion, training, project) if champion else ()
     if champion and isinstance(rival, Rival):
         registered = champion.figure(gate.metric)
         standing = Champion(champion.number, registered, rival.registered, shifts)
@@ -121,13 +121,10 @@ def _require_unseen(dataset: Dataset, training: Training) -> None:
         )
 
 
-def _shifts(champion: Version, dataset: Dataset, project: Project) -> tuple[Shift, ...]:
+def _shifts(champion: Version, training: Training, project: Project) -> tuple[Shift, ...]:
     """Return how far the columns have moved since the champion's training, if that is known."""
-    before = trained_profile(champion.run_id)
-    if before is None:
-        return ()
-    today = training_profile(dataset, project.data.target)
-    return distances(before, today, moving=[project.split.time])
+    before, today = (trained_profile(model.run_id) for model in (champion, training))
+    return distances(before, today, moving=[project.split.time]) if before and today else ()
 
 
 def _summarize(

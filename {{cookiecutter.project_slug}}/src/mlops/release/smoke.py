@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mlops.data.rows import Column, read, serve, write
+from mlops.data.rows import inputs_of, read, serve, write
 from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
 from mlops.model.saving import EXAMPLES, MOST_EXAMPLES
@@ -45,9 +45,8 @@ def make_smoke_requests(model: Path) -> list[SmokeRequest]:
         records = json.loads(file.read_text("utf-8"))["input_data"]
     else:  # registered before models had this file: a rollback must still reach it
         records = _earlier_examples(saved, model)
-    columns = [Column(c.name, c.type.name, c.required) for c in saved.signature.inputs.inputs]
     fitted = mlflow.sklearn.load_model(str(model))
-    probabilities = fitted.predict_proba(read(columns, records))
+    probabilities = fitted.predict_proba(read(inputs_of(saved.signature), records))
     labels = [fitted.classes_.tolist()[i] for i in predicted_classes(fitted, probabilities)]
     names = [str(label) for label in fitted.classes_]
     shares = [dict(zip(names, map(float, values), strict=True)) for values in probabilities]

@@ -28,7 +28,7 @@ import pandas as pd
 from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
-from mlops.data.rows import Column, find_problems, read
+from mlops.data.rows import find_problems, inputs_of, read
 from mlops.model.estimators import predicted_classes
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Scorer:
         self._model = mlflow.sklearn.load_model(str(home))
         self._names = [str(label) for label in self._model.classes_]
         self._labels = self._model.classes_.tolist()
-        self.columns = [Column(c.name, c.type.name, c.required) for c in signature.inputs.inputs]
+        self.columns = inputs_of(signature)
         self._collect = make_collector()
 
     def answer(self, body: bytes) -> dict[str, Any]:
