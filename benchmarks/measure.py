@@ -90,16 +90,22 @@ def use_free_ports(project: Project) -> None:
     """Replace the default ports, which other servers may use."""
     file = project.folder / "project.yml"
     text = file.read_text(encoding="utf-8")
-    for endpoint in project.settings["serving"].values():
-        text = text.replace(f"port: {endpoint['port']}", f"port: {free_port()}")
+    endpoints = project.settings["serving"].values()
+    for endpoint, port in zip(endpoints, free_ports(len(endpoints)), strict=True):
+        text = text.replace(f"port: {endpoint['port']}", f"port: {port}")
     file.write_text(text, encoding="utf-8")
 
 
 def free_port() -> int:
     """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free and differ, which two calls one after the other do not promise."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def run_process(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Cost:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from azure_project import MODEL, configure, make_small, shrink
 from doubles.containers import build_image
+from doubles.processes import free_port, free_ports
 from doubles.session import running_session
 from rendering import Render
 from warm_mlops import Mlops, warm_mlops
@@ -65,7 +65,7 @@ def scored(render: Render, project_python: Path, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("scoring")
     root = Path(shutil.copytree(render({"serving": "aci-aks"}), folder / MODEL))
     shrink(root)
-    ports = {"staging": free_port(), "production": free_port()}
+    ports = dict(zip(("staging", "production"), free_ports(2), strict=True))
     configure(root, make_small, lambda content: [content["serving"][name].update(port=ports[name]) for name in ports])
     context = folder / "context"
     context.mkdir()
@@ -173,8 +173,3 @@ def wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> N
             time.sleep(0.1)
         finally:
             connection.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

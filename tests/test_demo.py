@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,13 +10,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
+from doubles.processes import free_ports
 from rendering import copy_working_tree
-
-
-def two_free_ports() -> tuple[int, int]:
-    """Return two free ports."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +20,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("clone")
     copy_working_tree(folder)
     config = folder / "{{cookiecutter.project_slug}}" / "project.yml"
-    staging, production = two_free_ports()
+    staging, production = free_ports(2)
     text = config.read_text(encoding="utf-8")
     assert "port: 5080" in text
     assert "port: 5090" in text

@@ -113,8 +113,14 @@ def plain_environment() -> dict[str, str]:
 
 def free_port() -> int:
     """Return a port that is currently free."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free and differ, which two calls one after the other do not promise."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def wait_until_ready(child: Child, url: str, seconds: float) -> bool:

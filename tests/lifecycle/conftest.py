@@ -152,9 +152,14 @@ def processes_below(folder: Path) -> Iterator[psutil.Process]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free and differ, which two calls one after the other do not promise."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -199,6 +204,7 @@ def make_toy(root: Path) -> Toy:
     shutil.copytree(HERE / "suites", root / "expectations")
     make_rows().to_csv(root / "rows.csv", index=False)
     (root / "mlflow.db").write_bytes(empty_store())
+    staging, production = free_ports(2)
     types = ["Columns", "Shuffled", "Unfair", "Faulty"]
     content = {
         "project": "toy",
@@ -222,10 +228,10 @@ def make_toy(root: Path) -> Toy:
             "min_slice_rows": 30,
         },
         "serving": {
-            "staging": {"target": "local", "port": free_port(), "smoke_requests": 3},
+            "staging": {"target": "local", "port": staging, "smoke_requests": 3},
             "production": {
                 "target": "local",
-                "port": free_port(),
+                "port": production,
                 "steps": [20, 100],
                 "smoke_requests": 5,
                 "max_latency_ms": 300,

@@ -48,6 +48,10 @@ UNUSABLE: dict[str, tuple[pd.Series, list[str]]] = {
     "a set": (column("a", 8, {1}), ["values of type set, first in row 8: {1}"]),
     "an array": (column("a", 8, np.zeros(2)), ["values of type ndarray, first in row 8"]),
     "broken text": (column("a", 4, "b\udcff"), ["cannot be written as UTF-8, first in row 4: 'b\\udcff'", "encoding"]),
+    "broken text beside a missing date": (
+        column(pd.NaT, 4, "b\udcff"),
+        ["cannot be written as UTF-8, first in row 4: 'b\\udcff'", "encoding"],
+    ),
     "bytes": (column(None, 2, b"x"), ["holds bytes, first in row 2: b'x'", "decode"]),
     "times of day": (column(None, 6, datetime.time(12)), ["holds times of day, first in row 6", "minutes"]),
     "more digits": (pd.Series(np.ones(ROWS, np.longdouble)), ["holds numbers of 128 bits", "astype(float)"]),

@@ -199,6 +199,8 @@ def _column_problem(name: str, values: pd.Series) -> Problem | None:
         return Problem(text, CONVERT.get(kind, OTHER))
     if len(set(kinds)) > 1:
         return _mixture(name, cells, kinds)
+    if set(kinds) == {TEXT}:  # beside a missing value that pandas takes for a date
+        return _broken_text(name, cells)
     infinite = cells.isin([np.inf, -np.inf]).to_numpy()
     return _infinity(name, cells, infinite) if infinite.any() else None
 
@@ -209,7 +211,7 @@ def _broken_text(name: str, cells: pd.Series) -> Problem | None:
     broken = [text for text in texts if not _is_unicode(text)]
     if not broken:
         return None
-    row = int(np.flatnonzero(cells.isin(broken))[0])
+    row = cells.index[cells.isin(broken)][0]
     text = f"Column {name!r} cannot be written as UTF-8, first in row {row + 1}: "
     return Problem(text + f"{_show(cells[row])}.", "Read the file with its own encoding in load().")
 
