@@ -23,6 +23,7 @@ SLOW = (
     "test_azure_release",
     "test_infra",
     "test_demo",
+    "test_azure_unseen_rows",
     "test_project",
     "test_infra_mutations",
     "test_engine",

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import make_toy
+from hypothesis import given
+from hypothesis import strategies as st
 from mlops.config import Project, load_project
 from mlops.data.dataset import Dataset, RawData, read_rows, split_rows
 from mlops.data.rows import serve
@@ -104,6 +106,48 @@ def test_duplicated_rows_are_on_the_same_side(root: Path) -> None:
     frame = rows()
     twice = split(pd.concat([frame, frame], ignore_index=True), settings(root))
     assert (twice.holdout[: len(frame)] == twice.holdout[len(frame) :]).all()
+
+
+@given(copies=st.lists(st.integers(1, 400), min_size=8, max_size=30), alternate=st.booleans(), group=st.booleans())
+def test_a_holdout_that_misses_its_size_or_shares_says_so_with_the_figures(
+    root: Path, copies: list[int], alternate: bool, group: bool
+) -> None:
+    """Rows that are equal stay on one side, whatever that does to the size of it."""
+    kinds = pd.DataFrame(
+        {"number": range(len(copies)), "outcome": ["no", "yes"] * (len(copies) // 2) + ["no"] * (len(copies) % 2)}
+    )
+    frame = kinds.loc[np.repeat(kinds.index, copies)].reset_index(drop=True)
+    if alternate:  # equal rows of both classes
+        frame["outcome"] = np.resize(["no", "yes"], len(frame))
+    project = settings(root, holdout=0.2, group="number" if group else None)
+    try:
+        made = split(frame, project)
+    except DataError as error:
+        assert "rows of class" in str(error)
+        assert not alternate or "contain no rows" in str(error)
+        return
+    assert made.rows.assign(held=made.holdout).groupby("number")["held"].nunique().max() == 1
+    cause = (
+        "a group stays on one side"
+        if group
+        else "equal rows stay on one side"
+        if max(copies) > 1
+        else "there are few rows"
+    )
+    share, expected = made.holdout.mean(), []
+    if abs(share - 0.2) > 0.05:
+        expected.append(f"The holdout has {share:.1%} of the rows, not 20.0%: {cause}.")
+    for name in ("no", "yes"):
+        there, everywhere = np.mean(made.target[made.holdout] == name), np.mean(made.target == name)
+        if abs(there - everywhere) > 0.05:
+            expected.append(f"The holdout is {there:.1%} {name!r}, all rows are {everywhere:.1%}: {cause}.")
+    assert list(made.warnings) == expected
+
+
+def test_a_few_different_rows_are_not_called_equal(root: Path) -> None:
+    made = split(rows(30), settings(root))
+    assert made.warnings
+    assert all("there are few rows" in warning for warning in made.warnings)
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.25, 0.6])

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from column_changes import CHANGES, drop
 from conftest import Toy, empty_store
 from mlops import lifecycle
 from mlops.config import Project
@@ -83,52 +84,6 @@ def champion(sample: Project, rows: pd.DataFrame) -> Step:
     first = step(sample, rows, "first")
     assert isinstance(lifecycle.register(sample, first.training, first.evaluation), Registration)
     return first
-
-
-def numbers(rows: pd.DataFrame) -> list[str]:
-    return list(rows.select_dtypes("number"))
-
-
-def add(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    place = int(rng.integers(len(rows.columns)))
-    added = rows.copy()
-    added.insert(place, f"new{place}", rng.normal(size=len(rows)))
-    return added
-
-
-def drop(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    needed = ("status", "home", "records", "age")  # the target, and the slices
-    return rows.drop(columns=[rng.choice([c for c in rows if c not in needed])])
-
-
-def reorder(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    return rows[list(rng.permutation(list(rows)))]
-
-
-def recode(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    name = rng.choice([c for c in rows.select_dtypes("object") if c != "status"])
-    return rows.assign(**{name: rows[name].str.upper()})
-
-
-def rescale(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    name = rng.choice(numbers(rows))
-    return rows.assign(**{name: rows[name] * 1000 + 1})
-
-
-def retype(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    name = rng.choice(numbers(rows))
-    kind = rng.choice(["float32", "float64", "Float64"])
-    return rows.assign(**{name: rows[name].astype(kind)})
-
-
-CHANGES: tuple[Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame], ...] = (
-    add,
-    drop,
-    reorder,
-    recode,
-    rescale,
-    retype,
-)
 
 
 def test_random_changes_of_the_columns_leak_no_row(sample: Project, rows: pd.DataFrame, champion: Step) -> None:

@@ -137,7 +137,9 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         keys=keys,
         warnings=(
             *_describe_missing_times(raw.frame, split),
-            *_describe_imbalance(holdout, target, classes, split),
+            *_describe_imbalance(
+                holdout, target, classes, split, not pd.Index(keys.keys).is_unique
+            ),
         ),
     )
 
@@ -207,6 +209,7 @@ def _describe_imbalance(
     target: NDArray[np.generic],
     classes: NDArray[np.generic],
     split: Split,
+    equal_rows: bool,
 ) -> tuple[str, ...]:
     """Say where the holdout is far from what `split` wants; rows of one key stay together."""
 
@@ -221,8 +224,10 @@ def _describe_imbalance(
 
     if split.time:
         cause = "the newest rows differ from the others"
+    elif split.group:
+        cause = "a group stays on one side"
     else:
-        cause = "equal rows stay on one side" if not split.group else "a group stays on one side"
+        cause = "equal rows stay on one side" if equal_rows else "there are few rows"
     return tuple(f"The holdout {what}: {cause}." for what in far())
 
 
