@@ -30,7 +30,8 @@ from pathlib import Path
 from azure.ai.ml.entities import Model
 from mlops.azure.workspace import connect
 from mlops.config import load_project
-from mlops.model.registry import Registry, model_digest
+from mlops.model.loading import model_digest
+from mlops.model.registry import Registry, seal
 project = load_project(Path("."))
 client, registry = connect(project, where), Registry(project)
 with tempfile.TemporaryDirectory() as folder:
@@ -40,6 +41,7 @@ with tempfile.TemporaryDirectory() as folder:
     if extra:
         (files / "extra").write_text(extra)
     tags = {**trained.tags, "mlops.stage": stage, "mlops.model_digest": model_digest(files)}
+    tags["mlops.seal"] = seal(project.project, tags)
     for number in numbers:
         model = Model(name=project.project, version=number, path=files, type="mlflow_model", tags=tags)
         client.models.create_or_update(model)

@@ -30,6 +30,7 @@ import mlflow.sklearn
 from mlops.config import load_project
 from mlops.azure.targets.container_instance import copy_build_context
 from mlops.model.estimators import predicted_classes
+from mlops.model.loading import model_digest, trust
 from mlops.model.registry import Registry
 from mlops.science import find_science
 project = load_project(Path("."))
@@ -45,7 +46,8 @@ labels = [model.classes_.tolist()[number] for number in predicted_classes(model,
 predictions = [
     {"label": label, "probabilities": dict(zip(names, row))} for label, row in zip(labels, probabilities.tolist())
 ]
-[json.loads(rows.to_json(orient="records", double_precision=15)), predictions]
+variables = trust(project, model_digest(files)).variables()
+[json.loads(rows.to_json(orient="records", double_precision=15)), predictions, variables]
 """
 
 
@@ -57,6 +59,7 @@ class Scored:
     rows: list[dict[str, Any]]
     predictions: list[dict[str, Any]]
     context: Path
+    variables: dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +78,9 @@ def scored(render: Render, project_python: Path, tmp_path_factory: pytest.TempPa
         running_session(project_python, environment, root) as session,
     ):
         mlops("run")
-        rows, predictions = session(DIRECT, folder=str(folder), context=str(context))
+        rows, predictions, variables = session(DIRECT, folder=str(folder), context=str(context))
         assert len(rows) == len(predictions) == 60
-        yield Scored(mlops, rows, predictions, context)
+        yield Scored(mlops, rows, predictions, context, variables)
         mlops("stop")
 
 
@@ -102,7 +105,7 @@ def test_the_containers_command_gives_the_models_answers(scored: Scored, tmp_pat
         subprocess.Popen(
             [programs / words[0], *words[1:]],
             cwd=place(image["workdir"], tmp_path),
-            env={**plain, **here},
+            env={**plain, **here, **scored.variables},
             stdout=log,
             stderr=log,
         ) as server,

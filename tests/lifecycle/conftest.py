@@ -27,7 +27,7 @@ from hypothesis import settings
 from mlops.cli import main
 from mlops.config import load_project
 from mlops.model.registry import Registry
-from mlops.model.tracking import local_store
+from mlops.model.store import local_store
 from mlops.results import Decision, Evaluation
 
 HERE = Path(__file__).parent

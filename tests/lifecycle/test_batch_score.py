@@ -13,6 +13,7 @@ import pytest
 from conftest import Toy, make_rows, make_toy
 from mlops.config import load_project
 from mlops.errors import DataError
+from mlops.model.loading import model_digest, trust
 from mlops.model.registry import Registry
 from mlops.serving import batch_score
 
@@ -34,6 +35,8 @@ def model(project: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
     folder = registry.download(registry.version(1), tmp_path_factory.mktemp("registered") / "model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AZUREML_MODEL_DIR", str(folder.parent))  # it holds no other model
+        for name, value in trust(load_project(project.root), model_digest(folder)).variables().items():
+            patch.setenv(name, value)
         batch_score.init()
         yield mlflow.sklearn.load_model(str(folder))
 

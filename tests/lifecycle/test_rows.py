@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -18,12 +17,12 @@ import pytest
 from conftest import EXAMPLES, Toy, make_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlflow.models import infer_signature
 from mlops import lifecycle
 from mlops.config import Model, Project
 from mlops.data.dataset import RawData, split_rows
 from mlops.data.rows import Column, describe, find_problems, read, serve, write
 from mlops.errors import ConfigError, DataError
+from mlops.model.loading import model_digest, trust
 from mlops.model.saving import choose_examples, save_model
 from mlops.model.training import fit
 from mlops.release.smoke import make_smoke_requests
@@ -34,7 +33,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 ROWS = 60
@@ -176,27 +174,6 @@ def test_examples_of_many_columns_stay_few() -> None:
     assert (examples.isna().any() == wide.isna().any()).all()
 
 
-def test_a_model_that_was_registered_earlier_is_still_tested(project: Project, tmp_path: Path) -> None:
-    """With MLflow's own example; a rollback may need it."""
-    rng = np.random.default_rng(0)
-    words = pd.Series(["x"] * ROWS, dtype=object).where(rng.random(ROWS) < 0.7, np.nan)
-    table = pd.DataFrame({"number": rng.normal(size=ROWS), "word": words})
-    model = make_pipeline(select_features(table), LogisticRegression())
-    model.fit(table, table["number"] + words.isna() > 0)
-    home = tmp_path / "toy" / "1"
-    mlflow.sklearn.save_model(
-        model, home, input_example=table[:20], signature=infer_signature(table), serialization_format="cloudpickle"
-    )
-    scorer = Scorer(home)
-    requests = make_smoke_requests(home)
-    assert len(requests) == 21
-    for request in requests:
-        answers = scorer.answer(request.body)["predictions"]
-        assert [answer["probabilities"] for answer in answers] == [pytest.approx(p) for p in request.probabilities]
-    found = [shares["True"] for shares in requests[0].probabilities]
-    assert found == pytest.approx(model.predict_proba(table[:20])[:, 1])
-
-
 def select_features(frame: pd.DataFrame) -> ColumnTransformer:
     """An unfitted transformer like a project's: numbers are imputed, everything else is one-hot encoded."""
     numbers = list(frame.select_dtypes("number"))
@@ -237,8 +214,9 @@ def test_what_trains_is_served_with_the_same_answers(project: Project, table: pd
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "toy" / "1"
         save_model(model, dataset, project, home)
-        scorer = Scorer(home)
-        for request in make_smoke_requests(home):
+        trusted = trust(project, model_digest(home))
+        scorer = Scorer(home, trusted)
+        for request in make_smoke_requests(home, trusted):
             answers = scorer.answer(request.body)["predictions"]
             assert [answer["label"] for answer in answers] == list(request.labels)
             for answer, shares in zip(answers, request.probabilities, strict=True):
@@ -393,6 +371,7 @@ def test_words_for_missing_values_are_words_in_a_batch(
     every_column.mlops("run")
     (model,) = every_column.root.glob("mlruns/**/MLmodel")
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(model.parent))
+    monkeypatch.setenv("MLOPS_MODEL_DIGEST", model_digest(model.parent))
     batch_score.init()
     file = tmp_path / "batch.csv"
     frame.drop(columns="outcome").to_csv(file, index=False)

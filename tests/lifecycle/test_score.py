@@ -19,7 +19,9 @@ import pandas as pd
 import pytest
 from conftest import make_toy
 from mlflow.models import infer_signature
+from mlops.config import load_project
 from mlops.model.estimators import predicted_classes
+from mlops.model.loading import Trust, model_digest, trust
 from mlops.serving.score import MAX_BODY, MAX_PROBLEMS, BadRequest, Scorer
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
@@ -38,6 +40,7 @@ class Served:
 
     port: int
     folder: Path
+    trusted: Trust
 
     def ask(self, body: bytes | Iterator[bytes], method: str = "POST", path: str = "/score") -> tuple[int, Any]:
         """Return status and content of the answer, which must be standard JSON."""
@@ -63,7 +66,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     toy.mlops("deploy", "staging")
     home = toy.root / ".mlops" / "staging"
     ((slot, kept),) = json.loads((home / "state.json").read_text("utf-8"))["slots"].items()
-    yield Served(kept["port"], home / slot / "azureml-models" / "toy" / "1")
+    folder = home / slot / "azureml-models" / "toy" / "1"
+    yield Served(kept["port"], folder, trust(load_project(toy.root), kept["digest"]))
     toy.mlops("stop")
 
 
@@ -314,7 +318,7 @@ def test_no_mutation_of_a_valid_body_breaks_the_server(served: Served) -> None:
 
 
 def test_parsed_rows_have_the_dtypes_of_training(served: Served) -> None:
-    frame = Scorer(served.folder).parse(as_records(OTHER, ROW))
+    frame = Scorer(served.folder, served.trusted).parse(as_records(OTHER, ROW))
     assert list(frame) == ["near", "far", "told", "segment", "note"]
     assert frame.dtypes.astype(str).tolist() == ["float64"] * 3 + ["object"] * 2
     assert frame["near"].tolist() == [-2.0, 1.0]
@@ -323,7 +327,7 @@ def test_parsed_rows_have_the_dtypes_of_training(served: Served) -> None:
 
 
 def test_labels_follow_the_models_threshold(served: Served) -> None:
-    scorer = Scorer(served.folder)
+    scorer = Scorer(served.folder, served.trusted)
     model = mlflow.sklearn.load_model(str(served.folder / "model"))
     rows = [{**ROW, "near": near} for near in np.linspace(-3, 3, 61).round(2).tolist()]
     said = [p["label"] for p in scorer.answer(as_records(*rows))["predictions"]]
@@ -355,7 +359,7 @@ def save(folder: Path, classifier: Any, *transformers: tuple[Any, list[str]]) ->
         serialization_format="cloudpickle",
         pip_requirements=["scikit-learn"],
     )
-    return Scorer(home)
+    return Scorer(home, Trust(model_digest(home / "model"), "cloudpickle"))
 
 
 def weekday(frame: pd.DataFrame) -> pd.DataFrame:

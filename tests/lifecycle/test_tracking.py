@@ -11,7 +11,8 @@ import pytest
 from conftest import Toy, make_toy
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlops.config import load_project
-from mlops.model.tracking import connect, local_store
+from mlops.model.store import local_store
+from mlops.model.tracking import connect
 
 KIND = "mlflow.experimentKind"
 

@@ -47,6 +47,10 @@ def train(toy: Toy) -> dict[str, Any]:
     return toy.output("training/training.json")
 
 
+def load(toy: Toy, training: dict[str, Any]) -> Any:
+    return load_run_model(load_project(toy.root), training["run_id"], training["model_digest"]).model
+
+
 @pytest.mark.parametrize(
     ("estimator", "params", "kind"),
     [
@@ -61,7 +65,7 @@ def test_an_estimator_is_trained_and_loaded_back_from_skops(
 ) -> None:
     choose(shared, estimator, params=params)
     training = train(shared)
-    model = load_run_model(training["run_id"])
+    model = load(shared, training)
     assert type(model.estimator_.named_steps["model"]).__name__ == kind
     assert params.items() <= training["params"].items()
     if "random_state" in training["params"]:
@@ -90,7 +94,7 @@ def test_a_custom_type_must_be_trusted_by_name(shared: Toy) -> None:
     assert "model.trusted_types" in said
     assert "model.serialization to cloudpickle" in said
     choose(shared, "toy.estimators.Columns", trusted_types=["toy.estimators.Columns"])
-    assert type(load_run_model(train(shared)["run_id"]).estimator_[-1]).__name__ == "Columns"
+    assert type(load(shared, train(shared)).estimator_[-1]).__name__ == "Columns"
 
 
 def test_cloudpickle_saves_any_type_and_is_used_only_if_configured(shared: Toy) -> None:
@@ -99,7 +103,7 @@ def test_cloudpickle_saves_any_type_and_is_used_only_if_configured(shared: Toy) 
     folder = Path(mlflow.artifacts.download_artifacts(f"runs:/{training['run_id']}/model"))
     assert not (folder / "model.skops").exists()
     assert (folder / "model.pkl").is_file()
-    assert load_run_model(training["run_id"]).estimator_[-1].width == 2
+    assert load(shared, training).estimator_[-1].width == 2
 
 
 SEARCH: dict[str, Any] = {
@@ -125,7 +129,7 @@ def test_a_search_shows_progress_keeps_the_best_and_is_reproducible(shared: Toy)
     assert second["run_id"] != first["run_id"]
     assert second["params"] == first["params"]
     assert second["threshold"] == first["threshold"]
-    one, other = (load_run_model(made["run_id"]).estimator_[-1] for made in (first, second))
+    one, other = (load(shared, made).estimator_[-1] for made in (first, second))
     assert one.C == 0.5
     assert (one.coef_ == other.coef_).all()
     shared.set(gate={"metric": "average_precision"})
@@ -175,7 +179,7 @@ def test_the_threshold_is_chosen_on_training_folds_only(shared: Toy) -> None:
     dataset = split_rows(raw, project)
     before, threshold = fit(dataset, project, science)
     X, y = dataset.features[~dataset.holdout], dataset.target[~dataset.holdout]
-    pipeline = load_run_model(train(shared)["run_id"]).estimator
+    pipeline = load(shared, train(shared)).estimator
     folds = StratifiedKFold(3, shuffle=True, random_state=3)
     shares = cross_val_predict(pipeline, X, y, cv=folds, method="predict_proba")[:, 1]
     scores = {t: f1_score(y, np.where(shares >= t, "yes", "no"), pos_label="yes") for t in shares}
@@ -240,7 +244,7 @@ def test_three_classes_go_from_validation_to_the_registry(toy: Toy) -> None:
     assert [r["code"] for r in decision["decision"]["reasons"]] == ["better"]
     assert decision["metrics"]["roc_auc"] > 0.9
     assert toy.stages() == {1: "registered", 2: "registered"}
-    model = load_run_model(training["run_id"])
+    model = load(toy, training)
     assert model.classes_.tolist() == ["high", "low", "middle"]
     predictions = pd.read_parquet(toy.root / "outputs/evaluation/predictions.parquet")
     shares = predictions[[f"challenger_{label}" for label in decision["classes"]]]

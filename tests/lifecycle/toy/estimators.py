@@ -28,6 +28,14 @@ class Columns(LogisticRegression):
         return super().predict_proba(X[:, : self.width])
 
 
+class Planted(Columns):
+    """It writes a file as soon as it is loaded; no project trusts it."""
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        Path(os.environ["PLANTED"]).touch()
+
+
 class Shuffled(Columns):
     """It learns from a shuffled target."""
 

@@ -39,6 +39,10 @@ class Refused(MlopsError):
     exit_code = 3
 
 
+class ModelError(MlopsError):
+    """A model's files are missing, changed, damaged or not trusted: it was not loaded."""
+
+
 class ReleaseError(MlopsError):
     """A release failed; the endpoint serves what it served before."""
 

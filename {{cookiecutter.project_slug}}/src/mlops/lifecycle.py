@@ -140,11 +140,11 @@ def train(
     return training.train(dataset, project, find_science(project), folder, tell)
 
 
-def load_model(training: Training) -> Any:
+def load_model(project: Project, training: Training) -> Any:
     """Load the fitted classifier of a training."""
     from mlops.model.registry import load_run_model
 
-    return load_run_model(training.run_id)
+    return load_run_model(project, training.run_id, training.model_digest).model
 
 
 def evaluate(
@@ -306,7 +306,7 @@ def deploy(
 
     registry, target = platform.registry(environment), platform.target(environment)
     by = approver(approved)
-    releaser = Release(environment, project.endpoint(environment), target, registry, tell, by)
+    releaser = Release(environment, project, target, registry, tell, by)
     version = platform.promote(version, environment, tell)
     releaser.deploy(version)
     platform.after_release(version, environment, tell)
@@ -342,8 +342,7 @@ def rollback(project: Project, platform: Platform, tell: Callable[[str], None] =
     from mlops.release.release import Release
 
     registry, target = platform.registry("production"), platform.target("production")
-    endpoint, by = project.endpoint("production"), approver("rollback")
-    releaser = Release("production", endpoint, target, registry, tell, by)
+    releaser = Release("production", project, target, registry, tell, approver("rollback"))
     version = releaser.roll_back()
     platform.after_release(version, "production", tell)
     return version

@@ -18,6 +18,7 @@ from azure.ai.ml.entities import _load_functions as sdk  # azure.ai.ml exports o
 from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model import tags
+from mlops.model.loading import trust
 
 Entity = TypeVar("Entity")
 
@@ -210,6 +211,7 @@ def _version_settings(project: Project, version: int, digest: str) -> dict[str, 
     return {
         "model": f"azureml:{project.project}:{version}",
         "environment": environment_reference(project),
+        "environment_variables": trust(project, digest).variables(),
         "tags": {
             tags.PROJECT: project.project,
             tags.VERSION: str(version),

@@ -54,9 +54,10 @@ def evaluate(
     gate = project.gate
     _require_unseen(dataset, training)
     champion = Registry(project).champion(exclude_run=training.run_id)
-    rival = find_rival(champion, dataset, replace)
+    rival = find_rival(champion, dataset, project, replace)
     judged = dataset.holdout if isinstance(rival, Reason) else rival.judged
-    challenger = predict(load_run_model(training.run_id), dataset, judged)
+    model = load_run_model(project, training.run_id, training.model_digest).model
+    challenger = predict(model, dataset, judged)
     metrics = measure(challenger)
     slices = measure_slices(challenger, dataset.features[judged], gate.slices)
     models, rival_metrics, comparison = {"challenger": challenger}, None, None

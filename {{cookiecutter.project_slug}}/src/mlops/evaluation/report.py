@@ -73,7 +73,7 @@ def write_report(
     truth = np.searchsorted(dataset.classes, dataset.target[judged])
     if not np.array_equal(truth, models["challenger"].truth):
         raise ConfigError("The evaluation is of other rows.", "Run `mlops run`.")
-    model, provenance = _read_run(training.run_id, project)
+    model, provenance = _read_run(training, project)
     notes = project.root / "docs" / "model-card.md"
     values: dict[str, Any] = {
         "project": project,
@@ -239,13 +239,14 @@ def kind(values: pd.Series) -> str:
     return "number" if pd.api.types.is_numeric_dtype(values) else "text"
 
 
-def _read_run(run_id: str, project: Project) -> tuple[Any, dict[str, str]]:
+def _read_run(training: Training, project: Project) -> tuple[Any, dict[str, str]]:
     """Return the run's model and its provenance."""
     import mlflow
 
     connect(project)
+    run_id = training.run_id
+    model = load_run_model(project, run_id, training.model_digest).model
     try:
-        model = load_run_model(run_id)
         tags = mlflow.MlflowClient().get_run(run_id).data.tags
         environment = mlflow.artifacts.load_dict(f"runs:/{run_id}/environment.json")
     except (mlflow.MlflowException, OSError) as error:

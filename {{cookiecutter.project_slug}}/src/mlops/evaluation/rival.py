@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.data.identity import seen_rows
 from mlops.evaluation.metrics import Predictions
+from mlops.model import tags
 from mlops.model.estimators import predicted_classes
 from mlops.model.record import trained_rows
-from mlops.model.registry import Version, load_run_model, run_signature
+from mlops.model.registry import Version, load_run_model
 from mlops.results import Comparison, Reason
 
 if TYPE_CHECKING:
@@ -35,7 +37,9 @@ class Rival:
     comparison: Comparison
 
 
-def find_rival(champion: Version | None, dataset: Dataset, replace: str) -> Rival | Reason:
+def find_rival(
+    champion: Version | None, dataset: Dataset, project: Project, replace: str
+) -> Rival | Reason:
     """Return the champion's predictions for unseen rows, or why it cannot be compared with.
 
     Where it cannot be told which rows the champion was trained on, or too few others are left, its
@@ -50,11 +54,12 @@ def find_rival(champion: Version | None, dataset: Dataset, replace: str) -> Riva
         return Reason(code="champion_replaced", text=text)
     advice = "replace it: mlops evaluate --replace-champion REASON"
     try:
-        model, signature = load_run_model(champion.run_id), run_signature(champion.run_id)
+        registered_digest = champion.tags.get(tags.MODEL_DIGEST, "")
+        loaded = load_run_model(project, champion.run_id, registered_digest)
     except Exception as error:  # whatever is wrong, a champion that cannot be scored is not beaten
         text = f"{who} cannot be loaded ({type(error).__name__}: {error})."
         return Reason(code="champion_unavailable", text=f"{text} Restore its files, or {advice}")
-    columns = signature.inputs.input_names()
+    model, columns = loaded.model, loaded.signature.inputs.input_names()
     missing = sorted(set(columns) - set(dataset.features))
     if missing:
         text = f"{who} needs columns that the data does not have: {', '.join(missing)}."

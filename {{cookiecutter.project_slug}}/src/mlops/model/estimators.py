@@ -21,14 +21,6 @@ ESTIMATORS = {
 }
 DEFAULTS: dict[str, dict[str, Any]] = {"logistic_regression": {"max_iter": 1000}}
 
-# Types that skops loads only if trusted by name. Tree nodes are indexed without bounds checks, so
-# load models from your own registry only.
-TRUSTED_TYPES = (
-    "numpy.dtype",
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
-
 
 def make_estimator(settings: Model, seed: int) -> ClassifierMixin:
     """Return the classifier, seeded if it takes a seed.

@@ -6,20 +6,21 @@ by version, but not stages, aliases or searches by tag.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from mlops.config import Project
-from mlops.errors import ConfigError, ReleaseError
+from mlops.errors import ConfigError, ModelError, first_line
 from mlops.model import tags
+from mlops.model.loading import RESTORE, Loaded, load_model, require_unchanged, trust
 from mlops.model.tracking import connect
-from mlops.outputs import digest
 
 ARTIFACT: Final = "model"
-# MLflow adds this file to a downloaded model; it was not registered.
-DOWNLOAD_NOTE: Final = frozenset({"registered_model_meta"})
 
 # Values of the tag `tags.STAGE`.
 REGISTERED: Final = "registered"
@@ -41,6 +42,11 @@ class Version:
     @property
     def stage(self) -> str:
         return self.tags.get(tags.STAGE, REGISTERED)
+
+    @property
+    def is_decided(self) -> bool:
+        """Return whether its tags are those with which the gate's decision was registered."""
+        return self.tags.get(tags.SEAL) == seal(self.name, self.tags)
 
     def figure(self, metric: str) -> float | None:
         """Return a metric of its holdout when it was registered."""
@@ -93,11 +99,13 @@ class Registry:
             return None
 
     def champion(self, exclude_run: str = "") -> Version | None:
-        """Return the version to beat: the newest that was not withdrawn, released or not.
+        """Return the version to beat: the newest accepted one that was not withdrawn.
 
-        Without the version of ``exclude_run``, evaluating it again finds the same champion.
+        A version without a decision was registered by hand. Without the version of
+        ``exclude_run``, evaluating it again finds the same champion.
         """
-        standing = [v for v in self.versions() if v.stage != WITHDRAWN]
+        accepted = [v for v in self.versions() if tags.DECISION in v.tags]
+        standing = [v for v in accepted if v.stage != WITHDRAWN]
         others = [v for v in standing if not exclude_run or v.run_id != exclude_run]
         return others[-1] if others else None
 
@@ -124,7 +132,7 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         source = RunsArtifactRepository.get_underlying_uri(f"runs:/{run_id}/{ARTIFACT}")
-        all_tags = {**extra_tags, tags.STAGE: REGISTERED}
+        all_tags = {**extra_tags, tags.SEAL: seal(self.name, extra_tags), tags.STAGE: REGISTERED}
         return _version(self._client.create_model_version(self.name, source, run_id, all_tags))
 
     def before(self, version: Version) -> Version | None:
@@ -155,28 +163,39 @@ class Registry:
                 self.tag(old, tags.STAGE, RETIRED)
 
     def download(self, version: Version, folder: Path) -> Path:
-        """Download a version's files and check them against the registered digest.
+        """Download a version's files and check that they are those that the gate accepted.
 
         Raises
         ------
-        ReleaseError
-            The files differ from those that were registered.
+        ModelError
+            The gate did not accept the version, or its files are missing or were changed.
         """
-        path = self._fetch(version, folder)
-        registered, found = version.tags.get(tags.MODEL_DIGEST, ""), model_digest(path)
-        if registered != found:
-            raise ReleaseError(
-                f"{version.name} {version.number} has digest {found[:12]}, but was registered "
-                f"with {registered[:12] or 'none'}: its files were changed after registration.",
+        name = f"{version.name} {version.number}"
+        if not version.is_decided:
+            raise ModelError(
+                f"{name} carries no decision of this project's gate: it was registered by hand, "
+                "or its tags were edited.",
+                "Nothing was deployed. Register models with `mlops run`, or release another "
+                "version. If nobody here edited the tags, find out who did.",
+            )
+        try:
+            path = self._fetch(version, folder)
+            require_unchanged(path, version.tags[tags.MODEL_DIGEST])
+        except ModelError as error:
+            raise ModelError(
+                f"{name} cannot be deployed: {error}",
                 "Nothing was deployed. Restore this version's original files, or release another "
                 "version. If nobody here changed them, find out who did.",
-            )
+            ) from error
         return path
 
     def _fetch(self, version: Version, folder: Path) -> Path:
         import mlflow
 
-        return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+        try:
+            return Path(mlflow.artifacts.download_artifacts(version.uri, dst_path=str(folder)))
+        except (mlflow.MlflowException, OSError) as error:
+            raise ModelError(f"Its files are missing: {first_line(error)}") from error
 
     def tag(self, version: Version, key: str, value: str) -> None:
         """Set a tag of a version."""
@@ -187,20 +206,32 @@ def _version(found: Any) -> Version:
     return Version(found.name, int(found.version), found.run_id or "", dict(found.tags))
 
 
-def model_digest(path: Path) -> str:
-    """Return the SHA-256 of a model folder's names and contents."""
-    return digest(path, skip=DOWNLOAD_NOTE)
+def seal(name: str, values: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the tags that a decision is registered with.
+
+    It finds tags that were edited by hand or copied to another model. It is no signature: who may
+    write to the registry can make one.
+    """
+    figures = [key for key in values if key.startswith(f"{tags.FIGURE}.")]
+    sealed = (tags.DECISION, tags.MODEL_DIGEST, tags.DATA_DIGEST, *sorted(figures))
+    content = [name, *([key, values.get(key, "")] for key in sealed)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def load_run_model(run_id: str) -> Any:
-    """Load the fitted classifier of a run."""
-    import mlflow.sklearn
+def load_run_model(project: Project, run_id: str, digest: str) -> Loaded:
+    """Load the fitted classifier of a run, whose files have a digest.
 
-    return mlflow.sklearn.load_model(f"runs:/{run_id}/{ARTIFACT}")
-
-
-def run_signature(run_id: str) -> Any:
-    """Return the MLflow signature (input columns and types) of a run's model."""
+    Raises
+    ------
+    ModelError
+        The files are missing, changed, damaged or not trusted.
+    """
     import mlflow
 
-    return mlflow.models.get_model_info(f"runs:/{run_id}/{ARTIFACT}").signature
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            uri = f"runs:/{run_id}/{ARTIFACT}"
+            files = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        except (mlflow.MlflowException, OSError) as error:
+            raise ModelError(f"Run {run_id} has no model: {first_line(error)}", RESTORE) from error
+        return load_model(files, trust(project, digest))

@@ -17,8 +17,8 @@ from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.data.rows import Column, describe, find_problems, read, write
 from mlops.errors import ConfigError, DataError, first_line
-from mlops.model.estimators import TRUSTED_TYPES
-from mlops.model.registry import ARTIFACT, model_digest
+from mlops.model.loading import TRUSTED_TYPES, load_model, model_digest, trust
+from mlops.model.registry import ARTIFACT
 from mlops.outputs import write_text
 
 EXAMPLES: Final = "examples.json"  # in the model's folder: a request to send after a deployment
@@ -70,7 +70,6 @@ def save_model(model: BaseEstimator, dataset: Dataset, project: Project, path: P
                 skops_trusted_types=[*TRUSTED_TYPES, *project.model.trusted_types],
                 metadata={"positive": dataset.positive, "classes": dataset.classes.tolist()},
             )
-            loaded = mlflow.sklearn.load_model(str(path))
         except mlflow.MlflowException as error:
             raise ConfigError(
                 f"skops cannot save this model: {first_line(error)}",
@@ -78,6 +77,7 @@ def save_model(model: BaseEstimator, dataset: Dataset, project: Project, path: P
                 "model.serialization to cloudpickle, whose files run code when loaded. If they "
                 "come from the data, turn those columns into numbers or text in features().",
             ) from error
+    loaded = load_model(path, trust(project, model_digest(path))).model
     examples = choose_examples(training, project.split.seed)
     body = json.dumps({"input_data": write(examples)})
     write_text(path / EXAMPLES, body)

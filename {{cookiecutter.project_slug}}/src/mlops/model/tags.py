@@ -11,6 +11,7 @@ DATA_DIGEST: Final = "mlops.data_digest"
 TRAINING_KEY: Final = "mlops.training_key"
 GIT_COMMIT: Final = "mlops.git_commit"
 DECISION: Final = "mlops.decision"
+SEAL: Final = "mlops.seal"
 FIGURE: Final = "holdout"  # holdout.METRIC
 STAGE: Final = "mlops.stage"
 REPLACED: Final = "mlops.replaced"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlops.config import Project
 from mlops.errors import ConfigError, first_line
+from mlops.model.store import artifacts_folder, local_store
 
 # Read when mlflow is imported: no telemetry, no progress bars.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -37,6 +38,8 @@ def connect(project: Project) -> None:
             os.environ.pop("MLFLOW_TRACKING_URI", None)
         if "MLFLOW_RUN_ID" not in os.environ and "MLFLOW_EXPERIMENT_NAME" not in os.environ:
             _use_experiment(project)  # an Azure ML job already has one
+    except ConfigError:
+        raise
     except Exception as error:
         # Never show the address: it may contain a password.
         store = "mlflow.db" if _GIVEN_STORE is None else "The store in MLFLOW_TRACKING_URI"
@@ -52,7 +55,7 @@ def _use_experiment(project: Project) -> None:
 
     local = _GIVEN_STORE is None
     if mlflow.get_experiment_by_name(project.project) is None:
-        folder = (project.root / "mlruns").as_uri() if local else None
+        folder = artifacts_folder(project.root) if local else None
         mlflow.create_experiment(project.project, artifact_location=folder)
     experiment = mlflow.set_experiment(project.project)
     if local and EXPERIMENT_KIND[0] not in experiment.tags:
@@ -73,24 +76,3 @@ def git_commit(root: Path) -> str:
         return f"{commit}-dirty" if commit and git("status", "--porcelain") else commit
     except OSError:
         return ""
-
-
-def local_store(root: Path) -> str:
-    """Return the address of the project's sqlite store, creating it if it is missing.
-
-    Dozens of migrations create the tables: in memory they take a third of the time. The file is
-    renamed into place, so that an interruption never leaves a partial store.
-    """
-    store = root / "mlflow.db"
-    if not store.exists():
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        part = root / "mlflow.db.part"
-        for left in root.glob("mlflow.db.part*"):
-            left.unlink()
-        empty = SqlAlchemyStore("sqlite://", (root / "mlruns").as_uri())  # type: ignore[no-untyped-call]
-        with empty.engine.connect() as connection:
-            connection.exec_driver_sql("VACUUM INTO ?", (str(part),))
-        empty.engine.dispose()
-        part.replace(store)
-    return f"sqlite:///{store.as_posix()}"

@@ -26,8 +26,9 @@ from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.errors import ConfigError, first_line
 from mlops.model import tags
+from mlops.model.loading import model_digest
 from mlops.model.record import log_record
-from mlops.model.registry import ARTIFACT, model_digest
+from mlops.model.registry import ARTIFACT
 from mlops.model.saving import SERVING_PACKAGES, log_model
 from mlops.model.search import folds, found_params, halving_search
 from mlops.model.tracking import connect, git_commit

@@ -17,6 +17,7 @@ import psutil
 
 from mlops.config import Environment, Project
 from mlops.errors import ReleaseError
+from mlops.model.loading import trust
 from mlops.model.registry import Registry, Version
 from mlops.outputs import write_json
 from mlops.release.client import is_up, last_error, send_rows, wait_until
@@ -40,7 +41,7 @@ class LocalTarget:
     def __init__(self, project: Project, environment: Environment) -> None:
         self._environment = environment
         self._folder = project.root / ".mlops" / environment
-        self._model = project.project
+        self._project = project
         self._settings = project.endpoint(environment)
 
     @property
@@ -63,13 +64,14 @@ class LocalTarget:
         self.remove(slot)
         home = self._folder / slot
         # As on Azure ML, the folders' names tell the scoring script which model it serves.
-        served = home / "azureml-models" / self._model / str(version)
+        served = home / "azureml-models" / self._project.project / str(version)
         shutil.copytree(model, served / "model")
         port = _free_port()
         environment = {
             "AZUREML_MODEL_DIR": str(served),
             "AML_APP_ROOT": str(SOURCE),
             "SCORING_TIMEOUT_MS": str(int(self._settings.timeout_s * 1000)),
+            **trust(self._project, digest).variables(),
         }
         script = str(SOURCE / "mlops" / "serving" / "score.py")
         command = ["mlops.release.loopback_server", "--port", str(port), "--entry_script", script]

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlops.config import Endpoint, Environment
-from mlops.errors import MlopsError, ReleaseError
+from mlops.config import Endpoint, Environment, Project
+from mlops.errors import MlopsError, ModelError, ReleaseError
 from mlops.model import tags
 from mlops.model.history import append
+from mlops.model.loading import Trust, trust
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
 from mlops.release.target import EndpointState, PendingRelease, Target, Tell
@@ -25,11 +26,15 @@ class Release:
     """Moves one environment's endpoint from version to version; ``tell`` receives each step."""
 
     environment: Environment
-    endpoint: Endpoint
+    project: Project
     target: Target
     registry: Registry
     tell: Tell
     approved: str = ""  # by whom, and how
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.project.endpoint(self.environment)
 
     def deploy(self, version: Version) -> None:
         """Deploy ``version`` and give it all the traffic.
@@ -86,7 +91,7 @@ class Release:
         with tempfile.TemporaryDirectory() as folder:
             self.tell(f"Fetching version {version.number} and checking its digest.")
             model = self.registry.download(version, Path(folder))
-            requests = make_smoke_requests(model)
+            requests = make_smoke_requests(model, self._trust(version))
             if state.live and state.serving and state.serving.version == version.number:
                 self.tell(f"Version {version.number} is already live: checking it.")
                 self.target.set_traffic(before)
@@ -114,11 +119,15 @@ class Release:
         version = self.registry.version(release.version)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                requests = make_smoke_requests(self.registry.download(version, Path(folder)))
+                model = self.registry.download(version, Path(folder))
+                requests = make_smoke_requests(model, self._trust(version))
                 self._check(release.version, requests, release.slot)
-            except ReleaseError:
+            except (ReleaseError, ModelError):
                 return False
         return True
+
+    def _trust(self, version: Version) -> Trust:
+        return trust(self.project, version.tags[tags.MODEL_DIGEST])
 
     def _deploy_to_slot(
         self, release: PendingRelease, state: EndpointState, version: Version, model: Path

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from mlops.data.rows import inputs_of, read, serve, write
+from mlops.data.rows import inputs_of, read
 from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
+from mlops.model.loading import Trust, load_model
 from mlops.model.saving import EXAMPLES, MOST_EXAMPLES
 from mlops.release.target import Answer
 
@@ -29,7 +30,7 @@ class SmokeRequest:
     probabilities: tuple[dict[str, float], ...]
 
 
-def make_smoke_requests(model: Path) -> list[SmokeRequest]:
+def make_smoke_requests(model: Path, trusted: Trust) -> list[SmokeRequest]:
     """Return a request for the example rows of the model in a folder, and one for each of them.
 
     Raises
@@ -37,16 +38,13 @@ def make_smoke_requests(model: Path) -> list[SmokeRequest]:
     ReleaseError
         The model has no rows to send.
     """
-    import mlflow
-    from mlflow.models import Model
-
-    saved, file = Model.load(str(model)), model / EXAMPLES
-    if file.is_file():
-        records = json.loads(file.read_text("utf-8"))["input_data"]
-    else:  # registered before models had this file: a rollback must still reach it
-        records = _earlier_examples(saved, model)
-    fitted = mlflow.sklearn.load_model(str(model))
-    probabilities = fitted.predict_proba(read(inputs_of(saved.signature), records))
+    file = model / EXAMPLES
+    if not file.is_file():
+        raise ReleaseError("The model has no example rows.", "Train and register it again.")
+    records = json.loads(file.read_text("utf-8"))["input_data"]
+    loaded = load_model(model, trusted)
+    fitted = loaded.model
+    probabilities = fitted.predict_proba(read(inputs_of(loaded.signature), records))
     labels = [fitted.classes_.tolist()[i] for i in predicted_classes(fitted, probabilities)]
     names = [str(label) for label in fitted.classes_]
     shares = [dict(zip(names, map(float, values), strict=True)) for values in probabilities]
@@ -60,14 +58,6 @@ def make_smoke_requests(model: Path) -> list[SmokeRequest]:
         )
         for rows in [together, *([row] for row in everything)]
     ]
-
-
-def _earlier_examples(saved: Any, model: Path) -> list[dict[str, Any]]:
-    """Return the rows of MLflow's own input example."""
-    example = saved.load_input_example(str(model))
-    if example is None:
-        raise ReleaseError("The model has no example rows.", "Train and register it again.")
-    return write(serve(example))
 
 
 def send_smoke_requests(

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mlops.errors import DataError
+from mlops.model.loading import Trust
 from mlops.serving.score import Scorer
 
 CHUNK = 50_000
@@ -31,7 +32,7 @@ _scorer: Scorer
 def init() -> None:
     """Load the model."""
     global _scorer
-    _scorer = Scorer(Path(os.environ["AZUREML_MODEL_DIR"]))
+    _scorer = Scorer(Path(os.environ["AZUREML_MODEL_DIR"]), Trust.of_server(os.environ))
 
 
 def run(mini_batch: list[str]) -> list[str]:

@@ -20,8 +20,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-# One thread scores a few rows fastest; it must be set before the import.
+# One thread scores a few rows fastest; both must be set before the imports.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from mlops.data.rows import find_problems, inputs_of, read
 from mlops.model.estimators import predicted_classes
+from mlops.model.loading import Trust, load_model
 
 if TYPE_CHECKING:
     from flask import Request
@@ -60,6 +62,8 @@ class Scorer:
     folder : Path
         ``AZUREML_MODEL_DIR``: ends with the model's name and version, and contains an MLflow
         model in itself or a subfolder.
+    trusted : Trust
+        What may be loaded from there.
 
     Attributes
     ----------
@@ -67,20 +71,15 @@ class Scorer:
         The model's inputs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trusted: Trust) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        import mlflow.sklearn
-        from mlflow.models import Model
-
-        home = next(folder.rglob("MLmodel")).parent
-        signature = Model.load(str(home)).signature
-        if signature is None:
-            raise ValueError(f"the model in {home} has no signature")
+        home = next((file.parent for file in folder.rglob("MLmodel")), folder)
+        loaded = load_model(home, trusted)
         self.name, self.version = folder.parts[-2:]
-        self._model = mlflow.sklearn.load_model(str(home))
+        self._model = loaded.model
         self._names = [str(label) for label in self._model.classes_]
         self._labels = self._model.classes_.tolist()
-        self.columns = inputs_of(signature)
+        self.columns = inputs_of(loaded.signature)
         self._collect = make_collector()
 
     def answer(self, body: bytes) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def make_collector() -> Callable[[pd.DataFrame, Predictions], None]:
 def init() -> None:
     """Load the model."""
     global _scorer
-    _scorer = Scorer(Path(os.environ["AZUREML_MODEL_DIR"]))
+    _scorer = Scorer(Path(os.environ["AZUREML_MODEL_DIR"]), Trust.of_server(os.environ))
 
 
 @rawhttp  # type: ignore[untyped-decorator]

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final
 from mlops.azure.workspace import make_error
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
 from mlops.errors import ConfigError, ReleaseError
+from mlops.model.loading import trust
 from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
 from mlops.release.client import is_up, last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
@@ -92,7 +93,8 @@ class ContainerInstanceTarget:
             *("--ip-address", "Private", "--ports", str(PORT)),
             *("--vnet", self._name("network"), "--subnet", self._name("container_subnet")),
             *("--assign-identity", self._identity, "--acr-identity", self._identity),
-            *("--tags", f"{VERSION}={version}", f"{MODEL_DIGEST}={digest}"),
+            *("--environment-variables", *_words(trust(self._project, digest).variables())),
+            *("--tags", *_words({VERSION: str(version), MODEL_DIGEST: digest})),
         )
         self._wait_until_ready(slot, version)
 
@@ -186,6 +188,11 @@ def copy_build_context(project: Project, model: Path, context: Path) -> None:
     shutil.copytree(model, context / "model")
     for name in ("requirements.txt", "azureml/container/Dockerfile"):
         shutil.copy2(project.root / name, context)
+
+
+def _words(values: Mapping[str, str]) -> list[str]:
+    """Return values as az takes them."""
+    return [f"{key}={value}" for key, value in values.items()]
 
 
 def _tag(group: Group, key: str) -> str:
