@@ -9,14 +9,15 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from mlops.errors import ConfigError, MlopsError, ReleaseError
+from mlops.errors import ConfigError, MlopsError, ReleaseError, explain
 
 if TYPE_CHECKING:
     from mlops import lifecycle
@@ -34,7 +35,7 @@ ENVIRONMENTS: tuple[Environment, ...] = ("staging", "production")
 
 
 class Verbs(click.Group):
-    """Shows a `MlopsError` as its message and fix, without a traceback, and exits by its code."""
+    """Shows an error as its message and fix, without a traceback, and exits by its code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of the lifecycle
@@ -45,10 +46,21 @@ class Verbs(click.Group):
         except MlopsError as error:
             if ctx.params.get("debug"):
                 raise
-            click.secho(f"Error: {error}", fg="red", err=True)
-            if error.fix:
-                click.echo(f"Fix: {error.fix}", err=True)
-            sys.exit(error.exit_code)
+            fail(error)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            fail(explain(error))
+
+
+def fail(error: MlopsError) -> NoReturn:
+    """Show an error and its fix, and exit by its code."""
+    click.secho(f"Error: {error}", fg="red", err=True)
+    if error.fix:
+        click.echo(f"Fix: {error.fix}", err=True)
+    sys.exit(error.exit_code)
 
 
 @click.group(
@@ -88,6 +100,38 @@ def pass_project(verb: Callable[Concatenate[Project, P], R]) -> Callable[P, R]:
         return verb(load_project(click.get_current_context().obj), *args, **kwargs)
 
     return update_wrapper(with_project, verb)
+
+
+wait_option = click.option(
+    "--wait/--no-wait",
+    default=True,
+    help="If another command changes the same: wait for it (default), or end at once.",
+)
+
+
+def hold(project: Project, parts: Sequence[str], wait: bool) -> AbstractContextManager[None]:
+    """Let no other command change the same until the block ends."""
+    from mlops import lock
+
+    command = f"mlops {click.get_current_context().info_name}"
+    return lock.hold(project.root, parts, command, wait, lambda text: click.echo(text, err=True))
+
+
+def change(*parts: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Pass the project to a verb that changes parts of it, one command at a time.
+
+    Without ``parts`` the verb changes what it is given as environment, or both environments.
+    """
+
+    def decorate(verb: Callable[..., R]) -> Callable[..., R]:
+        def alone(project: Project, /, wait: bool, **options: Any) -> R:
+            named = options.get("environment")
+            with hold(project, parts or ([named] if named else ENVIRONMENTS), wait):
+                return verb(project, **options)
+
+        return wait_option(update_wrapper(pass_project(alone), verb))
+
+    return decorate
 
 
 data_option = click.option(
@@ -134,7 +178,7 @@ def _read(project: Project, data: Path | None) -> RawData:
 @main.command()
 @data_option
 @click.option("--scoring", is_flag=True, help="The rows are inputs to score, without a target.")
-@pass_project
+@change("run")
 def validate(project: Project, data: Path | None, scoring: bool) -> None:
     """Check the data against expectations/.
 
@@ -150,7 +194,7 @@ def validate(project: Project, data: Path | None, scoring: bool) -> None:
 
 @main.command()
 @data_option
-@pass_project
+@change("run")
 def train(project: Project, data: Path | None) -> None:
     """Fit the model on validated data.
 
@@ -161,14 +205,16 @@ def train(project: Project, data: Path | None) -> None:
     rows = _read(project, data)
     validation = lifecycle.last(project, results.Validation)
     lifecycle.require_passed(project, validation)
-    terminal.show(lifecycle.train(project, lifecycle.split(project, rows), validation, click.echo))
+    terminal.show(
+        lifecycle.train(project, lifecycle.split(project, rows), validation, terminal.say)
+    )
 
 
 @main.command()
 @data_option
 @replace_option
 @accept_option
-@pass_project
+@change("run")
 def evaluate(project: Project, data: Path | None, replace: str, accept: str) -> None:
     """Compare the trained model with the champion, and let the gate decide.
 
@@ -185,7 +231,7 @@ def evaluate(project: Project, data: Path | None, replace: str, accept: str) -> 
 
 
 @main.command()
-@pass_project
+@change("run")
 def register(project: Project) -> None:
     """Register the model that the gate accepted.
 
@@ -200,7 +246,7 @@ def register(project: Project) -> None:
 
 @main.command()
 @data_option
-@pass_project
+@change("run")
 def report(project: Project, data: Path | None) -> None:
     """Write the report of the last evaluation: HTML, Markdown and a model card."""
     from mlops import lifecycle, results, terminal
@@ -216,7 +262,11 @@ def report(project: Project, data: Path | None) -> None:
 @replace_option
 @accept_option
 @on_option
-@click.option("--wait/--no-wait", default=True, help="On Azure: follow the job until it ends.")
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    help="Wait for another command on this project, and on Azure for the job (default).",
+)
 @click.option("--job", metavar="NAME", help="On Azure: follow this job instead of submitting one.")
 @click.option("--schedule", is_flag=True, help="On Azure: retrain as azureml/schedule.yml says.")
 @pass_project
@@ -240,9 +290,10 @@ def run(
     if on == "azureml":
         _run_on_azure(project, data, replace, accept, wait, job, schedule)
         return
-    if job or schedule or not wait:
-        raise ConfigError("--no-wait, --job and --schedule need Azure.", "Add --on azureml.")
-    _end_run(lifecycle.run(project, data, replace, terminal.Steps(5), accept))
+    if job or schedule:
+        raise ConfigError("--job and --schedule need Azure.", "Add --on azureml.")
+    with hold(project, ["run"], wait):
+        _end_run(lifecycle.run(project, data, replace, terminal.Steps(5), accept))
 
 
 def _run_on_azure(
@@ -271,8 +322,9 @@ def _run_on_azure(
         click.echo(f"job={job}")
         return
     pipeline.follow(client, job)
-    pipeline.fetch(project, client, job)
-    finished = lifecycle.last_run(project)
+    with hold(project, ["run"], wait):
+        pipeline.fetch(project, client, job)
+        finished = lifecycle.last_run(project)
     terminal.show_reasons(finished.evaluation.decision)
     terminal.show_caveats(finished.evaluation)
     click.echo(f"Report: {finished.report}")
@@ -292,7 +344,7 @@ def _end_run(finished: lifecycle.Run) -> None:
 @version_option
 @yes_option
 @on_option
-@pass_project
+@change()
 def deploy(
     project: Project, environment: Environment, number: int | None, yes: bool, on: Where
 ) -> None:
@@ -315,7 +367,7 @@ def deploy(
 @version_option
 @yes_option
 @on_option
-@pass_project
+@change()
 def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
     """Bring a registered version to staging and, once approved, to production."""
     from mlops import lifecycle, terminal
@@ -337,7 +389,7 @@ def _approve(version: Version, yes: bool) -> str:
 
 @main.command()
 @on_option
-@pass_project
+@change("production")
 def rollback(project: Project, on: Where) -> None:
     """Return production to the version before, and withdraw the present one."""
     from mlops import lifecycle, terminal
@@ -387,7 +439,7 @@ def history(project: Project, form: Form, on: Where) -> None:
 
 @main.command()
 @click.argument("environment", type=click.Choice(ENVIRONMENTS), required=False)
-@pass_project
+@change()
 def stop(project: Project, environment: Environment | None) -> None:
     """Stop the local servers of one environment, or of both."""
     from mlops.release.local import LocalTarget
@@ -425,7 +477,7 @@ def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
 @main.command(hidden=True)
 @data_option
 @click.option("--candidate", "number", type=int, required=True, help="Its number, from 0.")
-@pass_project
+@change("run")
 def search(project: Project, data: Path | None, number: int) -> None:
     """Score one candidate of model.search: a trial of azureml/search-pipeline.yml."""
     from mlops import lifecycle, results

@@ -80,6 +80,14 @@ class Data(Section):
         None, description="the column, or columns, by which a row is known again"
     )
 
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: Path) -> Path:
+        inside = os.path.normpath(path)
+        if path.is_absolute() or inside == os.pardir or inside.startswith(os.pardir + os.sep):
+            raise ValueError("It should be in the project; for other rows use --data")
+        return path
+
     @property
     def ids(self) -> list[str]:
         """Return the columns of ``id``."""
@@ -355,8 +363,10 @@ def load_project(start: Path = Path()) -> Project:
     file = _find(start.resolve())
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # of bytes, or of a date such as 2026-99-99
         raise ConfigError(f"{file} is not valid YAML: {error}", "Fix that line.") from None
+    except RecursionError:
+        raise ConfigError(f"{file} is nested too deeply.", "Restore it from git.") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{file} contains no fields.", "Restore it from git.")
     try:

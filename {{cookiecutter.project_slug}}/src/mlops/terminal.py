@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops.errors import safe
 from mlops.lifecycle import Deployment, Progress
 from mlops.model import tags
 from mlops.model.history import History, Period
@@ -50,9 +51,19 @@ class Steps(Progress):
         show(result)
 
 
+def say(text: str) -> None:
+    """Print a line that may contain text from the data."""
+    click.echo(safe(text))
+
+
+def cell(text: str) -> str:
+    """Return text from the data for a cell of a table."""
+    return escape(safe(text))
+
+
 def tell(text: str) -> None:
     """Print a sentence about what happens within a step."""
-    click.echo(f"  {text}")
+    say(f"  {text}")
 
 
 def show(result: object) -> None:
@@ -63,33 +74,33 @@ def show(result: object) -> None:
         case Training():
             threshold = result.threshold
             chosen = "" if threshold is None else f", decision threshold {threshold:.3f}"
-            click.echo(f"Trained on {result.rows:,} rows{chosen}.")
+            say(f"Trained on {result.rows:,} rows{chosen}.")
         case Evaluation():
             show_evaluation(result)
         case Registration():
-            click.echo(f"Registered as {result.name} version {result.version}.")
+            say(f"Registered as {result.name} version {result.version}.")
         case None:
-            click.echo("Not registered.")
+            say("Not registered.")
         case Path():
-            click.echo(f"Report: {result}")
+            say(f"Report: {result}")
         case Deployment():
             where = f"{result.environment}: {result.address}"
-            click.echo(f"Version {result.version} is in {where}")
+            say(f"Version {result.version} is in {where}")
         case _:
-            click.echo(result)
+            say(str(result))
 
 
 def show_validation(validation: Validation) -> None:
     """Print the expectations that failed."""
     if validation.passed:
-        click.echo(f"All {len(validation.expectations)} expectations are met.")
+        say(f"All {len(validation.expectations)} expectations are met.")
         return
     table = _table("column", "expected", "found", "rows", "values")
     for result in validation.failed:
         table.add_row(
-            *map(escape, (result.column or "(table)", result.rule, result.observed)),
+            *map(cell, (result.column or "(table)", result.rule, result.observed)),
             ", ".join(map(str, result.rows)),
-            escape(", ".join(result.values)),
+            cell(", ".join(result.values)),
         )
     _print(table)
 
@@ -105,7 +116,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     _print(table)
     thresholds = evaluation.decision.thresholds
     met = sum(threshold.passed for threshold in thresholds)
-    click.echo(
+    say(
         f"* the gate's metric; {met} of {len(thresholds)} thresholds met on {evaluation.rows:,} "
         f"holdout rows ({_looks(evaluation.looks)})."
     )
@@ -113,7 +124,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
     if notable:
         moved = _table("column", "distance", "since the champion's training")
         for shift in notable[:SHOWN_SHIFTS]:
-            moved.add_row(escape(shift.column), f"{shift.distance:.2f}", escape(shift.moved))
+            moved.add_row(cell(shift.column), f"{shift.distance:.2f}", cell(shift.moved))
         _print(moved)
     show_reasons(evaluation.decision)
     show_caveats(evaluation)
@@ -122,21 +133,21 @@ def show_evaluation(evaluation: Evaluation) -> None:
 def show_caveats(evaluation: Evaluation) -> None:
     """Print what the gate can see, and what to know before trusting its decision."""
     if evaluation.power:
-        click.echo(evaluation.power)
+        say(evaluation.power)
     show_notes(evaluation.notes)
 
 
 def show_notes(notes: Sequence[Reason]) -> None:
     """Print what to know about a result, a line for each note."""
     for note in notes:
-        click.echo(f"Note ({note.code}): {note.text}")
+        say(f"Note ({note.code}): {note.text}")
 
 
 def show_reasons(decision: Decision) -> None:
     """Print the gate's verdict, a line for each reason."""
     verdict = "accepted" if decision.accepted else "REFUSED"
     for reason in decision.reasons:
-        click.echo(f"Gate: {verdict} ({reason.code}): {reason.text}")
+        say(f"Gate: {verdict} ({reason.code}): {reason.text}")
 
 
 def show_status(versions: Sequence[Version], targets: Mapping[Environment, Target]) -> None:
@@ -178,10 +189,10 @@ def show_history(found: Mapping[Environment, History], form: Form) -> None:
     )
     for p in periods:
         words = (p.environment, p.since, p.until or "now", str(p.version), p.event, p.by)
-        table.add_row(*map(escape, (*words, p.ended_by or "-", p.decision, p.data[:12])))
+        table.add_row(*map(cell, (*words, p.ended_by or "-", p.decision, p.data[:12])))
     _print(table)
     for number in [number for kept in found.values() for number in kept.unrecorded]:
-        click.echo(f"Version {number} was in production before the history was kept.")
+        say(f"Version {number} was in production before the history was kept.")
 
 
 def _looks(count: int) -> str:

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 
 from mlops.config import Model
 from mlops.errors import ConfigError
@@ -32,9 +32,11 @@ def make_estimator(settings: Model, seed: int) -> ClassifierMixin:
     """
     kind = _import(ESTIMATORS.get(settings.estimator, settings.estimator))
     params = {**DEFAULTS.get(settings.estimator, {}), **settings.params}
+    if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):  # before it is called
+        raise ConfigError(f"model.estimator {settings.estimator} is not an estimator's class.")
     try:
         estimator = kind(**params)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"model.params does not fit {settings.estimator}: {error}.") from None
     if not (is_classifier(estimator) and hasattr(kind, "predict_proba")):
         raise ConfigError(f"model.estimator {settings.estimator} has no predict_proba().")

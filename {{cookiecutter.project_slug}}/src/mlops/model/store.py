@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from filelock import FileLock
+
 from mlops.errors import ConfigError
 
 # Every column in which MLflow keeps the address of files.
@@ -30,8 +32,9 @@ def local_store(root: Path) -> str:
         The file is empty: it was a store, and is none any more.
     """
     store, folder = root / "mlflow.db", artifacts_folder(root)
-    if not store.exists():
-        _create(store, folder)
+    with alone(root):
+        if not store.exists():
+            _create(store, folder)
     if store.stat().st_size == 0:
         raise ConfigError(
             f"{store} is empty: the registry that it held is lost.",
@@ -40,6 +43,12 @@ def local_store(root: Path) -> str:
         )
     _follow_move(store, folder)
     return _address(store)
+
+
+def alone(root: Path) -> FileLock:
+    """Return a lock that is held while the store or its experiment is created."""
+    (root / ".mlops").mkdir(exist_ok=True)
+    return FileLock(root / ".mlops" / "store.lock")
 
 
 def artifacts_folder(root: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlops.config import Project
 from mlops.errors import ConfigError, first_line
-from mlops.model.store import artifacts_folder, local_store
+from mlops.model.store import alone, artifacts_folder, local_store
 
 # Read when mlflow is imported: no telemetry, no progress bars.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -54,9 +54,10 @@ def _use_experiment(project: Project) -> None:
     import mlflow
 
     local = _GIVEN_STORE is None
-    if mlflow.get_experiment_by_name(project.project) is None:
-        folder = artifacts_folder(project.root) if local else None
-        mlflow.create_experiment(project.project, artifact_location=folder)
+    folder = artifacts_folder(project.root) if local else None
+    with alone(project.root):
+        if mlflow.get_experiment_by_name(project.project) is None:
+            mlflow.create_experiment(project.project, artifact_location=folder)
     experiment = mlflow.set_experiment(project.project)
     if local and EXPERIMENT_KIND[0] not in experiment.tags:
         mlflow.set_experiment_tag(*EXPERIMENT_KIND)

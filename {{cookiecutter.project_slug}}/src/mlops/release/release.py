@@ -233,6 +233,9 @@ class Release:
         served = f"version {state.serving.version}" if state.serving else "no version"
         try:
             self._undo(release)
+            if state.serving and self.target.describe().serving is None:
+                again = f"mlops deploy {self.environment} --version {state.serving.version}"
+                return f"{name} served {served} before, but its server has ended: run `{again}`."
         except MlopsError as error:
             return (
                 f"Restoring {self.environment} failed too: {error}\n"
