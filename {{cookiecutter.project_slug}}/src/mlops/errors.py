@@ -11,6 +11,12 @@ PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 AZURE_COMMAND: Final = re.compile(r"##(?=\w*\[)")
 GITHUB_COMMAND: Final = re.compile(r"::(?=[\w-]+[^:\n]*::)")
 
+STORE_FIX: Final = (
+    "If the disk is full, free some space; if another program is using the file, wait. If it is "
+    "damaged, restore a copy: it is the registry, and without it no version can be released or "
+    "rolled back to."
+)
+
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -82,7 +88,8 @@ def safe(text: str) -> str:
 
 def explain(error: Exception) -> MlopsError:
     """Return an error that nothing expected as one that says what to do."""
-    text = first_line(error)
+    telling = [line for line in str(error).split("\n") if "sqlite3." in line]
+    text = safe(telling[0]) if telling else first_line(error)
     if (isinstance(error, OSError) and error.errno in NO_SPACE) or "disk is full" in text:
         return MlopsError(
             f"There is no space left on the disk ({text}).",
@@ -96,11 +103,7 @@ def explain(error: Exception) -> MlopsError:
             "the same command again.",
         )
     if "sqlite3." in text:
-        return ConfigError(
-            f"mlflow.db cannot be used: {text}",
-            "If another program is using it, wait and try again. If it is damaged, restore a copy: "
-            "it is the registry, and without it no version can be released or rolled back to.",
-        )
+        return ConfigError(f"mlflow.db cannot be used: {text}", STORE_FIX)
     return MlopsError(
         f"Unexpected {type(error).__name__}: {text}",
         "Run `mlops --debug VERB` to see where it came from. If your own code is not in there, "

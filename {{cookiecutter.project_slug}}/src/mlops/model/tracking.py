@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 from pathlib import Path
 
 from mlops.config import Project
-from mlops.errors import ConfigError, first_line
+from mlops.errors import STORE_FIX, ConfigError, first_line
 from mlops.model.store import alone, artifacts_folder, local_store
 
 # Read when mlflow is imported: no telemetry, no progress bars.
@@ -31,6 +32,8 @@ def connect(project: Project) -> None:
     """
     import mlflow
 
+    # It logs tracebacks, and addresses with passwords, of errors that it also raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     try:
         if _GIVEN_STORE is None:
             mlflow.set_tracking_uri(local_store(project.root))
@@ -43,11 +46,7 @@ def connect(project: Project) -> None:
     except Exception as error:
         # Never show the address: it may contain a password.
         store = "mlflow.db" if _GIVEN_STORE is None else "The store in MLFLOW_TRACKING_URI"
-        raise ConfigError(
-            f"{store} cannot be used: {first_line(error)}",
-            "If another command is using it, wait and try again. If it is damaged, restore a copy: "
-            "it is the registry, and without it no version can be released or rolled back to.",
-        ) from error
+        raise ConfigError(f"{store} cannot be used: {first_line(error)}", STORE_FIX) from error
 
 
 def _use_experiment(project: Project) -> None:
