@@ -22,7 +22,7 @@ LAYERS = (
     ("data",),
     ("science",),
     ("results",),
-    ("outputs",),
+    ("outputs", "lock"),
     ("config",),
     ("naming", "errors"),
 )

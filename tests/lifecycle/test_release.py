@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+import yaml
 from conftest import Toy, processes_below
 from mlops.config import load_project
 from mlops.release.local import LocalTarget
@@ -175,3 +177,55 @@ class Anything(BaseHTTPRequestHandler):
 def test_a_release_without_a_registered_version_is_refused(toy: Toy) -> None:
     assert "mlops run" in toy.mlops("release", "--yes", code=2).output
     assert "no version 7" in toy.mlops("deploy", "staging", "--version", "7", code=2).output
+
+
+def test_a_router_that_was_killed_is_started_again_by_status(serving: Toy) -> None:
+    before = score(serving)
+    for process in processes_below(serving.root / ".mlops" / "production" / "router"):
+        process.kill()
+    shown = serving.mlops("status").stdout
+    assert "DOWN" not in shown
+    assert score(serving) == before
+
+
+def test_a_slot_killed_during_a_release_is_not_said_to_serve(toy: Toy) -> None:
+    toy.mlops("run")
+    toy.mlops("release", "--yes")
+    next_version(toy, "Faulty", width=2)
+    toy.mlops("deploy", "staging")
+    (toy.root / "fault").write_text("wrong", "utf-8")
+    live = production(toy).describe().live
+    with toy.running("deploy", "production", "--yes") as (process, output):
+        said = ""
+        while "Deploying version 2" not in said:
+            said += output.readline()
+        for server in processes_below(toy.root / ".mlops" / "production" / str(live)):
+            server.kill()
+        said += output.read()
+        process.join()
+    assert process.exitcode == 1
+    assert "Production still serves" not in said
+    assert "Production served version 1 before, but its server has ended: run" in said
+    toy.mlops("deploy", "production", "--version", "1", "--yes")
+    assert score(toy)["model"]["version"] == "1"
+
+
+def test_a_proxy_in_the_environment_is_not_used_for_this_machine(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))  # it never answers
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{dead.getsockname()[1]}")
+        toy.mlops("run")
+        toy.mlops("release", "--yes")
+        assert toy.mlops("status").stdout.count("healthy") == 2
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ""])  # "" is every address of this machine
+def test_a_port_that_any_program_holds_is_found_at_once(toy: Toy, address: str) -> None:
+    toy.mlops("run")
+    port = yaml.safe_load((toy.root / "project.yml").read_text("utf-8"))["serving"]["staging"]["port"]
+    with socket.create_server((address, port)):  # it accepts, and never answers
+        said = toy.mlops("deploy", "staging", code=1).output
+    assert f"Port {port} is in use by another program." in said
+    assert not list(processes_below(toy.root))
+    toy.mlops("deploy", "staging")

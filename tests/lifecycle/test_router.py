@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -86,18 +89,25 @@ def servers() -> Iterator[dict[str, int]]:
 def running(servers: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
     router = Router(free_port(), tmp_path_factory.mktemp("router") / "state.json", servers)
     router.set({})
+    with start_router(router.file, router.port):
+        yield router
+
+
+@contextlib.contextmanager
+def start_router(file: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a router's process; it must not end before the block does."""
     source = str(Path(mlops.__file__).parents[1])
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlops.release.router", str(router.file), str(router.port)],
+        [sys.executable, "-m", "mlops.release.router", str(file), str(port)],
         env={**os.environ, "PYTHONPATH": source},
     )
     while process.poll() is None:
         try:
-            router.ask(method="GET", path="/")
+            socket.create_connection(("127.0.0.1", port)).close()
             break
         except ConnectionRefusedError:
-            continue
-    yield router
+            time.sleep(0.05)
+    yield process
     assert process.poll() is None
     process.terminate()
     process.wait()

@@ -22,7 +22,8 @@ from mlflow.models import infer_signature
 from mlops.config import load_project
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import Trust, model_digest, trust
-from mlops.serving.score import MAX_BODY, MAX_PROBLEMS, BadRequest, Scorer
+from mlops.serving.limits import MAX_BODY
+from mlops.serving.score import MAX_PROBLEMS, BadRequest, Scorer
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression

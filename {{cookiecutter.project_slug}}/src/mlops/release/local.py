@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import psutil
+from filelock import FileLock
 
 from mlops.config import Environment, Project
 from mlops.errors import ReleaseError
@@ -49,7 +50,10 @@ class LocalTarget:
         return _url(self._settings.port, "score")
 
     def describe(self) -> EndpointState:
+        """Return the state; a router that has ended is started again."""
         state = self._state()
+        if state["traffic"]:
+            self._ensure_router()
         slots = {
             slot: Slot(kept["version"], kept["digest"], self._is_up(slot, kept["port"]))
             for slot, kept in state["slots"].items()
@@ -122,16 +126,17 @@ class LocalTarget:
 
     def _ensure_router(self) -> None:
         port, home = self._settings.port, self._folder / "router"
-        if self._is_up("router", port):
-            return
-        _stop(home)
-        self._check_port()
-        command = ["mlops.release.router", str(self._folder / "state.json"), str(port)]
-        self._start("The router", home, port, command, {})
+        with FileLock(self._folder / "router.lock"):  # `mlops status` may start it too
+            if self._is_up("router", port):
+                return
+            _stop(home)
+            self._check_port()
+            command = ["mlops.release.router", str(self._folder / "state.json"), str(port)]
+            self._start("The router", home, port, command, {})
 
     def _check_port(self) -> None:
         port = self._settings.port
-        if not any(_processes(self._folder / "router")) and is_up(_url(port)):
+        if not any(_processes(self._folder / "router")) and not _is_free(port):
             raise ReleaseError(
                 f"Port {port} is in use by another program.",
                 "Stop that program (`mlops stop` in another project?), or change "
@@ -218,6 +223,15 @@ def _processes(home: Path) -> Iterator[psutil.Process]:
             cwd = process.cwd()
         if cwd and Path(cwd) == home and process.pid != os.getpid():
             yield process
+
+
+def _is_free(port: int) -> bool:
+    """Return whether a server can listen on a port, whatever else may answer there."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_port() -> int:

@@ -5,15 +5,28 @@
 
 from __future__ import annotations
 
-import http.client
+import asyncio
+import contextlib
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-ANSWER_SECONDS: Final = 600
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from mlops.serving.limits import MAX_BODY
+
+ANSWER_SECONDS: Final = 600  # a slot's own timeout is shorter
+REQUEST_SECONDS: Final = 30  # for a request to arrive: its head, then its body
+IDLE_SECONDS: Final = 75  # between two requests of a connection
+LINGER_SECONDS: Final = 2  # for a client to read why the rest of its body is not read
+BACKLOG: Final = 1024
+SLOT_CONNECTIONS: Final = 100
+# Bodies beyond SMALL are read by a few clients at a time, so that many of them fit into memory.
+SMALL: Final = 2**16
+LARGE_AT_ONCE: Final = 8
 
 
 class Weights:
@@ -21,7 +34,6 @@ class Weights:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._lock = threading.Lock()
         self._seen: tuple[int, ...] = ()
         self._ports: dict[str, int] = {}
         self._traffic: dict[str, int] = {}
@@ -29,15 +41,14 @@ class Weights:
 
     def next_slot(self) -> tuple[str, int] | None:
         """Return slot and port for the next request, by smooth weighted round-robin."""
-        with self._lock:
-            self._refresh()
-            if not self._traffic:
-                return None
-            for slot, weight in self._traffic.items():
-                self._credit[slot] = self._credit.get(slot, 0) + weight
-            chosen = max(self._traffic, key=lambda slot: self._credit[slot])
-            self._credit[chosen] -= sum(self._traffic.values())
-            return chosen, self._ports[chosen]
+        self._refresh()
+        if not self._traffic:
+            return None
+        for slot, weight in self._traffic.items():
+            self._credit[slot] = self._credit.get(slot, 0) + weight
+        chosen = max(self._traffic, key=lambda slot: self._credit[slot])
+        self._credit[chosen] -= sum(self._traffic.values())
+        return chosen, self._ports[chosen]
 
     def _refresh(self) -> None:
         file = self._file.stat()
@@ -51,57 +62,166 @@ class Weights:
         self._seen = seen
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Forward requests to a slot, and its answers to the client."""
+class Problem(Exception):
+    """A request that is not forwarded, with the status of the answer."""
 
-    protocol_version = "HTTP/1.1"
-    # Send head and body together: the body would wait 40 ms for the head's acknowledgement.
-    wbufsize = -1
-    disable_nagle_algorithm = True
-    weights: Weights
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
-    def do_GET(self) -> None:
-        if self.path == "/":
-            self._send(200, b'{"status": "ok"}', "none")
-        else:
-            self._send(404, b'{"error": {"message": "Send rows to /score with POST."}}', "none")
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        chosen = self.weights.next_slot()
-        if chosen is None:
-            self._send(503, b'{"error": {"message": "No version is deployed."}}', "none")
-            return
-        slot, port = chosen
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+class Router:
+    """Forwards requests to the slots, and their answers to the clients."""
+
+    def __init__(self, weights: Weights, session: aiohttp.ClientSession) -> None:
+        self._weights = weights
+        self._session = session
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, whatever it is, in JSON."""
+        if isinstance(request.protocol, Connection):
+            request.protocol.asked = True
         try:
-            kind = self.headers.get("Content-Type", "application/json")
-            connection.request("POST", self.path, body, {"Content-Type": kind})
-            answer = connection.getresponse()
-            self._send(answer.status, answer.read(), slot)
-        except (OSError, http.client.HTTPException):
-            message = {"error": {"message": f"The {slot} slot does not answer."}}
-            self._send(502, json.dumps(message).encode(), slot)
-        finally:
-            connection.close()
+            if request.method == "GET" and request.path == "/":
+                return respond(200, b'{"status": "ok"}')
+            if request.method != "POST" or request.path != "/score":
+                raise Problem(404, "Send rows to /score with POST.")
+            return await self._forward(request)
+        except Problem as problem:
+            response = fail(problem.status, str(problem))
+            if problem.status != 404:  # the rest of the request is not read
+                response.force_close()
+            return response
 
-    def _send(self, status: int, body: bytes, slot: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Slot", slot)
-        self.end_headers()
-        self.wfile.write(body)
+    async def _forward(self, request: web.BaseRequest) -> web.Response:
+        length = request.content_length
+        if length is not None and length > MAX_BODY:
+            raise Problem(413, f"The body is larger than {MAX_BODY:,} bytes.")
+        turn = contextlib.nullcontext() if length is not None and length <= SMALL else self._large
+        async with turn:
+            body = await read_body(request)
+            chosen = self._weights.next_slot()
+            if chosen is None:
+                return fail(503, "No version is deployed.")
+            slot, port = chosen
+            kind = request.headers.get("Content-Type", "application/json")
+            url = URL(f"http://127.0.0.1:{port}{request.rel_url.raw_path_qs}", encoded=True)
+            try:
+                async with self._session.post(
+                    url, data=body, headers={"Content-Type": kind}
+                ) as found:
+                    text = await found.read()
+                    if found.content_type.startswith("text/"):  # of the server, not of score.py
+                        return fail(found.status, text.decode("utf-8", "replace")[:500], slot)
+                    return respond(found.status, text, slot)
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                return fail(502, f"The {slot} slot does not answer.", slot)
 
-    def log_message(self, *_: Any) -> None:
-        """Log nothing: the slots log every request."""
+
+async def read_body(request: web.BaseRequest) -> bytes:
+    """Return a request's body.
+
+    Raises
+    ------
+    Problem
+        It is too large, too slow, or not what its head says.
+    """
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # of the answer, nothing is sent yet
+    body = bytearray()
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Problem(413, f"The body is larger than {MAX_BODY:,} bytes.")
+    except TimeoutError:
+        raise Problem(408, f"The body did not arrive within {REQUEST_SECONDS} s.") from None
+    except (web.RequestPayloadError, aiohttp.http.HttpProcessingError) as error:
+        raise Problem(400, f"The body is not valid HTTP: {error}") from None
+    return bytes(body)
 
 
-def main() -> None:
-    """Serve until terminated."""
-    Handler.weights = Weights(Path(sys.argv[1]))
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+def respond(status: int, body: bytes, slot: str = "none") -> web.Response:
+    """Return an answer that names the slot, and no versions of this server."""
+    headers = {"X-Slot": slot, "Server": "mlops"}
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def fail(status: int, message: str, slot: str = "none") -> web.Response:
+    """Return an error."""
+    return respond(status, json.dumps({"error": {"message": message}}).encode(), slot)
+
+
+class Connection(web.RequestHandler):
+    """A client's connection, which answers in JSON also what is not HTTP, and ends if it is idle.
+
+    Attributes
+    ----------
+    asked : bool
+        Whether a request has arrived.
+    """
+
+    asked = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        asyncio.get_running_loop().call_later(REQUEST_SECONDS, self._end_if_silent)
+
+    def _end_if_silent(self) -> None:
+        if not self.asked and self.transport is not None:
+            self.transport.close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        text = str(message or "The request could not be answered.").split("\n")[0]
+        response = fail(status, f"Not a valid request: {text}" if status < 500 else text)
+        response.force_close()
+        return response
+
+
+async def serve(file: Path, port: int) -> None:
+    """Serve until the process is terminated."""
+    connector = aiohttp.TCPConnector(limit=SLOT_CONNECTIONS, force_close=True)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    # Not by a proxy: the slots are on this machine.
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, trust_env=False, auto_decompress=False
+    ) as session:
+        manager = web.Server(Router(Weights(file), session).answer)
+        loop = asyncio.get_running_loop()
+
+        def connect() -> Connection:
+            return Connection(
+                manager,
+                loop=loop,
+                keepalive_timeout=IDLE_SECONDS,
+                lingering_time=LINGER_SECONDS,
+                auto_decompress=False,
+                access_log=None,  # type: ignore[arg-type]
+            )
+
+        server = await loop.create_server(connect, "127.0.0.1", port, backlog=BACKLOG)
+        await server.serve_forever()
+
+
+def allow_many_connections() -> None:
+    """Raise the limit of open files as far as this user may."""
+    if sys.platform != "win32":
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":
-    main()
+    allow_many_connections()
+    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))

@@ -32,11 +32,11 @@ from azureml_inference_server_http.api.aml_response import AMLResponse
 from mlops.data.rows import find_problems, inputs_of, read
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import Trust, load_model
+from mlops.serving.limits import MAX_BODY
 
 if TYPE_CHECKING:
     from flask import Request
 
-MAX_BODY: Final = 16 * 2**20
 MAX_PROBLEMS: Final = 20
 # Azure ML sets one of them in a deployment with a data_collector.
 COLLECTOR_SWITCHES: Final = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
