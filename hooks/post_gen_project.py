@@ -13,28 +13,30 @@ import sys
 # The Python versions that a project runs on, newest first: requires-python in its pyproject.toml.
 PYTHONS = ("3.13", "3.12", "3.11")
 
-# option -> choice -> the paths that only this choice keeps.
+# option -> choice -> the files that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
         "github-actions": (
-            ".github",
-            "infra/github",
+            ".github/workflows/pull-request.yml",
+            "infra/github/main.tf",
             "infra/github.tf",
             "infra/tests/github.tftest.hcl",
             "infra/bootstrap/github.tf",
         ),
         "azure-pipelines": (
-            "azure-pipelines",
+            "azure-pipelines/pull-request.yml",
             "infra/azure_devops.tf",
             "infra/tests/azure_devops.tftest.hcl",
             "infra/bootstrap/azure_devops.tf",
         ),
     },
     "serving": {
-        "managed": ("azureml/managed",),
+        "managed": ("azureml/managed/deployment.yml", "azureml/managed/endpoint.yml"),
         "aci-aks": (
-            "azureml/kubernetes",
-            "azureml/container",
+            "azureml/kubernetes/compute.yml",
+            "azureml/kubernetes/deployment.yml",
+            "azureml/kubernetes/endpoint.yml",
+            "azureml/container/Dockerfile",
             "infra/aks.tf",
             "infra/container_instance.tf",
             "infra/tests/aks.tftest.hcl",
@@ -42,7 +44,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "batch_endpoint": {
-        "yes": ("azureml/batch", "src/mlops/serving/batch_score.py"),
+        "yes": ("azureml/batch/deployment.yml", "azureml/batch/endpoint.yml", "src/mlops/serving/batch_score.py"),
     },
     "monitoring": {
         "yes": ("azureml/monitoring.yml",),
@@ -75,16 +77,19 @@ def paths_to_remove(answers: dict[str, str]) -> list[str]:
 
 
 def prune(paths: list[str]) -> None:
-    """Remove files and folders from the project in the current folder.
+    """Remove files from the project in the current folder, and the folders that they leave empty.
+
+    Files of your own in these folders stay, where an existing project is rendered again.
 
     Raises:
-        FileNotFoundError: KEPT_BY lists a path that is not in the template.
+        FileNotFoundError: KEPT_BY lists a file that is not in the template.
     """
     for path in paths:
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.remove(path)
+        os.remove(path)
+        folder = os.path.dirname(path)
+        while folder and not os.listdir(folder):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)
 
 
 def venv_command(running: str, *, windows: bool) -> str | None:

@@ -59,7 +59,7 @@ def test_every_question_changes_the_project(question: str, render: Render) -> No
 
 def test_verbatim_files_are_copied_byte_for_byte(template: Path, project: Path) -> None:
     sources = read_files(template / TEMPLATE_FOLDER)
-    patterns = [pattern for entry in CONTEXT["_copy_without_render"] for pattern in (entry, f"{entry}/*")]
+    patterns = CONTEXT["_copy_without_render"]
     verbatim = [path for path in read_files(project) if any(fnmatch(path, pattern) for pattern in patterns)]
     assert {path.split("/")[0] for path in verbatim} >= {"src", "data", "expectations", "docs", "requirements.txt"}
     for path in verbatim:
@@ -68,7 +68,7 @@ def test_verbatim_files_are_copied_byte_for_byte(template: Path, project: Path) 
 
 def test_only_the_seam_is_rendered(template: Path) -> None:
     """Few files hold Jinja, and adding one is a decision: elsewhere `${{ }}` needs no escaping."""
-    patterns = [pattern for entry in CONTEXT["_copy_without_render"] for pattern in (entry, f"{entry}/*")]
+    patterns = CONTEXT["_copy_without_render"]
     sources = read_files(template / TEMPLATE_FOLDER)
     rendered = {path for path in sources if not any(fnmatch(path, pattern) for pattern in patterns)}
     assert {path.rpartition("/")[0] for path in rendered} <= {"", "src/{{cookiecutter.package_name}}", "tests"}
@@ -94,6 +94,22 @@ def test_rendering_over_a_project_gives_the_same(
         run = run_cookiecutter(template, tmp_path, "--no-input", "--overwrite-if-exists", *answers)
         assert run.returncode == 0, run.stderr
     assert read_files(tmp_path / "out" / project.name) == read_files(project)
+
+
+def test_rendering_over_a_project_keeps_your_own_files(
+    template: Path, project: Path, variant: Answers, tmp_path: Path
+) -> None:
+    """In every folder of the template, those of other options included."""
+    own = tmp_path / "out" / project.name
+    folders = {path.rpartition("/")[0] for path in read_files(template / TEMPLATE_FOLDER)}
+    mine = {f"{folder}/mine.txt".lstrip("/") for folder in folders if "{" not in folder}
+    for path in mine:
+        (own / path).parent.mkdir(parents=True, exist_ok=True)
+        (own / path).write_text("mine", "utf-8")
+    answers = [f"{key}={value}" for key, value in variant.items()]
+    run = run_cookiecutter(template, tmp_path, "--no-input", "--overwrite-if-exists", *answers)
+    assert run.returncode == 0, run.stderr
+    assert read_files(own) == read_files(project) | dict.fromkeys(mine, b"mine")
 
 
 def test_cruft_finds_its_render_up_to_date(template: Path, variant: Answers, tmp_path: Path) -> None:
