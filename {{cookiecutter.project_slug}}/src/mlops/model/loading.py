@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # MLflow adds this file to a downloaded model; it was not registered.
 DOWNLOAD_NOTE: Final = frozenset({"registered_model_meta"})
 
+EXAMPLES: Final = "examples.json"  # in the model's folder: a request to send after a deployment
+
 # What a server, which has no project.yml, may load: set by the deployment.
 DIGEST: Final = "MLOPS_MODEL_DIGEST"
 FORMAT: Final = "MLOPS_MODEL_FORMAT"

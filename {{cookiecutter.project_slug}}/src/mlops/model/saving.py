@@ -17,11 +17,10 @@ from mlops.config import Project
 from mlops.data.dataset import Dataset
 from mlops.data.rows import Column, describe, find_problems, read, write
 from mlops.errors import ConfigError, DataError, first_line
-from mlops.model.loading import TRUSTED_TYPES, load_model, model_digest, trust
+from mlops.model.loading import EXAMPLES, TRUSTED_TYPES, load_model, model_digest, trust
 from mlops.model.registry import ARTIFACT
 from mlops.outputs import write_text
 
-EXAMPLES: Final = "examples.json"  # in the model's folder: a request to send after a deployment
 RANDOM_EXAMPLES = 20
 ALONE: Final = 5  # examples that the saved model also scores one by one
 MOST_EXAMPLES: Final = 50  # of a table with many columns: a request has a limit

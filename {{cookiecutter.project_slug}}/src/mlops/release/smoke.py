@@ -12,8 +12,8 @@ from typing import Any, Final
 from mlops.data.rows import inputs_of, read
 from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
-from mlops.model.loading import Trust, load_model
-from mlops.model.saving import EXAMPLES, MOST_EXAMPLES
+from mlops.model.loading import EXAMPLES, Trust, load_model
+from mlops.model.saving import MOST_EXAMPLES
 from mlops.release.target import Answer
 
 TOLERANCE: Final = 1e-6

@@ -93,7 +93,8 @@ def _score(rows: pd.DataFrame) -> list[dict[str, Any]]:
     if valid:
         inputs = pd.DataFrame(typed).iloc[valid].reset_index(drop=True)
         flags = [c.name for c in _scorer.columns if c.dtype is bool]
-        predictions = _scorer.predict(inputs.astype(dict.fromkeys(flags, bool)))
+        typed_rows = inputs.astype(dict.fromkeys(flags, bool))
+        predictions = _scorer.predict({str(n): v.to_numpy() for n, v in typed_rows.items()})
         for number, prediction in zip(valid, predictions, strict=True):
             answers[number] = prediction
     return answers

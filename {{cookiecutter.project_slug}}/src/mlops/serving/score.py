@@ -12,6 +12,7 @@ collector, as azureml/monitoring.yml needs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -29,9 +30,10 @@ import pandas as pd
 from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
-from mlops.data.rows import find_problems, inputs_of, read
+from mlops.data.rows import find_problems, inputs_of, read, read_columns
 from mlops.model.estimators import predicted_classes
-from mlops.model.loading import Trust, load_model
+from mlops.model.loading import EXAMPLES, Trust, load_model
+from mlops.serving.compiled import compile_model
 from mlops.serving.limits import MAX_BODY
 
 if TYPE_CHECKING:
@@ -41,7 +43,10 @@ MAX_PROBLEMS: Final = 20
 # Azure ML sets one of them in a deployment with a data_collector.
 COLLECTOR_SWITCHES: Final = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
 
+FEW_ROWS: Final = 256  # beyond, scikit-learn's own code is as fast as arrays
+
 Predictions = list[dict[str, Any]]
+Table = Mapping[str, Any]  # columns, as arrays of shape (n_rows,)
 _scorer: Scorer
 
 
@@ -81,6 +86,10 @@ class Scorer:
         self._labels = self._model.classes_.tolist()
         self.columns = inputs_of(loaded.signature)
         self._collect = make_collector()
+        self.compiled = compile_model(self._model, read(self.columns, _examples(home)))
+        how = "the model itself" if isinstance(self.compiled, str) else "arrays"
+        why = f": {self.compiled}" if isinstance(self.compiled, str) else ""
+        print(f"{self.name} {self.version} is scored by {how}{why}.")  # for the server's log
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """Score a request's body.
@@ -90,15 +99,15 @@ class Scorer:
         BadRequest
             The body does not have the expected format, or its rows violate the signature.
         """
-        rows = self.parse(body)
-        predictions = self.predict(rows)
-        self._collect(rows, predictions)
+        columns = self.parse(body)
+        predictions = self.predict(columns)
+        self._collect(columns, predictions)
         return {"model": {"name": self.name, "version": self.version}, "predictions": predictions}
 
-    def predict(self, rows: pd.DataFrame) -> Predictions:
+    def predict(self, columns: Table) -> Predictions:
         """Return label and probabilities of rows that follow the signature."""
         try:
-            probabilities = self._model.predict_proba(rows)
+            probabilities = self._probabilities(columns)
         except ValueError as error:
             raise BadRequest(f"The model cannot score these rows: {str(error)[:200]}") from error
         if not np.isfinite(probabilities).all():
@@ -112,8 +121,15 @@ class Scorer:
             for label, row in zip(chosen.tolist(), probabilities.tolist(), strict=True)
         ]
 
-    def parse(self, body: bytes) -> pd.DataFrame:
-        """Return a request's rows, of shape (n_rows, n_features), with the signature's types."""
+    def _probabilities(self, columns: Table) -> Any:
+        few = len(next(iter(columns.values()))) <= FEW_ROWS
+        if few and not isinstance(self.compiled, str):
+            with contextlib.suppress(Exception):  # of any class: then the model itself decides
+                return self.compiled.predict_proba(columns)
+        return self._model.predict_proba(pd.DataFrame(columns))
+
+    def parse(self, body: bytes) -> Table:
+        """Return a request's columns, each of shape (n_rows,), with the signature's types."""
         records = _records(_json(body))
         problems = list(islice(find_problems(self.columns, records), MAX_PROBLEMS + 1))
         if problems:
@@ -121,13 +137,19 @@ class Scorer:
             if len(problems) > MAX_PROBLEMS:
                 count = f"more than {MAX_PROBLEMS} problems"
             raise BadRequest(f"The rows have {count}.", problems[:MAX_PROBLEMS])
-        return read(self.columns, records)
+        return read_columns(self.columns, records)
 
 
-def make_collector() -> Callable[[pd.DataFrame, Predictions], None]:
+def _examples(home: Path) -> list[dict[str, Any]]:
+    """Return the rows that a model was saved with."""
+    file = home / EXAMPLES
+    return list(json.loads(file.read_text("utf-8"))["input_data"]) if file.is_file() else []
+
+
+def make_collector() -> Callable[[Table, Predictions], None]:
     """Return a function that collects a request's rows and predictions, and never fails it."""
     if not any(switch in os.environ for switch in COLLECTOR_SWITCHES):
-        return lambda rows, predictions: None
+        return lambda columns, predictions: None
     from azureml.ai.monitoring import Collector
 
     def warn(error: Exception) -> None:
@@ -136,9 +158,9 @@ def make_collector() -> Callable[[pd.DataFrame, Predictions], None]:
     inputs = Collector(name="model_inputs", on_error=warn)
     outputs = Collector(name="model_outputs", on_error=warn)
 
-    def collect(rows: pd.DataFrame, predictions: Predictions) -> None:
+    def collect(columns: Table, predictions: Predictions) -> None:
         answers = [{"label": p["label"], **p["probabilities"]} for p in predictions]
-        outputs.collect(pd.DataFrame(answers), inputs.collect(rows))
+        outputs.collect(pd.DataFrame(answers), inputs.collect(pd.DataFrame(columns)))
 
     return collect
 
