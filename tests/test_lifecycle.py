@@ -13,8 +13,10 @@ LIFECYCLE = ROOT / "tests" / "lifecycle"
 LONG = (
     ("test_killed.py",),
     ("test_release.py",),
+    ("test_moved.py", "test_planted.py"),
+    ("test_two_commands.py", "test_machine_faults.py"),
     ("test_training.py", "test_search.py", "test_score.py"),
-    ("test_report.py", "test_gate_commands.py"),
+    ("test_report.py", "test_gate_commands.py", "test_router_requests.py"),
     ("test_data_change.py", "test_unseen_rows.py", "test_history.py"),
     ("test_table.py", "test_suites.py", "test_power.py", "test_rows.py"),
 )

@@ -47,7 +47,7 @@ def end_state(toy: Toy) -> dict[str, Any]:
     assert evaluation.pop("run_id") == registration.pop("run_id") == registered[-1].run_id
     tags = [dict(version.tags) for version in registered]
     for version in tags:
-        version.pop("mlops.model_digest")  # the files contain times and ids
+        del version["mlops.model_digest"], version["mlops.seal"]  # the files contain times and ids
     report = (toy.root / "outputs/report/report.md").read_text("utf-8")
     return {
         "validation": toy.output("validation/validation.json"),

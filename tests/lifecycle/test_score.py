@@ -7,8 +7,10 @@ import copy
 import http.client
 import json
 import random
+import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -319,7 +321,7 @@ def test_no_mutation_of_a_valid_body_breaks_the_server(served: Served) -> None:
 
 
 def test_parsed_rows_have_the_dtypes_of_training(served: Served) -> None:
-    frame = Scorer(served.folder, served.trusted).parse(as_records(OTHER, ROW))
+    frame = pd.DataFrame(Scorer(served.folder, served.trusted).parse(as_records(OTHER, ROW)))
     assert list(frame) == ["near", "far", "told", "segment", "note"]
     assert frame.dtypes.astype(str).tolist() == ["float64"] * 3 + ["object"] * 2
     assert frame["near"].tolist() == [-2.0, 1.0]
@@ -386,7 +388,8 @@ def test_booleans_and_dates_are_parsed(kinds: Scorer) -> None:
     yes, no = (p["probabilities"]["1"] for p in answer["predictions"])
     assert yes > no
     assert {p["label"] for p in answer["predictions"]} <= {0, 1}
-    assert kinds.parse(as_records(GOOD_KINDS))["day"].tolist() == [pd.Timestamp("2026-01-31T12:00:00")]
+    [day] = kinds.parse(as_records(GOOD_KINDS))["day"]
+    assert pd.Timestamp(day) == pd.Timestamp("2026-01-31T12:00:00")
 
 
 @pytest.mark.parametrize(
@@ -439,3 +442,26 @@ def test_reporting_many_invalid_rows_needs_little_memory(kinds: Scorer) -> None:
     refusing = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert refusing < 3 * reading
+
+
+def test_idle_and_half_requests_do_not_stop_a_slot(served: Served) -> None:
+    """The server's own default, one connection at a time, waits 300 seconds for an idle one."""
+    with contextlib.ExitStack() as stack:
+        for number in range(60):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            client.sendall([b"", b"POST /score HTTP/1.1\r\n", b"GET"][number % 3][: 20 * (number < 20)])
+        assert served.ask(as_records(ROW))[0] == 200
+
+
+def test_a_row_gets_the_same_answer_alone_and_among_others(served: Served) -> None:
+    rows = [{**ROW, "near": near} for near in np.linspace(-3, 3, 200).round(3).tolist()]
+    alone = [served.ask(as_records(row))[1]["predictions"][0] for row in rows[:20]]
+    together = served.ask(as_records(*rows))[1]["predictions"]
+    with ThreadPoolExecutor(16) as pool:
+        at_once = list(pool.map(lambda row: served.ask(as_records(row))[1]["predictions"][0], rows))
+    for found in (together, at_once):
+        assert [p["label"] for p in found] == [p["label"] for p in together]
+        for one, other in zip(found, together, strict=True):
+            assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-9)
+    for one, other in zip(alone, together, strict=False):
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-9)

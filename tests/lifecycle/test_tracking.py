@@ -46,7 +46,7 @@ def test_an_existing_experiment_is_marked_and_a_chosen_kind_is_kept(toy: Toy) ->
 def test_the_store_equals_the_one_that_mlflow_makes(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db.part-journal").touch()  # of an interrupted start
     local_store(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+    assert {file.name for file in tmp_path.iterdir()} == {"mlflow.db", ".mlops"}
     SqlAlchemyStore(f"sqlite:///{tmp_path}/direct.db", (tmp_path / "mlruns").as_uri())
     assert schema(tmp_path / "mlflow.db") == schema(tmp_path / "direct.db")
 

@@ -151,7 +151,7 @@ WRONG_MODELS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "an unknown class": ("sklearn.svm.Nothing", {}, ["'sklearn.svm.Nothing'", "by its path"]),
     "no classifier": ("sklearn.linear_model.Ridge", {}, ["Ridge has no predict_proba()"]),
     "no probabilities": ("sklearn.svm.LinearSVC", {}, ["LinearSVC has no predict_proba()"]),
-    "no class at all": ("math.sqrt", {}, ["model.params does not fit math.sqrt"]),
+    "no class at all": ("math.sqrt", {}, ["model.estimator math.sqrt is not an estimator's class"]),
 }
 
 

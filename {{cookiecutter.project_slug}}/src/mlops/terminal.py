@@ -157,15 +157,16 @@ def show_status(versions: Sequence[Version], targets: Mapping[Environment, Targe
         score = version.tags.get("holdout.average_precision", "-")
         decision = version.tags.get(tags.DECISION, "")
         registered.add_row(str(version.number), version.stage, decision, score)
-    served = _table("environment", "slot", "version", "traffic", "health", "address")
+    served = _table("environment", "slot", "version", "traffic", "health", "scored by", "address")
     for name, target in targets.items():
         state, address = target.describe(), target.address
         for slot, kept in state.slots.items():
             health = "healthy" if kept.healthy else "DOWN"
             traffic = f"{state.traffic.get(slot, 0)} %"
-            served.add_row(name, slot, str(kept.version), traffic, health, address)
+            scoring = kept.scoring or "-"
+            served.add_row(name, slot, str(kept.version), traffic, health, scoring, address)
         if not state.slots:
-            served.add_row(name, "-", "-", "-", "nothing deployed", "-")
+            served.add_row(name, "-", "-", "-", "nothing deployed", "-", "-")
     _print(registered)
     _print(served)
 

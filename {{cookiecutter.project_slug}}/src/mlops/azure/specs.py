@@ -19,6 +19,7 @@ from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Proje
 from mlops.errors import ConfigError
 from mlops.model import tags
 from mlops.model.loading import trust
+from mlops.serving.limits import SERVER
 
 Entity = TypeVar("Entity")
 
@@ -211,7 +212,7 @@ def _version_settings(project: Project, version: int, digest: str) -> dict[str, 
     return {
         "model": f"azureml:{project.project}:{version}",
         "environment": environment_reference(project),
-        "environment_variables": trust(project, digest).variables(),
+        "environment_variables": {**trust(project, digest).variables(), **SERVER},
         "tags": {
             tags.PROJECT: project.project,
             tags.VERSION: str(version),

@@ -277,5 +277,5 @@ def _read(column: Column, values: list[Any]) -> Any:
     known = [np.nan if value is None else value for value in values]
     if column.kind == "datetime":
         times = pd.to_datetime(known, format="mixed", utc=True)
-        return times.tz_localize(None).as_unit("ns")
+        return times.tz_localize(None).as_unit("ns").to_numpy()
     return np.array(known, column.dtype)

@@ -19,6 +19,7 @@ LOCAL: Final = "http://127.0.0.1:"
 SHORTEST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
 RETRY: Final = "Run the same command again; if that fails too, check the server log."
+SCORING: Final = re.compile(r" is scored by (arrays|the model itself)")
 # An error as Python prints it, but not the server's own, which wraps the model's.
 ERROR: Final = re.compile(r"^(?!azureml_inference_server_http)[\w.]*(?:Error|Exception)\b.*", re.M)
 
@@ -68,6 +69,12 @@ def last_error(log: str) -> str:
     """Return the last error in a server's log, or its last line."""
     lines = ERROR.findall(log) or log.strip().splitlines() or ["the log is empty"]
     return str(lines[-1]).strip()
+
+
+def scored_by(log: str) -> str:
+    """Return what a server's log says about how it scores rows."""
+    found = SCORING.findall(log)
+    return str(found[-1]) if found else ""
 
 
 def wait_until(

@@ -21,9 +21,10 @@ from mlops.errors import ReleaseError
 from mlops.model.loading import trust
 from mlops.model.registry import Registry, Version
 from mlops.outputs import write_json
-from mlops.release.client import is_up, last_error, send_rows, wait_until
+from mlops.release.client import is_up, last_error, scored_by, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import Answer, EndpointState, PendingRelease, Slot, Tell
+from mlops.serving.limits import SERVER
 
 STOP_SECONDS: Final = 10
 SOURCE: Final = Path(__file__).parents[2]
@@ -55,7 +56,12 @@ class LocalTarget:
         if state["traffic"]:
             self._ensure_router()
         slots = {
-            slot: Slot(kept["version"], kept["digest"], self._is_up(slot, kept["port"]))
+            slot: Slot(
+                kept["version"],
+                kept["digest"],
+                self._is_up(slot, kept["port"]),
+                scored_by(_read_log(self._folder / slot)),
+            )
             for slot, kept in state["slots"].items()
         }
         return EndpointState(slots, state["traffic"], read_note(state["release"]))
@@ -76,6 +82,7 @@ class LocalTarget:
             "AML_APP_ROOT": str(SOURCE),
             "SCORING_TIMEOUT_MS": str(int(self._settings.timeout_s * 1000)),
             **trust(self._project, digest).variables(),
+            **SERVER,
         }
         script = str(SOURCE / "mlops" / "serving" / "score.py")
         command = ["mlops.release.loopback_server", "--port", str(port), "--entry_script", script]
@@ -251,5 +258,11 @@ def _log(home: Path) -> Path:
 
 def _reason(home: Path) -> str:
     """Return the last error in a server's log, and the log's path."""
-    log = _log(home).read_text("utf-8", errors="replace")
-    return f"{last_error(log)} (see {_log(home)})"
+    return f"{last_error(_read_log(home))} (see {_log(home)})"
+
+
+def _read_log(home: Path) -> str:
+    try:
+        return _log(home).read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""

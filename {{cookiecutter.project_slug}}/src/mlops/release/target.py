@@ -16,11 +16,18 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Slot:
-    """A version in one of an endpoint's two slots, blue and green."""
+    """A version in one of an endpoint's two slots, blue and green.
+
+    Attributes
+    ----------
+    scoring : str
+        What scores rows, arrays or the model itself; "" where only the server's log says it.
+    """
 
     version: int
     digest: str
     healthy: bool
+    scoring: str = ""
 
 
 @dataclass(frozen=True)

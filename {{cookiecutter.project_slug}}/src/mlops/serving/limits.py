@@ -1,7 +1,10 @@
-"""The limits of a request, which the scoring script and the local router share."""
+"""The limits of a request, and the settings of the server around the scoring script."""
 
 from __future__ import annotations
 
 from typing import Final
 
 MAX_BODY: Final = 16 * 2**20  # bytes
+# Azure ML's inference server is gunicorn, whose default is one connection at a time: an idle one
+# would stop all others. Requests that wait together are scored together.
+SERVER: Final = {"GUNICORN_CMD_ARGS": "--worker-class gthread --threads 32"}

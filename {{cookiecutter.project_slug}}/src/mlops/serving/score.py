@@ -35,18 +35,19 @@ from mlops.model.estimators import predicted_classes
 from mlops.model.loading import EXAMPLES, Trust, load_model
 from mlops.serving.compiled import compile_model
 from mlops.serving.limits import MAX_BODY
+from mlops.serving.together import ScoringTimeout, Table, Together, count_rows
 
 if TYPE_CHECKING:
     from flask import Request
 
 MAX_PROBLEMS: Final = 20
+LONGEST_MS: Final = 3_600_000  # the server's default
 # Azure ML sets one of them in a deployment with a data_collector.
 COLLECTOR_SWITCHES: Final = ("AZUREML_MDC_CONFIG_PATH", "AZUREML_MDC_ENABLED")
 
 FEW_ROWS: Final = 256  # beyond, scikit-learn's own code is as fast as arrays
 
 Predictions = list[dict[str, Any]]
-Table = Mapping[str, Any]  # columns, as arrays of shape (n_rows,)
 _scorer: Scorer
 
 
@@ -86,10 +87,12 @@ class Scorer:
         self._labels = self._model.classes_.tolist()
         self.columns = inputs_of(loaded.signature)
         self._collect = make_collector()
+        self._together = Together(self._probabilities, scoring_timeout())
         self.compiled = compile_model(self._model, read(self.columns, _examples(home)))
-        how = "the model itself" if isinstance(self.compiled, str) else "arrays"
-        why = f": {self.compiled}" if isinstance(self.compiled, str) else ""
-        print(f"{self.name} {self.version} is scored by {how}{why}.")  # for the server's log
+        slow = isinstance(self.compiled, str)
+        how = f"the model itself, since {self.compiled}" if slow else "arrays"
+        # For the server's log, where `mlops status` finds it.
+        print(f"{self.name} {self.version} is scored by {how}.", flush=True)
 
     def answer(self, body: bytes) -> dict[str, Any]:
         """Score a request's body.
@@ -107,7 +110,7 @@ class Scorer:
     def predict(self, columns: Table) -> Predictions:
         """Return label and probabilities of rows that follow the signature."""
         try:
-            probabilities = self._probabilities(columns)
+            probabilities = self._together(columns)
         except ValueError as error:
             raise BadRequest(f"The model cannot score these rows: {str(error)[:200]}") from error
         if not np.isfinite(probabilities).all():
@@ -122,7 +125,7 @@ class Scorer:
         ]
 
     def _probabilities(self, columns: Table) -> Any:
-        few = len(next(iter(columns.values()))) <= FEW_ROWS
+        few = count_rows(columns) <= FEW_ROWS
         if few and not isinstance(self.compiled, str):
             with contextlib.suppress(Exception):  # of any class: then the model itself decides
                 return self.compiled.predict_proba(columns)
@@ -179,6 +182,17 @@ def run(request: Request) -> AMLResponse:
     except BadRequest as error:
         content = {"error": {"message": str(error), "problems": error.problems}}
         return AMLResponse(content, error.status, json_str=True)
+    except ScoringTimeout:
+        message = f"Scoring timeout after {scoring_timeout() * 1000:.0f} ms"
+        return AMLResponse({"error": {"message": message}}, 500, json_str=True)
+
+
+def scoring_timeout() -> float:
+    """Return how long a request may take, in seconds.
+
+    The server has the same limit, which it cannot enforce in threads.
+    """
+    return float(os.environ.get("SCORING_TIMEOUT_MS", LONGEST_MS)) / 1000
 
 
 def _read_body(request: Request) -> bytes:

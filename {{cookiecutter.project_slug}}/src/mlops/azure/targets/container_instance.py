@@ -24,6 +24,7 @@ from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
 from mlops.release.client import is_up, last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
+from mlops.serving.limits import SERVER
 
 PORT: Final = 5001
 START_SECONDS: Final = 300
@@ -85,6 +86,7 @@ class ContainerInstanceTarget:
         self.remove(slot)
         image = self._build(version, digest, model)
         settings = self._settings
+        variables = {**trust(self._project, digest).variables(), **SERVER}
         az(
             f"start version {version} as {self._group_name(slot)}",
             *self._command("create", slot),
@@ -93,7 +95,7 @@ class ContainerInstanceTarget:
             *("--ip-address", "Private", "--ports", str(PORT)),
             *("--vnet", self._name("network"), "--subnet", self._name("container_subnet")),
             *("--assign-identity", self._identity, "--acr-identity", self._identity),
-            *("--environment-variables", *_words(trust(self._project, digest).variables())),
+            *("--environment-variables", *_words(variables)),
             *("--tags", *_words({VERSION: str(version), MODEL_DIGEST: digest})),
         )
         self._wait_until_ready(slot, version)

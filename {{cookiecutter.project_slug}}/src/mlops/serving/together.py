@@ -1,0 +1,149 @@
+"""Score requests that wait at the same time in one call, which costs little more than one row."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Table = Mapping[str, Any]  # columns, as arrays of shape (n_rows,)
+
+MOST_ROWS: Final = 256  # in one call, unless a single request has more
+# A call that never ends cannot be stopped: its thread is left, and a new one takes its place.
+MOST_LOST: Final = 8
+
+
+class ScoringTimeout(Exception):
+    """The model did not answer in time."""
+
+
+class Waiting:
+    """A request's rows, then its answer."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.rows = count_rows(table)
+        self.answer: Floats | None = None
+        self.error: BaseException | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def finish(self, answer: Floats | None, error: BaseException | None = None) -> None:
+        self.answer, self.error = answer, error
+        self._done.release()
+
+    def wait(self, seconds: float) -> Floats:
+        """Return the answer, or raise the error of scoring these rows."""
+        if not self._done.acquire(timeout=seconds):
+            raise ScoringTimeout
+        if self.error is not None:
+            raise self.error
+        assert self.answer is not None
+        return self.answer
+
+
+class Together:
+    """Calls a function for the rows of all requests that wait, in a thread of its own.
+
+    Parameters
+    ----------
+    score : callable
+        From a table to an array whose rows belong to the table's.
+    seconds : float
+        How long a request waits before it fails.
+    """
+
+    def __init__(self, score: Callable[[Table], Floats], seconds: float) -> None:
+        self._score = score
+        self._seconds = min(seconds, threading.TIMEOUT_MAX)
+        self._left: list[SimpleQueue[Waiting]] = []  # of threads that did not answer
+        self._lock = threading.Lock()
+        self._queue = self._start()
+
+    def __call__(self, table: Table) -> Floats:
+        """Return the answer to a request's rows.
+
+        Raises
+        ------
+        ScoringTimeout
+            There is none in time.
+        """
+        queue, waiting = self._queue, Waiting(table)
+        queue.put(waiting)
+        try:
+            return waiting.wait(self._seconds)
+        except ScoringTimeout:
+            self._replace(queue)
+            raise
+
+    def _start(self) -> SimpleQueue[Waiting]:
+        queue: SimpleQueue[Waiting] = SimpleQueue()
+        threading.Thread(target=self._run, args=(queue,), daemon=True).start()
+        return queue
+
+    def _replace(self, queue: SimpleQueue[Waiting]) -> None:
+        """Leave a thread that does not answer; after too many, end, and be started again."""
+        with self._lock:
+            if queue is not self._queue:  # another request did it
+                return
+            self._left.append(queue)
+            if len(self._left) > MOST_LOST:
+                os._exit(1)
+            self._queue = self._start()
+
+    def _run(self, queue: SimpleQueue[Waiting]) -> None:
+        while queue not in self._left:
+            group = take(queue)
+            try:
+                answers = self._score(join([waiting.table for waiting in group]))
+            except BaseException as error:
+                self._score_alone(group, error)
+                continue
+            start = 0
+            for waiting in group:
+                waiting.finish(answers[start : start + waiting.rows])
+                start += waiting.rows
+
+    def _score_alone(self, group: Sequence[Waiting], error: BaseException) -> None:
+        """Find out whose rows cannot be scored."""
+        if len(group) == 1:
+            group[0].finish(None, error)
+            return
+        for waiting in group:
+            try:
+                waiting.finish(self._score(waiting.table))
+            except BaseException as own:
+                waiting.finish(None, own)
+
+
+def take(queue: SimpleQueue[Waiting]) -> list[Waiting]:
+    """Wait for a request, and return it with the others that wait, up to `MOST_ROWS` rows."""
+    group = [queue.get()]
+    rows = group[0].rows
+    while rows < MOST_ROWS:
+        try:
+            group.append(queue.get_nowait())
+        except Empty:
+            break
+        rows += group[-1].rows
+    return group
+
+
+def join(tables: Sequence[Table]) -> Table:
+    """Return the rows of some tables one after the other."""
+    if len(tables) == 1:
+        return tables[0]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def count_rows(table: Table) -> int:
+    return len(next(iter(table.values())))
