@@ -56,7 +56,7 @@ def faulty(serving: Toy) -> Toy:
         ("crash-at-start", "the model does not fit into memory"),
         ("crash", "No answer: "),
         ("crash-later", 'status 502: {"error": {"message": "The green slot does not answer'),
-        ("hang", "Scoring timeout after 2000 ms"),
+        ("hang", "No answer within 3 s"),
         ("freeze", "No answer within 3 s"),
         ("wrong", "An answer is wrong"),
         ("slow", "ms exceeds the limit of 300 ms (serving.production.max_latency_ms)"),

@@ -35,6 +35,8 @@ class Slot(BaseHTTPRequestHandler):
     """Answer with the length of the body; one that is not JSON is refused, as score.py does."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body together, or the body waits for an acknowledgement
+    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -79,14 +79,21 @@ def test_an_error_belongs_to_the_request_that_caused_it() -> None:
 def test_a_call_that_never_ends_fails_what_waits_for_it_and_nothing_later() -> None:
     score = Counting()
     together = Together(score, 0.5)
-    score.gate.clear()
+    closed = score.gate
+    closed.clear()
     with ThreadPoolExecutor(5) as pool:
-        asked = [pool.submit(together, table(1.0)) for _ in range(5)]
+        hung = pool.submit(together, table(0.0))
+        time.sleep(0.2)
+        asked = [pool.submit(together, table(1.0)) for _ in range(4)]
         for answer in asked:
             with pytest.raises(ScoringTimeout):
                 answer.result(20)
-    score.gate.set()
-    assert together(table(4.0)).tolist() == [[8.0]]
+        score.gate = threading.Event()
+        score.gate.set()
+        assert together(table(4.0)).tolist() == [[8.0]]
+        assert not hung.done()
+        closed.set()
+        assert hung.result(20).tolist() == [[0.0]]
 
 
 def test_even_an_exit_in_the_models_code_stops_nobody_else() -> None:

@@ -88,7 +88,9 @@ class LocalTarget:
         command = ["mlops.release.loopback_server", "--port", str(port), "--entry_script", script]
         self._start(f"Version {version}", home, port, command, environment)
         slots = self._state()["slots"]
-        self._change(slots={**slots, slot: {"version": version, "digest": digest, "port": port}})
+        content = {"version": version, "digest": digest, "port": port}
+        content["timeout_s"] = self._settings.timeout_s
+        self._change(slots={**slots, slot: content})
         self._ensure_router()
 
     def set_traffic(

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from mlops.serving.limits import MAX_BODY
+from mlops.serving.limits import KEEP_ALIVE, MAX_BODY
 
-ANSWER_SECONDS: Final = 600  # a slot's own timeout is shorter
+LONGEST_SECONDS: Final = 600
 REQUEST_SECONDS: Final = 30  # for a request to arrive: its head, then its body
 IDLE_SECONDS: Final = 75  # between two requests of a connection
 LINGER_SECONDS: Final = 2  # for a client to read why the rest of its body is not read
@@ -30,17 +32,17 @@ LARGE_AT_ONCE: Final = 8
 
 
 class Weights:
-    """The slots' ports and weights, reread when the state file changes."""
+    """The slots' ports, timeouts and weights, reread when the state file changes."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._seen: tuple[int, ...] = ()
-        self._ports: dict[str, int] = {}
+        self._slots: dict[str, dict[str, Any]] = {}
         self._traffic: dict[str, int] = {}
         self._credit: dict[str, float] = {}
 
-    def next_slot(self) -> tuple[str, int] | None:
-        """Return slot and port for the next request, by smooth weighted round-robin."""
+    def next_slot(self) -> tuple[str, int, float] | None:
+        """Return slot, port and timeout for the next request, by smooth weighted round-robin."""
         self._refresh()
         if not self._traffic:
             return None
@@ -48,7 +50,8 @@ class Weights:
             self._credit[slot] = self._credit.get(slot, 0) + weight
         chosen = max(self._traffic, key=lambda slot: self._credit[slot])
         self._credit[chosen] -= sum(self._traffic.values())
-        return chosen, self._ports[chosen]
+        kept = self._slots[chosen]
+        return chosen, kept["port"], kept.get("timeout_s", LONGEST_SECONDS)
 
     def _refresh(self) -> None:
         file = self._file.stat()
@@ -56,8 +59,8 @@ class Weights:
         if seen == self._seen:
             return
         state = json.loads(self._file.read_text("utf-8"))
-        self._ports = {slot: kept["port"] for slot, kept in state["slots"].items()}
-        self._traffic = {s: w for s, w in state["traffic"].items() if s in self._ports}
+        self._slots = state["slots"]
+        self._traffic = {s: w for s, w in state["traffic"].items() if s in self._slots}
         self._credit = {}
         self._seen = seen
 
@@ -104,19 +107,33 @@ class Router:
             chosen = self._weights.next_slot()
             if chosen is None:
                 return fail(503, "No version is deployed.")
-            slot, port = chosen
+            slot, port, seconds = chosen
             kind = request.headers.get("Content-Type", "application/json")
-            url = URL(f"http://127.0.0.1:{port}{request.rel_url.raw_path_qs}", encoded=True)
+            url = address(port, request.rel_url.raw_path_qs)
             try:
-                async with self._session.post(
-                    url, data=body, headers={"Content-Type": kind}
-                ) as found:
-                    text = await found.read()
-                    if found.content_type.startswith("text/"):  # of the server, not of score.py
-                        return fail(found.status, text.decode("utf-8", "replace")[:500], slot)
-                    return respond(found.status, text, slot)
-            except (aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(seconds + 1):  # the slot times out first, if it can
+                    try:
+                        return await self._ask(url, body, kind, slot)
+                    except aiohttp.ServerDisconnectedError:  # it had closed an idle connection
+                        return await self._ask(url, body, kind, slot)
+            except TimeoutError:
+                return fail(504, f"The {slot} slot did not answer within {seconds:g} s.", slot)
+            except (aiohttp.ClientError, OSError):
                 return fail(502, f"The {slot} slot does not answer.", slot)
+
+    async def _ask(self, url: URL, body: bytes, kind: str, slot: str) -> web.Response:
+        headers = {"Content-Type": kind}
+        async with self._session.post(url, data=body, headers=headers) as found:
+            text = await found.read()
+            if found.content_type.startswith("text/"):  # of the server, not of score.py
+                return fail(found.status, text.decode("utf-8", "replace")[:500], slot)
+            return respond(found.status, text, slot)
+
+
+@lru_cache(maxsize=64)
+def address(port: int, path: str) -> URL:
+    """Return a slot's address; parsing it takes as long as routing a request."""
+    return URL(f"http://127.0.0.1:{port}{path}", encoded=True)
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
@@ -189,11 +206,16 @@ class Connection(web.RequestHandler):
 
 async def serve(file: Path, port: int) -> None:
     """Serve until the process is terminated."""
-    connector = aiohttp.TCPConnector(limit=SLOT_CONNECTIONS, force_close=True)
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+    connector = aiohttp.TCPConnector(limit=SLOT_CONNECTIONS, keepalive_timeout=KEEP_ALIVE / 2)
+    timeout = aiohttp.ClientTimeout(total=None)  # each slot has its own
     # Not by a proxy: the slots are on this machine.
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, trust_env=False, auto_decompress=False
+        connector=connector,
+        timeout=timeout,
+        trust_env=False,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
     ) as session:
         manager = web.Server(Router(Weights(file), session).answer)
         loop = asyncio.get_running_loop()
@@ -223,5 +245,6 @@ def allow_many_connections() -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(100_000, 20, 100)  # requests leave no circles behind
     allow_many_connections()
     asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))

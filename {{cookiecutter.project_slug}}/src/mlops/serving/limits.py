@@ -7,4 +7,7 @@ from typing import Final
 MAX_BODY: Final = 16 * 2**20  # bytes
 # Azure ML's inference server is gunicorn, whose default is one connection at a time: an idle one
 # would stop all others. Requests that wait together are scored together.
-SERVER: Final = {"GUNICORN_CMD_ARGS": "--worker-class gthread --threads 32"}
+KEEP_ALIVE: Final = 60  # seconds that an idle connection stays open
+SERVER: Final = {
+    "GUNICORN_CMD_ARGS": f"--worker-class gthread --threads 32 --keep-alive {KEEP_ALIVE}"
+}

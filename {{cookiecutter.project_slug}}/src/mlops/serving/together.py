@@ -19,7 +19,7 @@ Table = Mapping[str, Any]  # columns, as arrays of shape (n_rows,)
 
 MOST_ROWS: Final = 256  # in one call, unless a single request has more
 # A call that never ends cannot be stopped: its thread is left, and a new one takes its place.
-MOST_LOST: Final = 8
+MOST_LEFT: Final = 8
 
 
 class ScoringTimeout(Exception):
@@ -51,23 +51,34 @@ class Waiting:
         return self.answer
 
 
+class Turn:
+    """Whose turn it is to call the model, and who waits for that."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.queue: SimpleQueue[Waiting] = SimpleQueue()
+        self.claimed = False  # the thread wants the lock next, so that nobody waits for ever
+
+
 class Together:
     """Calls a function for the rows of all requests that wait, in a thread of its own.
+
+    A request that comes alone calls it itself: waking another thread takes longer than a row.
 
     Parameters
     ----------
     score : callable
         From a table to an array whose rows belong to the table's.
     seconds : float
-        How long a request waits before it fails.
+        How long a request waits for others before it fails.
     """
 
     def __init__(self, score: Callable[[Table], Floats], seconds: float) -> None:
         self._score = score
         self._seconds = min(seconds, threading.TIMEOUT_MAX)
-        self._left: list[SimpleQueue[Waiting]] = []  # of threads that did not answer
+        self._left: list[Turn] = []  # of calls that did not end
         self._lock = threading.Lock()
-        self._queue = self._start()
+        self._turn = self._start()
 
     def __call__(self, table: Table) -> Floats:
         """Return the answer to a request's rows.
@@ -75,45 +86,57 @@ class Together:
         Raises
         ------
         ScoringTimeout
-            There is none in time.
+            The call that was to answer it did not end in time.
         """
-        queue, waiting = self._queue, Waiting(table)
-        queue.put(waiting)
+        turn = self._turn
+        if not turn.claimed and turn.queue.empty() and turn.lock.acquire(blocking=False):
+            try:
+                return self._score(table)
+            finally:
+                turn.lock.release()
+        waiting = Waiting(table)
+        turn.queue.put(waiting)
         try:
             return waiting.wait(self._seconds)
         except ScoringTimeout:
-            self._replace(queue)
+            self._replace(turn)
             raise
 
-    def _start(self) -> SimpleQueue[Waiting]:
-        queue: SimpleQueue[Waiting] = SimpleQueue()
-        threading.Thread(target=self._run, args=(queue,), daemon=True).start()
-        return queue
+    def _start(self) -> Turn:
+        turn = Turn()
+        threading.Thread(target=self._run, args=(turn,), daemon=True).start()
+        return turn
 
-    def _replace(self, queue: SimpleQueue[Waiting]) -> None:
-        """Leave a thread that does not answer; after too many, end, and be started again."""
+    def _replace(self, turn: Turn) -> None:
+        """Leave a call that does not end; after too many, end, and be started again."""
         with self._lock:
-            if queue is not self._queue:  # another request did it
+            if turn is not self._turn:  # another request did it
                 return
-            self._left.append(queue)
-            if len(self._left) > MOST_LOST:
+            self._left.append(turn)
+            if len(self._left) > MOST_LEFT:
                 os._exit(1)
-            self._queue = self._start()
+            self._turn = self._start()
 
-    def _run(self, queue: SimpleQueue[Waiting]) -> None:
-        while queue not in self._left:
-            group = take(queue)
-            try:
-                answers = self._score(join([waiting.table for waiting in group]))
-            except BaseException as error:
-                self._score_alone(group, error)
-                continue
-            start = 0
-            for waiting in group:
-                waiting.finish(answers[start : start + waiting.rows])
-                start += waiting.rows
+    def _run(self, turn: Turn) -> None:
+        while turn not in self._left:
+            first = turn.queue.get()
+            turn.claimed = True
+            with turn.lock:
+                turn.claimed = False
+                self._answer(take(first, turn.queue))
 
-    def _score_alone(self, group: Sequence[Waiting], error: BaseException) -> None:
+    def _answer(self, group: Sequence[Waiting]) -> None:
+        try:
+            answers = self._score(join([waiting.table for waiting in group]))
+        except BaseException as error:
+            self._answer_alone(group, error)
+            return
+        start = 0
+        for waiting in group:
+            waiting.finish(answers[start : start + waiting.rows])
+            start += waiting.rows
+
+    def _answer_alone(self, group: Sequence[Waiting], error: BaseException) -> None:
         """Find out whose rows cannot be scored."""
         if len(group) == 1:
             group[0].finish(None, error)
@@ -125,10 +148,9 @@ class Together:
                 waiting.finish(None, own)
 
 
-def take(queue: SimpleQueue[Waiting]) -> list[Waiting]:
-    """Wait for a request, and return it with the others that wait, up to `MOST_ROWS` rows."""
-    group = [queue.get()]
-    rows = group[0].rows
+def take(first: Waiting, queue: SimpleQueue[Waiting]) -> list[Waiting]:
+    """Return a request and the others that wait, until they have `MOST_ROWS` rows."""
+    group, rows = [first], first.rows
     while rows < MOST_ROWS:
         try:
             group.append(queue.get_nowait())
