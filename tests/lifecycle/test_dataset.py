@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from conftest import make_toy
@@ -298,6 +299,22 @@ def test_a_class_missing_from_one_side_is_refused(root: Path) -> None:
 def test_a_missing_column_is_named(root: Path, data: dict[str, Any], split_by: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=f"{field}, but rows.csv has no such column"):
         split(rows(), settings(root, data, **split_by))
+
+
+@pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.bz2", "rows.csv.xz", "rows.csv.zip"])
+def test_a_small_file_that_unpacks_to_more_than_memory_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's memory is said to be small, so that the test is quick."""
+    file = tmp_path / name
+    frame = rows(2000)
+    frame.to_csv(file, index=False)
+    assert len(read_rows(file, pd.read_csv).frame) == 2000
+    free = type(psutil.virtual_memory())(*[100_000] * len(psutil.virtual_memory()))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    assert file.stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"unpacks to more than the 0\.0 GiB of memory"):
+        read_rows(file, pd.read_csv)
 
 
 def test_errors_and_wrong_results_of_load_are_explained(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import mlops
 import pytest
 from conftest import free_port
 from mlops.outputs import write_json
+from mlops.release.router import MAX_LOG
 
 
 class Slot(BaseHTTPRequestHandler):
@@ -228,3 +229,18 @@ def test_no_request_fails_while_the_file_is_replaced(router: Router) -> None:
         client.join()
     assert {status for status, _ in answers} == {200}
     assert {slot for _, slot in answers} == {"blue", "green"}
+
+
+def test_a_log_that_becomes_large_is_moved_aside_while_it_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "blue.log"
+    write_json(tmp_path / "state.json", {"slots": {}, "traffic": {}, "release": None})
+    with log.open("ab", buffering=0) as server:
+        server.write(b"early\n" * (MAX_LOG // 6 + 1))
+        with start_router(tmp_path / "state.json", free_port()):
+            until = time.monotonic() + 10
+            while log.stat().st_size > 0:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        server.write(b"late\n")
+    assert log.read_bytes() == b"late\n"
+    assert (tmp_path / "blue.log.1").stat().st_size > MAX_LOG

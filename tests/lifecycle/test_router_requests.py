@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import psutil
 import pytest
-from conftest import EXAMPLES, free_port
+from conftest import EXAMPLES, free_port, make_toy
+from mlops.config import load_project
 from mlops.outputs import write_json
 from mlops.release.router import REQUEST_SECONDS, SMALL
 from mlops.serving.limits import MAX_BODY
@@ -309,3 +310,39 @@ def test_requests_on_one_connection_are_answered_in_order(router: Running) -> No
         answer = connection.getresponse()
         assert (answer.status, json.load(answer)) == (200, {"length": size})
     connection.close()
+
+
+ROW = {"near": 1.0, "far": -0.5, "told": 0.3, "segment": "a", "note": None}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Serve a model in staging; return the port of the endpoint."""
+    toy = make_toy(tmp_path_factory.mktemp("endpoint"))
+    toy.mlops("run")
+    toy.mlops("deploy", "staging")
+    yield load_project(toy.root).serving.staging.port
+    toy.mlops("stop")
+
+
+def test_the_whole_endpoint_answers_mutated_rows_and_five_hundred_clients(endpoint: int) -> None:
+    """Router, Azure ML's server and score.py: no fault of a client is answered as one of the server."""
+    rng = np.random.default_rng(5)
+    good = json.dumps({"input_data": [ROW]}).encode()
+
+    async def ask(body: bytes) -> list[tuple[int, object]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", endpoint)
+        writer.write(HEAD + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        found = answers(await reader.read())
+        writer.close()
+        return found
+
+    async def everybody(bodies: list[bytes]) -> list[list[tuple[int, object]]]:
+        return await asyncio.gather(*(asyncio.wait_for(ask(body), 90) for body in bodies))
+
+    for _ in range(max(1, EXAMPLES // 50)):
+        bodies = [good if number % 2 else mutate(good, rng) for number in range(500)]
+        found = asyncio.run(everybody(bodies))
+        assert {len(one) for one in found} == {1}
+        assert {status for one in found for status, _ in one} <= {200, 400}
+        assert all(found[number][0][0] == 200 for number in range(1, 500, 2))

@@ -24,7 +24,7 @@ from mlflow.models import infer_signature
 from mlops.config import load_project
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import Trust, model_digest, trust
-from mlops.serving.limits import MAX_BODY
+from mlops.serving.limits import MAX_BODY, MAX_ROWS
 from mlops.serving.score import MAX_PROBLEMS, BadRequest, Scorer
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
@@ -465,3 +465,14 @@ def test_a_row_gets_the_same_answer_alone_and_among_others(served: Served) -> No
             assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-9)
     for one, other in zip(alone, together, strict=False):
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-9)
+
+
+def test_more_rows_than_a_request_may_have_are_413_at_once(served: Served) -> None:
+    """Sixteen megabytes of tiny rows would hold a slot for seconds."""
+    row = json.dumps({"near": 1})
+    body = ('{"input_data": [' + ",".join([row] * (MAX_BODY // len(row + ",") - 10)) + "]}").encode()
+    assert len(body) < MAX_BODY
+    status, content = served.ask(body)
+    assert status == 413
+    assert "at most 10,000 in a request" in content["error"]["message"]
+    assert served.ask(as_records(*[ROW] * MAX_ROWS))[0] == 200

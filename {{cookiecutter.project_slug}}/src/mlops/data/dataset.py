@@ -13,6 +13,7 @@ import pandas as pd
 from mlops.config import Data, Project, Split
 from mlops.data.identity import RowKeys, identify, mix, row_keys
 from mlops.data.rows import serve
+from mlops.data.size import require_fits
 from mlops.data.table import check_settings, check_table, few, plain, sortable
 from mlops.errors import ConfigError, DataError
 from mlops.outputs import digest
@@ -77,11 +78,14 @@ def read_rows(source: Path, load: Load) -> RawData:
     if not source.exists():
         raise DataError(f"{source} does not exist.", "Check `data.path` in project.yml, or --data.")
     try:
+        require_fits(source)
         frame = load(source)
     except UnicodeDecodeError:
         raise DataError(_first_bad_byte(source), "Save the file as UTF-8.") from None
     except pd.errors.EmptyDataError:
         raise DataError(f"{source} is empty: not even a header.", "Restore the file.") from None
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"{source} cannot be read: {type(error).__name__}: {error}") from error
     if not isinstance(frame, pd.DataFrame):

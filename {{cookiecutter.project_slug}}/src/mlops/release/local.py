@@ -203,7 +203,8 @@ def _spawn(command: list[str], home: Path, environment: dict[str, str]) -> subpr
         detached = {
             "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
         }
-    with _log(home).open("wb") as log:
+    _log(home).write_bytes(b"")
+    with _log(home).open("ab") as log:  # appending, so that the router can cut it
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=home,

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
+import shutil
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +26,8 @@ LONGEST_SECONDS: Final = 600
 REQUEST_SECONDS: Final = 30  # for a request to arrive: its head, then its body
 IDLE_SECONDS: Final = 75  # between two requests of a connection
 LINGER_SECONDS: Final = 2  # for a client to read why the rest of its body is not read
+LOG_SECONDS: Final = 30
+MAX_LOG: Final = 8 * 2**20  # bytes, of each server; as many are kept in a file beside it
 BACKLOG: Final = 1024
 SLOT_CONNECTIONS: Final = 100
 # Bodies beyond SMALL are read by a few clients at a time, so that many of them fit into memory.
@@ -230,8 +234,19 @@ async def serve(file: Path, port: int) -> None:
                 access_log=None,  # type: ignore[arg-type]
             )
 
+        housekeeping = asyncio.create_task(keep_logs_short(file.parent))
         server = await loop.create_server(connect, "127.0.0.1", port, backlog=BACKLOG)
-        await server.serve_forever()
+        await asyncio.gather(server.serve_forever(), housekeeping)
+
+
+async def keep_logs_short(folder: Path) -> None:
+    """Move what the servers' logs hold aside before they become large, as often as needed."""
+    while True:
+        for log in folder.glob("*.log"):
+            if log.stat().st_size > MAX_LOG:
+                shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+                os.truncate(log, 0)  # the server, which appends, goes on at the beginning
+        await asyncio.sleep(LOG_SECONDS)
 
 
 def allow_many_connections() -> None:

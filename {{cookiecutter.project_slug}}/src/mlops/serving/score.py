@@ -34,7 +34,7 @@ from mlops.data.rows import find_problems, inputs_of, read, read_columns
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import EXAMPLES, Trust, load_model
 from mlops.serving.compiled import compile_model
-from mlops.serving.limits import MAX_BODY
+from mlops.serving.limits import MAX_BODY, MAX_ROWS
 from mlops.serving.together import ScoringTimeout, Table, Together, count_rows
 
 if TYPE_CHECKING:
@@ -227,6 +227,9 @@ def _records(content: Any) -> list[dict[str, Any]]:
         )
     if not data:
         raise BadRequest("input_data contains no rows.")
+    if len(data) > MAX_ROWS:
+        message = f"input_data contains {len(data):,} rows; at most {MAX_ROWS:,} in a request."
+        raise BadRequest(message, status=413)
     return data
 
 
