@@ -60,7 +60,7 @@ class LocalTarget:
                 kept["version"],
                 kept["digest"],
                 self._is_up(slot, kept["port"]),
-                scored_by(_read_log(self._folder / slot)),
+                kept["scoring"],
             )
             for slot, kept in state["slots"].items()
         }
@@ -88,8 +88,13 @@ class LocalTarget:
         command = ["mlops.release.loopback_server", "--port", str(port), "--entry_script", script]
         self._start(f"Version {version}", home, port, command, environment)
         slots = self._state()["slots"]
-        content = {"version": version, "digest": digest, "port": port}
-        content["timeout_s"] = self._settings.timeout_s
+        content = {
+            "version": version,
+            "digest": digest,
+            "port": port,
+            "timeout_s": self._settings.timeout_s,
+            "scoring": scored_by(_read_log(home)),
+        }
         self._change(slots={**slots, slot: content})
         self._ensure_router()
 
