@@ -48,16 +48,17 @@ DEPENDENCIES = set(
     """
     aiohappyeyeballs aiohttp aiosignal alembic altair annotated_doc annotated_types anyio asgiref ast_serialize attr
     attrs azure azureml azureml_inference_server_http blinker cachetools certifi cffi charset_normalizer click
-    cloudpickle colorama contourpy cryptography cycler databricks dateutil deprecated docker dotenv fastapi fixedint
-    flask flask_cors frozenlist git gitdb google graphene graphql graphql_relay great_expectations gunicorn h11 huey
-    hypothesis idna images importlib_metadata inference_schema iniconfig isodate itsdangerous jinja2 joblib jsonpickle
-    jsonschema jsonschema_specifications jwt kiwisolver librt local mako markdown_it markupsafe marshmallow matplotlib
-    mdurl mistune mlflow mpl_toolkits msal msal_extensions msrest multidict mypy mypy_extensions mypyc narwhals numpy
-    oauthlib opentelemetry packaging pandas pathspec pip pkg_resources pluggy prettytable propcache psutil py pyarrow
-    pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydash pygments pylab pyparsing pytest pytz
-    referencing requests requests_oauthlib rich rpds ruamel ruff scipy setuptools six sklearn skops smmap
-    sortedcontainers sqlalchemy sqlparse starlette strictyaml swagger threadpoolctl tqdm typing_extensions
-    typing_inspection tzdata tzlocal urllib3 uvicorn wcwidth werkzeug wheel wrapt yaml yarl zipp
+    cloudpickle colorama contourpy cryptography cycler databricks dateutil deprecated docker dotenv fastapi filelock
+    fixedint flask flask_cors frozenlist git gitdb google graphene graphql graphql_relay great_expectations gunicorn
+    h11 huey hypothesis idna images importlib_metadata inference_schema iniconfig isodate itsdangerous jinja2 joblib
+    jsonpickle jsonschema jsonschema_specifications jwt kiwisolver librt local mako markdown_it markupsafe
+    marshmallow matplotlib mdurl mistune mlflow mpl_toolkits msal msal_extensions msrest multidict mypy
+    mypy_extensions mypyc narwhals numpy oauthlib opentelemetry packaging pandas pathspec pip pkg_resources pluggy
+    prettytable propcache psutil py pyarrow pyasn1 pyasn1_modules pycparser pydantic pydantic_core pydantic_settings
+    pydash pygments pylab pyparsing pytest pytz referencing requests requests_oauthlib rich rpds ruamel ruff scipy
+    setuptools six sklearn skops smmap sortedcontainers sqlalchemy sqlparse starlette strictyaml swagger
+    threadpoolctl tqdm typing_extensions typing_inspection tzdata tzlocal urllib3 uvicorn wcwidth werkzeug wheel
+    wrapt yaml yarl zipp
     """.split()
 )
 

@@ -225,7 +225,7 @@ def test_missing_prerequisites_are_reported_before_any_change(managed: Lab) -> N
     finally:
         (root / "project.yml").write_text(text, "utf-8")
     assert "approve with --yes" in managed.mlops("deploy", "production", "--on", "azureml", code=2).text
-    assert "Add --on azureml" in managed.mlops("run", "--no-wait", code=2).text
+    assert "Add --on azureml" in managed.mlops("run", "--schedule", code=2).text
     said = managed.mlops("deploy", "staging", "--version", "99", "--on", "azureml", code=2).text
     assert "credit-risk has no version 99 (registered: " in said
     changed = [call for call in managed.azure.calls()[before:] if call["method"] in ("PUT", "DELETE", "PATCH")]

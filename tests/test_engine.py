@@ -145,7 +145,10 @@ def defective(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plant(folder, item.path, item.content)
     hook = folder / "hooks" / "post_gen_project.py"
     text = hook.read_text(encoding="utf-8")
-    table = f'KEPT_BY["ci_cd"]["azure-pipelines"] += ("{MISSING}",)'
+    kept = [("azure-pipelines", MISSING)]
+    kept += [("github-actions", item.path) for item in PLANTS if item.condition == GITHUB]
+    kept += [("azure-pipelines", item.path) for item in PLANTS if item.condition == AZURE]
+    table = "\n".join(f'KEPT_BY["ci_cd"]["{choice}"] += ("{path}",)' for choice, path in kept)
     changed = text.replace("\ndef paths_to_remove", f"\n{table}\n\n\ndef paths_to_remove").replace(
         "    prune(", '    open("docs/chance.md", "w").write(f"# {hash(str(answers))}\\n")\n    prune('
     )

@@ -51,10 +51,11 @@ class LocalTarget:
         return _url(self._settings.port, "score")
 
     def describe(self) -> EndpointState:
-        """Return the state; a router that has ended is started again."""
+        """Return the state; a router that has ended is started again if its port is free."""
         state = self._state()
         if state["traffic"]:
-            self._ensure_router()
+            with contextlib.suppress(ReleaseError):
+                self._ensure_router()
         slots = {
             slot: Slot(
                 kept["version"],

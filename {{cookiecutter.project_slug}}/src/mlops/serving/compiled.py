@@ -46,8 +46,11 @@ class Compiled:
         NotCompiled
             A value is left to the model itself.
         """
-        with np.errstate(all="ignore"):  # what is not finite is refused by the caller
-            return self.classifier(self.features(columns))
+        with np.errstate(all="ignore"):
+            found = self.classifier(self.features(columns))
+        if not np.isfinite(found).all():  # such as a gap that the classifier does not take
+            raise NotCompiled("an answer that is not a number")
+        return found
 
 
 def compile_model(model: Any, examples: pd.DataFrame) -> Compiled | str:
@@ -87,6 +90,8 @@ def _compile(model: Any, names: list[str]) -> Compiled:
     def answer(matrix: Matrix) -> Matrix:
         for step in steps:
             matrix = step(matrix)
+        if np.isinf(matrix).any():  # most classifiers refuse it
+            raise NotCompiled("a number that is too large")
         return classifier(matrix)
 
     return Compiled(features, answer)
@@ -345,6 +350,8 @@ def _forest(models: Sequence[Any]) -> Step:
     def answer(matrix: Matrix) -> Matrix:
         # As scikit-learn does, compare 32-bit values with 64-bit thresholds.
         narrow = matrix.astype(np.float32).astype(np.float64)
+        if np.isinf(narrow).any():
+            raise NotCompiled("a number that is too large")
         return np.asarray(shares[trees.leaves(narrow)].mean(axis=1))
 
     return answer
