@@ -23,6 +23,7 @@ from yarl import URL
 from mlops.serving.limits import KEEP_ALIVE, MAX_BODY
 
 LONGEST_SECONDS: Final = 600
+GRACE_SECONDS: Final = 0.5  # a slot times out first, if it can; then this router; then a client
 REQUEST_SECONDS: Final = 30  # for a request to arrive: its head, then its body
 IDLE_SECONDS: Final = 75  # between two requests of a connection
 LINGER_SECONDS: Final = 2  # for a client to read why the rest of its body is not read
@@ -115,11 +116,8 @@ class Router:
             kind = request.headers.get("Content-Type", "application/json")
             url = address(port, request.rel_url.raw_path_qs)
             try:
-                async with asyncio.timeout(seconds + 1):  # the slot times out first, if it can
-                    try:
-                        return await self._ask(url, body, kind, slot)
-                    except aiohttp.ServerDisconnectedError:  # it had closed an idle connection
-                        return await self._ask(url, body, kind, slot)
+                async with asyncio.timeout(seconds + GRACE_SECONDS):
+                    return await self._ask(url, body, kind, slot)
             except TimeoutError:
                 return fail(504, f"The {slot} slot did not answer within {seconds:g} s.", slot)
             except (aiohttp.ClientError, OSError):
@@ -210,7 +208,8 @@ class Connection(web.RequestHandler):
 
 async def serve(file: Path, port: int) -> None:
     """Serve until the process is terminated."""
-    connector = aiohttp.TCPConnector(limit=SLOT_CONNECTIONS, keepalive_timeout=KEEP_ALIVE / 2)
+    # Idle connections are closed here first: a slot that closed one would lose a request.
+    connector = aiohttp.TCPConnector(limit=SLOT_CONNECTIONS, keepalive_timeout=KEEP_ALIVE / 4)
     timeout = aiohttp.ClientTimeout(total=None)  # each slot has its own
     # Not by a proxy: the slots are on this machine.
     async with aiohttp.ClientSession(
