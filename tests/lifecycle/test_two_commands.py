@@ -26,10 +26,13 @@ def finish(process: Any, output: TextIO, code: int | None = 0) -> str:
     return said
 
 
-def wait_for_lock(toy: Toy, part: str) -> None:
+def wait_for_lock(toy: Toy, part: str, process: Any) -> None:
+    """Wait until a process holds a lock; the last holder's name stays after it has ended."""
+    holder = toy.root / ".mlops" / f"{part}.holder"
     until = time.monotonic() + 60
-    while not (toy.root / ".mlops" / f"{part}.holder").exists():
+    while not holder.exists() or json.loads(holder.read_text("utf-8"))["process"] != process.pid:
         assert time.monotonic() < until
+        assert process.is_alive()
         time.sleep(0.01)
 
 
@@ -38,7 +41,7 @@ def test_a_second_run_waits_and_finds_the_firsts_model(toy: Toy, store: str) -> 
     if store == "none":
         (toy.root / "mlflow.db").unlink()
     with toy.running("run") as first:
-        wait_for_lock(toy, "run")
+        wait_for_lock(toy, "run", first[0])
         with toy.running("run") as second:
             said = finish(*second)
             finish(*first)
@@ -62,7 +65,7 @@ def test_two_first_commands_make_one_store(toy: Toy) -> None:
 
 def test_no_wait_ends_at_once_and_says_for_whom(toy: Toy) -> None:
     with toy.running("run") as first:
-        wait_for_lock(toy, "run")
+        wait_for_lock(toy, "run", first[0])
         for verb in ("validate", "train", "evaluate", "register", "report", "run"):
             said = toy.mlops(verb, "--no-wait", code=1).output
             assert re.search(r"Error: `mlops run` \(process \d+, since [\d:]+\) is running\.\nFix: Wait", said)
@@ -72,7 +75,7 @@ def test_no_wait_ends_at_once_and_says_for_whom(toy: Toy) -> None:
 
 def test_a_killed_command_releases_its_lock(toy: Toy) -> None:
     with toy.running("run") as (process, _):
-        wait_for_lock(toy, "run")
+        wait_for_lock(toy, "run", process)
         process.kill()
         process.join()
     assert "Waiting" not in toy.mlops("run", "--no-wait").output
@@ -84,7 +87,7 @@ def test_two_deployments_follow_each_other(toy: Toy) -> None:
     toy.mlops("run")
     toy.mlops("deploy", "staging", "--version", "1")
     with toy.running("deploy", "staging", "--version", "2") as first:
-        wait_for_lock(toy, "staging")
+        wait_for_lock(toy, "staging", first[0])
         with toy.running("deploy", "staging", "--version", "1") as second, toy.running("stop", "production") as other:
             assert "Waiting" not in finish(*other)
             finish(*first)
@@ -142,8 +145,11 @@ def test_whatever_runs_beside_what_registry_servers_and_words_agree(busy: Toy, n
 
 
 def settle(toy: Toy) -> None:
-    """Complete or undo what a kill interrupted, as the next command does: deploy what is in production."""
-    [live] = [number for number, stage in toy.stages().items() if stage == "production"] or [1]
+    """Complete or undo what a kill interrupted, as the next command does: deploy what is in production.
+
+    A kill between the tags of the new version and the old leaves both in production: the newer is.
+    """
+    live = max((number for number, stage in toy.stages().items() if stage == "production"), default=1)
     toy.mlops("deploy", "production", "--version", str(live), "--yes")
 
 
