@@ -89,6 +89,12 @@ class Toy:
             content[section].update(values)
         file.write_text(yaml.safe_dump(content), "utf-8")
 
+    def use_free_ports(self) -> None:
+        """Let the endpoints of a copied project listen elsewhere than those of its original."""
+        serving = yaml.safe_load((self.root / "project.yml").read_text("utf-8"))["serving"]
+        for environment, port in zip(("staging", "production"), free_ports(2), strict=True):
+            self.set(serving={environment: {**serving[environment], "port": port}})
+
     def model(self, kind: str, **params: Any) -> None:
         """Choose a classifier of toy/estimators.py."""
         self.set(model={"estimator": f"toy.estimators.{kind}", "params": params})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import EXAMPLES
-from mlops.data.rows import serve
+from mlops.data.rows import arrays, serve
 from mlops.serving.compiled import Compiled, NotCompiled, compile_model
 from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
@@ -98,10 +98,6 @@ def outcome(frame: pd.DataFrame, rng: np.random.Generator) -> Any:
     if rng.random() < 0.3:
         return np.array(["high", "low", "middle"])[np.digitize(score, [-0.5, 1])]
     return np.where(score > 0, "yes", "no")
-
-
-def arrays(rows: pd.DataFrame) -> dict[str, Any]:
-    return {str(name): values.to_numpy() for name, values in rows.items()}
 
 
 @pytest.mark.filterwarnings("ignore")

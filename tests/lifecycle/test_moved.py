@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import mlflow
 import pytest
-import yaml
-from conftest import Toy, free_ports, make_toy, processes_below
+from conftest import Toy, make_toy, processes_below
 from mlops.config import load_project
 from mlops.model.registry import Registry
 
@@ -100,10 +99,7 @@ def test_a_project_elsewhere_uses_its_own_files_only(
     cwd.mkdir()
     monkeypatch.chdir(cwd)
     project = Toy(tmp_path / "in" / name)
-    content = yaml.safe_load((project.root / "project.yml").read_text("utf-8"))
-    for environment, port in zip(("staging", "production"), free_ports(2), strict=True):
-        content["serving"][environment]["port"] = port
-    (project.root / "project.yml").write_text(yaml.safe_dump(content), "utf-8")
+    project.use_free_ports()
     try:
         known = 0 if WAYS[name] is clone else 1
         assert set(project.stages()) == set(range(1, known + 1))

@@ -13,7 +13,7 @@ import mlflow
 import pytest
 import skops.io
 import yaml
-from conftest import Toy, free_ports, make_toy
+from conftest import Toy, make_toy
 from mlops.config import load_project
 from mlops.errors import ModelError
 from mlops.model import tags
@@ -101,9 +101,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copied(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     copy = Toy(Path(shutil.copytree(base, tmp_path / "project")))
-    for environment, port in zip(("staging", "production"), free_ports(2), strict=True):
-        serving = yaml.safe_load((copy.root / "project.yml").read_text("utf-8"))["serving"]
-        copy.set(serving={environment: {**serving[environment], "port": port}})
+    copy.use_free_ports()
     monkeypatch.setenv("PLANTED", str(tmp_path / "planted"))
     yield copy
     copy.mlops("stop")

@@ -26,7 +26,7 @@ from mlops.release.router import MAX_LOG
 
 
 class Slot(BaseHTTPRequestHandler):
-    """Answer with the request."""
+    """Answer POST with what `reply` says; here, with the request."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body together, or the body waits for an acknowledgement
@@ -34,12 +34,17 @@ class Slot(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        said = {"path": self.path, "body": body.decode(), "type": self.headers["Content-Type"]}
+        status, said = self.reply(body)
         answer = json.dumps(said).encode()
-        self.send_response(418 if b"teapot" in body else 200)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def reply(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        said = {"path": self.path, "body": body.decode(), "type": self.headers["Content-Type"]}
+        return 418 if b"teapot" in body else 200, said
 
     def log_message(self, *_: Any) -> None:
         """Log nothing."""

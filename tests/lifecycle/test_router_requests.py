@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+from typing import Any
 
 import numpy as np
 import psutil
@@ -24,7 +25,7 @@ from mlops.config import load_project
 from mlops.outputs import write_json
 from mlops.release.router import REQUEST_SECONDS, SMALL
 from mlops.serving.limits import MAX_BODY
-from test_router import start_router
+from test_router import Slot, start_router
 
 GOOD = b'{"input_data": [{"near": 1.0}]}'
 HEAD = b"POST /score HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -32,24 +33,11 @@ PLAIN = HEAD + b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(GOOD)
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(GOOD), GOOD)
 
 
-class Slot(BaseHTTPRequestHandler):
-    """Answer with the length of the body; one that is not JSON is refused, as score.py does."""
+class Counting(Slot):
+    """Answer with the length of the body."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body together, or the body waits for an acknowledgement
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        answer = json.dumps({"length": len(body)}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
+    def reply(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        return 200, {"length": len(body)}
 
 
 class SlotServer(ThreadingHTTPServer):
@@ -121,7 +109,7 @@ def answers(received: bytes) -> list[tuple[int, object]]:
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    slot = SlotServer(("127.0.0.1", 0), Slot)
+    slot = SlotServer(("127.0.0.1", 0), Counting)
     threading.Thread(target=slot.serve_forever, daemon=True).start()
     file = tmp_path_factory.mktemp("router") / "state.json"
     write_json(file, {"slots": {"blue": {"port": slot.server_port}}, "traffic": {"blue": 100}, "release": None})

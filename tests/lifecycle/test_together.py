@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlops.serving.together import MOST_ROWS, ScoringTimeout, Table, Together, count_rows
+from mlops.data.rows import Columns
+from mlops.serving.together import MOST_ROWS, ScoringTimeout, Together, count_rows
 
 
-def table(*values: float) -> Table:
+def table(*values: float) -> Columns:
     return {"x": np.array(values), "word": np.array(["w"] * len(values), dtype=object)}
 
 
@@ -24,7 +25,7 @@ class Counting:
         self.gate.set()
         self.calls: list[int] = []
 
-    def __call__(self, rows: Table) -> Any:
+    def __call__(self, rows: Columns) -> Any:
         self.gate.wait(30)
         self.calls.append(count_rows(rows))
         if (rows["x"] < 0).any():
@@ -99,7 +100,7 @@ def test_a_call_that_never_ends_fails_what_waits_for_it_and_nothing_later() -> N
 def test_even_an_exit_in_the_models_code_stops_nobody_else() -> None:
     calls = 0
 
-    def score(rows: Table) -> Any:
+    def score(rows: Columns) -> Any:
         nonlocal calls
         calls += 1
         if calls == 1:

@@ -43,16 +43,12 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except MlopsError as error:
-            if ctx.params.get("debug"):
-                raise
-            fail(error)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            fail(explain(error))
+            fail(error if isinstance(error, MlopsError) else explain(error))
 
 
 def fail(error: MlopsError) -> NoReturn:

@@ -8,13 +8,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from mlops.errors import Busy
 from mlops.outputs import write_json
 
-LOOK_SECONDS = 1.0
+FOLDER: Final = ".mlops"
+LOOK_SECONDS: Final = 1.0
 
 
 @contextlib.contextmanager
@@ -39,15 +41,22 @@ def hold(
     """
     with contextlib.ExitStack() as stack:
         for part in sorted(parts):  # in one order, so that no two commands wait for each other
-            stack.enter_context(_hold(root / ".mlops" / part, command, wait, tell))
+            stack.enter_context(_hold(root / FOLDER, part, command, wait, tell))
         yield
 
 
+def file_lock(folder: Path, part: str) -> FileLock:
+    """Return the lock of a part, in a folder that is made for it."""
+    folder.mkdir(exist_ok=True)
+    return FileLock(folder / f"{part}.lock")
+
+
 @contextlib.contextmanager
-def _hold(path: Path, command: str, wait: bool, tell: Callable[[str], None]) -> Iterator[None]:
-    path.parent.mkdir(exist_ok=True)
-    holder = path.with_name(f"{path.name}.holder")
-    lock, told = FileLock(path.with_name(f"{path.name}.lock")), ""
+def _hold(
+    folder: Path, part: str, command: str, wait: bool, tell: Callable[[str], None]
+) -> Iterator[None]:
+    holder = folder / f"{part}.holder"
+    lock, told = file_lock(folder, part), ""
     while True:
         try:
             lock.acquire(timeout=LOOK_SECONDS if told else 0)

@@ -18,8 +18,7 @@ from azure.ai.ml.entities import _load_functions as sdk  # azure.ai.ml exports o
 from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model import tags
-from mlops.model.loading import trust
-from mlops.serving.limits import SERVER
+from mlops.serving.limits import server_settings
 
 Entity = TypeVar("Entity")
 
@@ -212,7 +211,7 @@ def _version_settings(project: Project, version: int, digest: str) -> dict[str, 
     return {
         "model": f"azureml:{project.project}:{version}",
         "environment": environment_reference(project),
-        "environment_variables": {**trust(project, digest).variables(), **SERVER},
+        "environment_variables": server_settings(project, digest),
         "tags": {
             tags.PROJECT: project.project,
             tags.VERSION: str(version),

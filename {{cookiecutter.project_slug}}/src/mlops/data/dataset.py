@@ -141,9 +141,7 @@ def split_rows(raw: RawData, project: Project) -> Dataset:
         keys=keys,
         warnings=(
             *_describe_missing_times(raw.frame, split),
-            *_describe_imbalance(
-                holdout, target, classes, split, not pd.Index(keys.keys).is_unique
-            ),
+            *_describe_imbalance(holdout, target, classes, split, keys),
         ),
     )
 
@@ -213,7 +211,7 @@ def _describe_imbalance(
     target: NDArray[np.generic],
     classes: NDArray[np.generic],
     split: Split,
-    equal_rows: bool,
+    keys: RowKeys,
 ) -> tuple[str, ...]:
     """Say where the holdout is far from what `split` wants; rows of one key stay together."""
 
@@ -226,13 +224,15 @@ def _describe_imbalance(
             if abs(there - everywhere) > TOLERANCE:
                 yield f"is {there:.1%} {name!r}, all rows are {everywhere:.1%}"
 
-    if split.time:
-        cause = "the newest rows differ from the others"
-    elif split.group:
-        cause = "a group stays on one side"
-    else:
-        cause = "equal rows stay on one side" if equal_rows else "there are few rows"
-    return tuple(f"The holdout {what}: {cause}." for what in far())
+    def cause() -> str:
+        if split.time:
+            return "the newest rows differ from the others"
+        if split.group:
+            return "a group stays on one side"
+        unique = pd.Index(keys.keys).is_unique
+        return "there are few rows" if unique else "equal rows stay on one side"
+
+    return tuple(f"The holdout {what}: {cause()}." for what in far())
 
 
 def _first_bad_byte(source: Path) -> str:

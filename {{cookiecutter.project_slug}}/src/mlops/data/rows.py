@@ -28,6 +28,8 @@ from mlops.errors import DataError
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
+Columns = Mapping[str, Any]  # of some rows: arrays of shape (n_rows,)
+
 LARGEST: Final = 2**53 - 1  # beyond, neither a float nor most JSON parsers hold every integer
 # MLflow's type names, their descriptions, and their types in JSON.
 NUMERIC: Final = ("integer", "long", "float", "double")
@@ -135,6 +137,11 @@ def read(columns: Sequence[Column], records: Sequence[Mapping[str, Any]]) -> pd.
 def read_columns(columns: Sequence[Column], records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the columns of `read` as arrays: a frame takes longer than scoring a row."""
     return {column.name: _read(column, [row[column.name] for row in records]) for column in columns}
+
+
+def arrays(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of served rows as arrays."""
+    return {str(name): values.to_numpy() for name, values in frame.items()}
 
 
 def find_problems(

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from filelock import FileLock
 
 from mlops.errors import ConfigError
+from mlops.lock import FOLDER, file_lock
 
 # Every column in which MLflow keeps the address of files.
 ADDRESSES: Final = (
@@ -32,9 +33,10 @@ def local_store(root: Path) -> str:
         The file is empty: it was a store, and is none any more.
     """
     store, folder = root / "mlflow.db", artifacts_folder(root)
-    with alone(root):
-        if not store.exists():
-            _create(store, folder)
+    if not store.exists():
+        with alone(root):  # another command may create it too
+            if not store.exists():
+                _create(store, folder)
     if store.stat().st_size == 0:
         raise ConfigError(
             f"{store} is empty: the registry that it held is lost.",
@@ -47,8 +49,7 @@ def local_store(root: Path) -> str:
 
 def alone(root: Path) -> FileLock:
     """Return a lock that is held while the store or its experiment is created."""
-    (root / ".mlops").mkdir(exist_ok=True)
-    return FileLock(root / ".mlops" / "store.lock")
+    return file_lock(root / FOLDER, "store")
 
 
 def artifacts_folder(root: Path) -> str:

@@ -53,10 +53,11 @@ def _use_experiment(project: Project) -> None:
     import mlflow
 
     local = _GIVEN_STORE is None
-    folder = artifacts_folder(project.root) if local else None
-    with alone(project.root):
-        if mlflow.get_experiment_by_name(project.project) is None:
-            mlflow.create_experiment(project.project, artifact_location=folder)
+    if mlflow.get_experiment_by_name(project.project) is None:
+        folder = artifacts_folder(project.root) if local else None
+        with alone(project.root):  # another command may create it too
+            if mlflow.get_experiment_by_name(project.project) is None:
+                mlflow.create_experiment(project.project, artifact_location=folder)
     experiment = mlflow.set_experiment(project.project)
     if local and EXPERIMENT_KIND[0] not in experiment.tags:
         mlflow.set_experiment_tag(*EXPERIMENT_KIND)

@@ -16,6 +16,7 @@ from mlops.release.target import Answer
 Result = TypeVar("Result")
 
 LOCAL: Final = "http://127.0.0.1:"
+NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SHORTEST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
 RETRY: Final = "Run the same command again; if that fails too, check the server log."
@@ -61,8 +62,8 @@ def is_up(url: str) -> bool:
 def _open(request: str | urllib.request.Request, timeout_s: float) -> Any:
     """Open an address: on this machine directly, elsewhere through the environment's proxy."""
     url = request if isinstance(request, str) else request.full_url
-    direct = [urllib.request.ProxyHandler({})] if url.startswith(LOCAL) else []
-    return urllib.request.build_opener(*direct).open(request, timeout=timeout_s)
+    opened = NO_PROXY.open if url.startswith(LOCAL) else urllib.request.urlopen
+    return opened(request, timeout=timeout_s)
 
 
 def last_error(log: str) -> str:

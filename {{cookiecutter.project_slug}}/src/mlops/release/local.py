@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import psutil
-from filelock import FileLock
 
 from mlops.config import Environment, Project
 from mlops.errors import ReleaseError
-from mlops.model.loading import trust
+from mlops.lock import FOLDER, file_lock
 from mlops.model.registry import Registry, Version
 from mlops.outputs import write_json
 from mlops.release.client import is_up, last_error, scored_by, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import Answer, EndpointState, PendingRelease, Slot, Tell
-from mlops.serving.limits import SERVER
+from mlops.serving.limits import server_settings
 
 STOP_SECONDS: Final = 10
 SOURCE: Final = Path(__file__).parents[2]
@@ -42,7 +41,7 @@ class LocalTarget:
 
     def __init__(self, project: Project, environment: Environment) -> None:
         self._environment = environment
-        self._folder = project.root / ".mlops" / environment
+        self._folder = project.root / FOLDER / environment
         self._project = project
         self._settings = project.endpoint(environment)
 
@@ -61,7 +60,7 @@ class LocalTarget:
                 kept["version"],
                 kept["digest"],
                 self._is_up(slot, kept["port"]),
-                kept["scoring"],
+                kept.get("scoring", ""),
             )
             for slot, kept in state["slots"].items()
         }
@@ -82,8 +81,7 @@ class LocalTarget:
             "AZUREML_MODEL_DIR": str(served),
             "AML_APP_ROOT": str(SOURCE),
             "SCORING_TIMEOUT_MS": str(int(self._settings.timeout_s * 1000)),
-            **trust(self._project, digest).variables(),
-            **SERVER,
+            **server_settings(self._project, digest),
         }
         script = str(SOURCE / "mlops" / "serving" / "score.py")
         command = ["mlops.release.loopback_server", "--port", str(port), "--entry_script", script]
@@ -141,7 +139,7 @@ class LocalTarget:
 
     def _ensure_router(self) -> None:
         port, home = self._settings.port, self._folder / "router"
-        with FileLock(self._folder / "router.lock"):  # `mlops status` may start it too
+        with file_lock(self._folder, "router"):  # `mlops status` may start it too
             if self._is_up("router", port):
                 return
             _stop(home)

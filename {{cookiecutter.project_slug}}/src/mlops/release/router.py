@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from mlops.serving.limits import KEEP_ALIVE, MAX_BODY
+from mlops.serving.limits import KEEP_ALIVE, MAX_BODY, TOO_LARGE
 
 LONGEST_SECONDS: Final = 600
 GRACE_SECONDS: Final = 0.5  # a slot times out first, if it can; then this router; then a client
@@ -89,7 +89,7 @@ class Router:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whatever it is, in JSON."""
         if isinstance(request.protocol, Connection):
-            request.protocol.asked = True
+            request.protocol.silence.cancel()
         try:
             if request.method == "GET" and request.path == "/":
                 return respond(200, b'{"status": "ok"}')
@@ -105,7 +105,7 @@ class Router:
     async def _forward(self, request: web.BaseRequest) -> web.Response:
         length = request.content_length
         if length is not None and length > MAX_BODY:
-            raise Problem(413, f"The body is larger than {MAX_BODY:,} bytes.")
+            raise Problem(413, TOO_LARGE)
         turn = contextlib.nullcontext() if length is not None and length <= SMALL else self._large
         async with turn:
             body = await read_body(request)
@@ -155,7 +155,7 @@ async def read_body(request: web.BaseRequest) -> bytes:
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > MAX_BODY:
-                    raise Problem(413, f"The body is larger than {MAX_BODY:,} bytes.")
+                    raise Problem(413, TOO_LARGE)
     except TimeoutError:
         raise Problem(408, f"The body did not arrive within {REQUEST_SECONDS} s.") from None
     except (web.RequestPayloadError, aiohttp.http.HttpProcessingError) as error:
@@ -179,19 +179,19 @@ class Connection(web.RequestHandler):
 
     Attributes
     ----------
-    asked : bool
-        Whether a request has arrived.
+    silence : asyncio.TimerHandle
+        Ends the connection unless it is cancelled by the first request.
     """
 
-    asked = False
+    silence: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        asyncio.get_running_loop().call_later(REQUEST_SECONDS, self._end_if_silent)
+        self.silence = asyncio.get_running_loop().call_later(REQUEST_SECONDS, transport.close)
 
-    def _end_if_silent(self) -> None:
-        if not self.asked and self.transport is not None:
-            self.transport.close()
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.silence.cancel()
+        super().connection_lost(exc)
 
     def handle_error(
         self,
@@ -241,10 +241,11 @@ async def serve(file: Path, port: int) -> None:
 async def keep_logs_short(folder: Path) -> None:
     """Move what the servers' logs hold aside before they become large, as often as needed."""
     while True:
-        for log in folder.glob("*.log"):
-            if log.stat().st_size > MAX_LOG:
-                shutil.copyfile(log, log.with_name(f"{log.name}.1"))
-                os.truncate(log, 0)  # the server, which appends, goes on at the beginning
+        with contextlib.suppress(OSError):  # a log just removed, or a full disk: try again later
+            for log in folder.glob("*.log"):
+                if log.stat().st_size > MAX_LOG:
+                    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+                    os.truncate(log, 0)  # the server, which appends, goes on at the beginning
         await asyncio.sleep(LOG_SECONDS)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops.data.rows import arrays
 from mlops.errors import DataError
 from mlops.model.loading import Trust
 from mlops.serving.score import Scorer
@@ -93,8 +94,7 @@ def _score(rows: pd.DataFrame) -> list[dict[str, Any]]:
     if valid:
         inputs = pd.DataFrame(typed).iloc[valid].reset_index(drop=True)
         flags = [c.name for c in _scorer.columns if c.dtype is bool]
-        typed_rows = inputs.astype(dict.fromkeys(flags, bool))
-        predictions = _scorer.predict({str(n): v.to_numpy() for n, v in typed_rows.items()})
+        predictions = _scorer.predict(arrays(inputs.astype(dict.fromkeys(flags, bool))))
         for number, prediction in zip(valid, predictions, strict=True):
             answers[number] = prediction
     return answers

@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
+from mlops.data.rows import Columns, arrays
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Matrix = NDArray[Any]
 
-Columns = Mapping[str, "NDArray[Any]"]
 Step = Callable[["Matrix"], "Matrix"]
 TOLERANCE: Final = 1e-9
 
@@ -412,9 +413,8 @@ def _prove(compiled: Compiled, model: Any, tables: Sequence[pd.DataFrame]) -> No
             for table in tables:
                 _prove(compiled, model, [table])
         return
-    columns = {str(name): values.to_numpy() for name, values in rows.items()}
     try:
-        found = compiled.predict_proba(columns)
+        found = compiled.predict_proba(arrays(rows))
     except NotCompiled:  # left to the model
         return
     if found.shape != expected.shape or not np.allclose(

@@ -30,12 +30,12 @@ import pandas as pd
 from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
-from mlops.data.rows import find_problems, inputs_of, read, read_columns
+from mlops.data.rows import Columns, find_problems, inputs_of, read, read_columns
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import EXAMPLES, Trust, load_model
 from mlops.serving.compiled import compile_model
-from mlops.serving.limits import MAX_BODY, MAX_ROWS
-from mlops.serving.together import ScoringTimeout, Table, Together, count_rows
+from mlops.serving.limits import MAX_BODY, MAX_ROWS, TOO_LARGE
+from mlops.serving.together import ScoringTimeout, Together, count_rows
 
 if TYPE_CHECKING:
     from flask import Request
@@ -78,7 +78,6 @@ class Scorer:
     """
 
     def __init__(self, folder: Path, trusted: Trust) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         home = next((file.parent for file in folder.rglob("MLmodel")), folder)
         loaded = load_model(home, trusted)
         self.name, self.version = folder.parts[-2:]
@@ -107,7 +106,7 @@ class Scorer:
         self._collect(columns, predictions)
         return {"model": {"name": self.name, "version": self.version}, "predictions": predictions}
 
-    def predict(self, columns: Table) -> Predictions:
+    def predict(self, columns: Columns) -> Predictions:
         """Return label and probabilities of rows that follow the signature."""
         try:
             probabilities = self._together(columns)
@@ -124,14 +123,14 @@ class Scorer:
             for label, row in zip(chosen.tolist(), probabilities.tolist(), strict=True)
         ]
 
-    def _probabilities(self, columns: Table) -> Any:
+    def _probabilities(self, columns: Columns) -> Any:
         few = count_rows(columns) <= FEW_ROWS
         if few and not isinstance(self.compiled, str):
             with contextlib.suppress(Exception):  # of any class: then the model itself decides
                 return self.compiled.predict_proba(columns)
         return self._model.predict_proba(pd.DataFrame(columns))
 
-    def parse(self, body: bytes) -> Table:
+    def parse(self, body: bytes) -> Columns:
         """Return a request's columns, each of shape (n_rows,), with the signature's types."""
         records = _records(_json(body))
         problems = list(islice(find_problems(self.columns, records), MAX_PROBLEMS + 1))
@@ -149,7 +148,7 @@ def _examples(home: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text("utf-8"))["input_data"]) if file.is_file() else []
 
 
-def make_collector() -> Callable[[Table, Predictions], None]:
+def make_collector() -> Callable[[Columns, Predictions], None]:
     """Return a function that collects a request's rows and predictions, and never fails it."""
     if not any(switch in os.environ for switch in COLLECTOR_SWITCHES):
         return lambda columns, predictions: None
@@ -161,7 +160,7 @@ def make_collector() -> Callable[[Table, Predictions], None]:
     inputs = Collector(name="model_inputs", on_error=warn)
     outputs = Collector(name="model_outputs", on_error=warn)
 
-    def collect(columns: Table, predictions: Predictions) -> None:
+    def collect(columns: Columns, predictions: Predictions) -> None:
         answers = [{"label": p["label"], **p["probabilities"]} for p in predictions]
         outputs.collect(pd.DataFrame(answers), inputs.collect(pd.DataFrame(columns)))
 
@@ -201,7 +200,7 @@ def _read_body(request: Request) -> bytes:
     too_large = (request.content_length or 0) > MAX_BODY
     body: bytes = b"" if too_large else request.stream.read(MAX_BODY + 1)
     if too_large or len(body) > MAX_BODY:
-        raise BadRequest(f"The body is larger than {MAX_BODY:,} bytes.", status=413)
+        raise BadRequest(TOO_LARGE, status=413)
     return body
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from mlops.data.rows import Columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-Table = Mapping[str, Any]  # columns, as arrays of shape (n_rows,)
 
 MOST_ROWS: Final = 256  # in one call, unless a single request has more
 # A call that never ends cannot be stopped: its thread is left, and a new one takes its place.
@@ -29,7 +29,7 @@ class ScoringTimeout(Exception):
 class Waiting:
     """A request's rows, then its answer."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Columns) -> None:
         self.table = table
         self.rows = count_rows(table)
         self.answer: Floats | None = None
@@ -73,14 +73,14 @@ class Together:
         How long a request waits for others before it fails.
     """
 
-    def __init__(self, score: Callable[[Table], Floats], seconds: float) -> None:
+    def __init__(self, score: Callable[[Columns], Floats], seconds: float) -> None:
         self._score = score
         self._seconds = min(seconds, threading.TIMEOUT_MAX)
         self._left: list[Turn] = []  # of calls that did not end
         self._lock = threading.Lock()
         self._turn = self._start()
 
-    def __call__(self, table: Table) -> Floats:
+    def __call__(self, table: Columns) -> Floats:
         """Return the answer to a request's rows.
 
         Raises
@@ -160,12 +160,12 @@ def take(first: Waiting, queue: SimpleQueue[Waiting]) -> list[Waiting]:
     return group
 
 
-def join(tables: Sequence[Table]) -> Table:
+def join(tables: Sequence[Columns]) -> Columns:
     """Return the rows of some tables one after the other."""
     if len(tables) == 1:
         return tables[0]
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
-def count_rows(table: Table) -> int:
+def count_rows(table: Columns) -> int:
     return len(next(iter(table.values())))

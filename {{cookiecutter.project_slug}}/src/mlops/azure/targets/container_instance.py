@@ -19,12 +19,11 @@ from typing import Any, ClassVar, Final
 from mlops.azure.workspace import make_error
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
 from mlops.errors import ConfigError, ReleaseError
-from mlops.model.loading import trust
 from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
 from mlops.release.client import is_up, last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
-from mlops.serving.limits import SERVER
+from mlops.serving.limits import server_settings
 
 PORT: Final = 5001
 START_SECONDS: Final = 300
@@ -86,7 +85,7 @@ class ContainerInstanceTarget:
         self.remove(slot)
         image = self._build(version, digest, model)
         settings = self._settings
-        variables = {**trust(self._project, digest).variables(), **SERVER}
+        variables = server_settings(self._project, digest)
         az(
             f"start version {version} as {self._group_name(slot)}",
             *self._command("create", slot),
