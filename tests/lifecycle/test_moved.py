@@ -6,13 +6,13 @@ import hashlib
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import mlflow
 import pytest
-from conftest import Toy, make_toy, processes_below
+from conftest import Toy, processes_below
 from mlops.config import load_project
 from mlops.model.registry import Registry
 
@@ -79,21 +79,12 @@ def seen(folder: Path) -> dict[str, Seen]:
     }
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Make a project with version 1 in production, and its servers running."""
-    made = make_toy(tmp_path_factory.mktemp("original"))
-    made.mlops("run")
-    made.mlops("release", "--yes")
-    yield made.root
-    made.mlops("stop")
-
-
 @pytest.mark.parametrize("name", WAYS)
 def test_a_project_elsewhere_uses_its_own_files_only(
-    original: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    serving: Toy, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "in").mkdir()
+    original = serving.root  # version 1 is in production, and its servers run
     WAYS[name](original, tmp_path / "in" / name)
     before, cwd = seen(original), tmp_path / "cwd"
     cwd.mkdir()
@@ -126,7 +117,8 @@ def test_a_project_elsewhere_uses_its_own_files_only(
     assert seen(original) == before
 
 
-def test_a_copy_of_the_store_alone_does_not_use_the_originals_files(original: Path, tmp_path: Path) -> None:
+def test_a_copy_of_the_store_alone_does_not_use_the_originals_files(serving: Toy, tmp_path: Path) -> None:
+    original = serving.root
     copied = Toy(Path(shutil.copytree(original, tmp_path / "copy", ignore=shutil.ignore_patterns("mlruns"))))
     before = seen(original)
     copied.model("Columns", width=2)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cloudpickle
 import mlflow
+import numpy as np
 import pytest
 import skops.io
 import yaml
@@ -51,11 +52,15 @@ def plant_pickle(model: Path) -> None:
     edit_flavor(model, serialization_format="pickle", pickled_model="model.pkl")
 
 
+def write_other(model: Path, kind: type[Columns]) -> None:
+    """Put another fitted model in the place of the one that was saved."""
+    fitted = kind(width=1).fit(np.array([[0.0], [1.0]]), ["no", "yes"])
+    (model / "model.skops").write_bytes(skops.io.dumps(fitted))
+
+
 def plant_types(model: Path) -> None:
     """Trust a type by the model's own file."""
-    planted = Planted(width=1)
-    planted.fit(__import__("numpy").array([[0.0], [1.0]]), ["no", "yes"])
-    (model / "model.skops").write_bytes(skops.io.dumps(planted))
+    write_other(model, Planted)
     edit_flavor(model, skops_trusted_types=TEMPLATE_TYPES)
 
 
@@ -66,9 +71,7 @@ def plant_outside(model: Path) -> None:
 
 
 def swap(model: Path) -> None:
-    fitted = Columns(width=1)
-    fitted.fit(__import__("numpy").array([[0.0], [1.0]]), ["no", "yes"])
-    (model / "model.skops").write_bytes(skops.io.dumps(fitted))
+    write_other(model, Columns)
 
 
 def damage(model: Path) -> None:

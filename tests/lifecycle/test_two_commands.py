@@ -106,24 +106,15 @@ COMMANDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    made = make_toy(tmp_path_factory.mktemp("busy"))
-    made.mlops("run")
-    made.mlops("release", "--yes")
-    yield made
-    made.mlops("stop")
-
-
 @pytest.mark.parametrize("number", range(max(3, EXAMPLES // 10)))
-def test_whatever_runs_beside_what_registry_servers_and_words_agree(busy: Toy, number: int) -> None:
+def test_whatever_runs_beside_what_registry_servers_and_words_agree(serving: Toy, number: int) -> None:
     """Two commands at a time, one of which may be killed at any moment."""
     rng = np.random.default_rng(number)
-    busy.model("Columns", width=int(rng.integers(1, 4)))
+    serving.model("Columns", width=int(rng.integers(1, 4)))
     pair = [COMMANDS[place] for place in rng.integers(len(COMMANDS), size=2)]
-    with busy.running(*pair[0]) as first:
+    with serving.running(*pair[0]) as first:
         time.sleep(rng.uniform(0, 4))
-        with busy.running(*pair[1]) as second:
+        with serving.running(*pair[1]) as second:
             killed = rng.random() < 0.4
             if killed:
                 time.sleep(rng.uniform(0, 4))
@@ -133,15 +124,15 @@ def test_whatever_runs_beside_what_registry_servers_and_words_agree(busy: Toy, n
         assert process.exitcode in (-9, 0, 1, 2, 3), words
         assert (process.exitcode in (-9, 0, 3)) or "Error: " in words, words
         if process.exitcode == 0 and "registered=" in words:
-            assert int(words.rsplit("registered=")[-1]) in busy.stages()
+            assert int(words.rsplit("registered=")[-1]) in serving.stages()
         assert "earlier model" not in words
         assert "Another release" not in words
     if killed:
-        settle(busy)
-    stages = busy.stages()
+        settle(serving)
+    stages = serving.stages()
     assert sorted(stages) == list(range(1, len(stages) + 1))
-    assert [number for number, stage in stages.items() if stage == "production"] == [served(busy, "production")]
-    assert served(busy, "production") == said_by_status(busy)
+    assert [number for number, stage in stages.items() if stage == "production"] == [served(serving, "production")]
+    assert served(serving, "production") == said_by_status(serving)
 
 
 def settle(toy: Toy) -> None:

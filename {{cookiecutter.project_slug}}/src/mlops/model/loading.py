@@ -6,6 +6,7 @@ may be loaded is decided by project.yml and the registered digest, never by the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,12 @@ class Loaded:
 
     model: Any
     signature: ModelSignature
+
+
+def saved_examples(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows that a model was saved with, as a request holds them."""
+    file = folder / EXAMPLES
+    return list(json.loads(file.read_text("utf-8"))["input_data"]) if file.is_file() else []
 
 
 def trust(project: Project, digest: str) -> Trust:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from mlops.data.rows import inputs_of, read
 from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
-from mlops.model.loading import EXAMPLES, Trust, load_model
+from mlops.model.loading import Trust, load_model, saved_examples
 from mlops.model.saving import MOST_EXAMPLES
 from mlops.release.target import Answer
 
@@ -38,10 +38,9 @@ def make_smoke_requests(model: Path, trusted: Trust) -> list[SmokeRequest]:
     ReleaseError
         The model has no rows to send.
     """
-    file = model / EXAMPLES
-    if not file.is_file():
+    records = saved_examples(model)
+    if not records:
         raise ReleaseError("The model has no example rows.", "Train and register it again.")
-    records = json.loads(file.read_text("utf-8"))["input_data"]
     loaded = load_model(model, trusted)
     fitted = loaded.model
     probabilities = fitted.predict_proba(read(inputs_of(loaded.signature), records))

@@ -32,7 +32,7 @@ from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from mlops.data.rows import Columns, find_problems, inputs_of, read, read_columns
 from mlops.model.estimators import predicted_classes
-from mlops.model.loading import EXAMPLES, Trust, load_model
+from mlops.model.loading import Trust, load_model, saved_examples
 from mlops.serving.compiled import compile_model
 from mlops.serving.limits import MAX_BODY, MAX_ROWS, TOO_LARGE
 from mlops.serving.together import ScoringTimeout, Together, count_rows
@@ -87,7 +87,7 @@ class Scorer:
         self.columns = inputs_of(loaded.signature)
         self._collect = make_collector()
         self._together = Together(self._probabilities, scoring_timeout())
-        self.compiled = compile_model(self._model, read(self.columns, _examples(home)))
+        self.compiled = compile_model(self._model, read(self.columns, saved_examples(home)))
         slow = isinstance(self.compiled, str)
         how = f"the model itself, since {self.compiled}" if slow else "arrays"
         # For the server's log, where `mlops status` finds it.
@@ -140,12 +140,6 @@ class Scorer:
                 count = f"more than {MAX_PROBLEMS} problems"
             raise BadRequest(f"The rows have {count}.", problems[:MAX_PROBLEMS])
         return read_columns(self.columns, records)
-
-
-def _examples(home: Path) -> list[dict[str, Any]]:
-    """Return the rows that a model was saved with."""
-    file = home / EXAMPLES
-    return list(json.loads(file.read_text("utf-8"))["input_data"]) if file.is_file() else []
 
 
 def make_collector() -> Callable[[Columns, Predictions], None]:
