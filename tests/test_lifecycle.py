@@ -18,7 +18,7 @@ LONG = (
     ("test_training.py", "test_search.py", "test_score.py"),
     ("test_report.py", "test_gate_commands.py", "test_router_requests.py"),
     ("test_data_change.py", "test_unseen_rows.py", "test_history.py"),
-    ("test_table.py", "test_suites.py", "test_power.py", "test_rows.py"),
+    ("test_table.py", "test_suites.py", "test_power.py", "test_rows.py", "test_same_probabilities.py"),
 )
 REST = tuple(sorted({file.name for file in LIFECYCLE.glob("test_*.py")} - {file for group in LONG for file in group}))
 # The tests of azureml/ run where all of its files are: on two variants without a choice in common.

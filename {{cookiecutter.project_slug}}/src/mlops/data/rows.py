@@ -67,13 +67,13 @@ class Column:
         if value is None:
             return "is null, but the training data had no missing values" if self.required else ""
         expected, kinds = KINDS.get(self.kind, KINDS["string"])
-        problem = f"should be {expected}, is {json.dumps(value)[:40]}"
-        if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind != "boolean"):
-            return problem
-        if self.kind in NUMERIC:
-            return "" if abs(value) <= sys.float_info.max else "is out of range"
-        if self.kind == "datetime":
-            return problem if pd.isna(pd.to_datetime(value, errors="coerce")) else ""
+        valid = isinstance(value, kinds) and (self.kind == "boolean" or not isinstance(value, bool))
+        if valid and self.kind == "datetime":
+            valid = not pd.isna(pd.to_datetime(value, errors="coerce"))
+        if not valid:
+            return f"should be {expected}, is {json.dumps(value)[:40]}"
+        if self.kind in NUMERIC and abs(value) > sys.float_info.max:
+            return "is out of range"
         return ""
 
     def convert(self, values: pd.Series) -> pd.Series:
