@@ -6,7 +6,7 @@ import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import yaml
+from doubles import SUBSCRIPTION
 from doubles.client import Double, running_double
 from doubles.session import running_session
 from warm_mlops import Mlops, warm_mlops
@@ -75,6 +76,16 @@ class Lab:
         environment = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
         with running_session(self.python, environment, self.mlops.root) as session:
             session(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
+
+    def attach_cluster(self) -> None:
+        """Attach production's AKS cluster, as whoever may apply infra/ does once."""
+        group = f"rg-{PREFIX}-production"
+        scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}"
+        cluster = f"{scope}/providers/Microsoft.ContainerService/managedClusters/aks-{PREFIX}-production"
+        words = ["az", "ml", "compute", "attach", "--type", "Kubernetes", "--name", "aks", "--resource-id", cluster]
+        words += ["--resource-group", group, "--workspace-name", f"mlw-{PREFIX}-production"]
+        words += ["--identity-type", "SystemAssigned", "--namespace", "azureml"]
+        subprocess.run(words, env=self.azure.environment, check=True, stdout=subprocess.DEVNULL)
 
     def kill_when(self, moment: str, *arguments: str) -> None:
         """Start a command, and kill it as soon as its output contains ``moment``."""
@@ -139,13 +150,21 @@ def row(root: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def azure_lab(project: Path, python: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Iterator[Lab]:
+def azure_lab(
+    project: Path,
+    python: Path,
+    folder: Path,
+    change: Callable[[dict[str, Any]], object],
+    landing_zone: Mapping[str, Any] | None = None,
+) -> Iterator[Lab]:
     """Copy a rendered project, make it small, and run a double of Azure for it.
 
     Parameters
     ----------
     change :
         Changes the content of project.yml.
+    landing_zone :
+        The identities, roles and resources that Terraform made; otherwise everybody may do everything.
     """
     root = Path(shutil.copytree(project, folder / project.name))
     shrink(root)
@@ -157,7 +176,10 @@ def azure_lab(project: Path, python: Path, folder: Path, change: Callable[[dict[
         f"{groups['production']}/Microsoft.ContainerService/managedClusters/aks-{PREFIX}-production",
     ]
     with ExitStack() as stack:
-        azure = stack.enter_context(running_double(python, folder / "azure", workspaces, resources))
+        given = [] if landing_zone else resources
+        azure = stack.enter_context(running_double(python, folder / "azure", workspaces, given, landing_zone))
+        if landing_zone:
+            azure.environment["DOUBLE_LOGIN"] = "operator"
         environment = {**azure.environment, "OMP_NUM_THREADS": "1"}
         mlops = stack.enter_context(warm_mlops(python, root, environment))
         yield Lab(mlops, azure, python)

@@ -39,12 +39,23 @@ NO_KEYS: dict[str, dict[str, Any]] = {
     "azurerm_machine_learning_compute_cluster": {"local_auth_enabled": False, "ssh_public_access_enabled": False},
     "azurerm_machine_learning_datastore_blobstorage": {"account_key": None, "shared_access_signature": None},
     "azurerm_kubernetes_cluster": {
-        "local_account_disabled": True,
         "oidc_issuer_enabled": True,
         "workload_identity_enabled": True,
+        "azure_active_directory_role_based_access_control.azure_rbac_enabled": True,
     },
     "azurerm_linux_virtual_machine": {"disable_password_authentication": True, "admin_password": None},
     "azurerm_log_analytics_workspace": {"local_authentication_enabled": False},
+}
+# type -> argument -> the value that Azure ML needs, as Microsoft documents it (MicrosoftDocs/azure-ai-docs).
+SUPPORTED: dict[str, dict[str, Any]] = {
+    # how-to-deploy-kubernetes-extension: "disabling local accounts for AKS is not supported".
+    "azurerm_kubernetes_cluster": {"local_account_disabled": False},
+    # how-to-identity-based-service-authentication: Azure gives a system-assigned identity its roles;
+    # how-to-disable-local-auth-storage: monitoring without keys needs a user-assigned one beside it.
+    "azurerm_machine_learning_workspace": {
+        "identity.type": "SystemAssigned, UserAssigned",
+        "primary_user_assigned_identity": None,
+    },
 }
 # type -> argument -> the value that excludes the internet.
 PRIVATE: dict[str, dict[str, Any]] = {
@@ -103,6 +114,7 @@ NAMED = {
     "azurerm_log_analytics_workspace": "log_analytics",
     "azurerm_machine_learning_workspace": "workspace",
     "azurerm_monitor_action_group": "action_group",
+    "azurerm_monitor_data_collection_rule": "cluster_logs",
     "azurerm_nat_gateway": "nat_gateway",
     "azurerm_network_interface": "network_interface",
     "azurerm_network_security_group": "network_security",
@@ -144,6 +156,57 @@ def legal_names(resources: Resources) -> Iterator[str]:
 
 def without_keys(resources: Resources) -> Iterator[str]:
     yield from _unlike(resources, NO_KEYS)
+
+
+def supported(resources: Resources) -> Iterator[str]:
+    yield from _unlike(resources, SUPPORTED)
+
+
+def outbound(resources: Resources) -> Iterator[str]:
+    """Rule for container groups: a NAT gateway is their only supported way out of a network.
+
+    Source: container-instances-virtual-network-concepts, "Outbound connectivity".
+    """
+    through = {one.values["subnet_id"] for one in resources if one.type == "azurerm_subnet_nat_gateway_association"}
+    for resource in resources:
+        delegated = value_of(resource, "delegation.service_delegation.name")
+        if delegated == "Microsoft.ContainerInstance/containerGroups" and resource.values["id"] not in through:
+            yield f"{resource.address} has no NAT gateway"
+
+
+def lent_identities(resources: Resources) -> Iterator[str]:
+    """Rule for CI, which changes the cluster: each change needs the right to assign the cluster's identities.
+
+    Source: how-to-assign-roles, "User-assigned managed identity with Azure Machine Learning compute cluster".
+    """
+    ci = [one.values["principal_id"] for one in resources if one.address == "azurerm_user_assigned_identity.ci"]
+    lent = {
+        one.values["scope"]
+        for one in resources
+        if one.type == "azurerm_role_assignment"
+        and one.values["role_definition_name"] == "Managed Identity Operator"
+        and one.values["principal_id"] in ci
+    }
+    for resource in resources:
+        if resource.type == "azurerm_machine_learning_compute_cluster":
+            for identity in value_of(resource, "identity.identity_ids"):
+                if identity not in lent:
+                    yield f"{resource.address} has the identity {identity}, which CI may not assign"
+
+
+def collected_logs(resources: Resources) -> Iterator[str]:
+    """Rule for clusters: without a data collection rule, an agent with an identity collects nothing.
+
+    Source: hashicorp/terraform-provider-azurerm#23510.
+    """
+    ruled = {
+        one.values["target_resource_id"]
+        for one in resources
+        if one.type == "azurerm_monitor_data_collection_rule_association"
+    }
+    for resource in resources:
+        if value_of(resource, "oms_agent.msi_auth_for_monitoring_enabled") and resource.values["id"] not in ruled:
+            yield f"{resource.address} sends its logs nowhere"
 
 
 def closed(resources: Resources) -> Iterator[str]:
@@ -222,6 +285,10 @@ ALWAYS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     tagged,
     legal_names,
     without_keys,
+    supported,
+    outbound,
+    lent_identities,
+    collected_logs,
     allowed_values,
     narrow_roles,
     no_conflicts,

@@ -18,6 +18,8 @@ OPTIONS = ("network", "serving", "ci_cd")
 LANDING_ZONES = list({tuple(variant[option] for option in OPTIONS): variant for variant in VARIANTS}.values())
 # Replaces the storage accounts that hold the state.
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
+# Settings without which no default apply succeeds: production refuses plain HTTP.
+NEEDED = {"allow_plain_http": "true"}
 # Variables that have no default, or add resources when set.
 EVERYTHING = {
     "alert_email": "team@example.com",
@@ -77,7 +79,8 @@ class LandingZone:
         Failed
             The exit code is neither 0 nor one of `exits`; holds the output.
         """
-        done = self.terraform(self.folder, *command.split(), "-no-color", environment=self.environment, **variables)
+        given = {"environment": self.environment, **NEEDED, **variables}
+        done = self.terraform(self.folder, *command.split(), "-no-color", **given)
         if done.returncode not in (0, *exits):
             raise Failed(" ".join((done.stderr + done.stdout).replace("│", "").split()))
         return done

@@ -19,7 +19,6 @@ MEANINGS = {
     rf"PUT .*{WORKSPACE}/jobs/[^/]+": "{where}: a pipeline is submitted",
     rf"POST .*{WORKSPACE}/.*/model-versions/create": "{where}: a version is registered",
     rf"PUT .*{WORKSPACE}/models/[^/]+/versions/(?P<number>\d+)": "{where}: version {number} is tagged {stage}",
-    rf"PUT .*{WORKSPACE}/computes/aks": "{where}: the AKS cluster is attached",
     rf"PUT .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: version {version} goes to the {slot} slot",
     rf"PUT .*{ENDPOINT}": "{where}: {traffic}",
     rf"POST /inference/{PREFIX}-(?P<where>\w+)/score": "{where}: rows are scored",
@@ -245,6 +244,13 @@ def containers(render: Render, project_python: Path, tmp_path_factory: pytest.Te
         yield lab
 
 
+def test_a_cluster_is_attached_before_the_first_release(containers: Lab) -> None:
+    said = containers.mlops("release", "--version", "1", "--on", "azureml", "--yes", code=1).text
+    assert "No AKS cluster is attached to the workspace as aks." in said
+    assert "`terraform -chdir=infra output -raw attach`" in said
+    containers.attach_cluster()
+
+
 def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) -> None:
     mlops, azure = containers.mlops, containers.azure
     before = len(azure.calls())
@@ -257,7 +263,6 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
         "staging: the blue container group is live",
         "staging: version 1 is tagged staging",
         "production: version 1 is tagged staging",
-        "production: the AKS cluster is attached",
         "production: no traffic yet",
         "production: version 1 goes to the blue slot",
         "production: rows are scored",

@@ -41,6 +41,7 @@ class Mutation:
     new: str
     by: str
     error: str
+    environment: str = "production"
 
 
 MUTATIONS = (
@@ -165,6 +166,44 @@ MUTATIONS = (
     Mutation(
         "other-subject", "github/main.tf", r":environment:", ":ref:", "github.tftest.hcl", "Test assertion failed"
     ),
+    # What Azure ML does not support, or silently does nothing with.
+    Mutation("no-local-account", "aks.tf", r"(local_account_disabled +=) false", r"\1 true", "rules", "not False"),
+    Mutation(
+        "own-identity",
+        "workspace.tf",
+        r'"SystemAssigned, UserAssigned"',
+        '"UserAssigned"',
+        "rules",
+        "workspace.this has identity.type = 'UserAssigned'",
+    ),
+    Mutation(
+        "no-way-out",
+        "container_instance.tf",
+        r'(association" "containers" \{\n  count = )length\(azurerm_subnet\.containers\)(?=\n\n  subnet_id      =)',
+        r"\1 0",
+        "rules",
+        r"azurerm_subnet\.containers\[0\] has no NAT gateway",
+        "staging",
+    ),
+    Mutation(
+        "cannot-lend", "identity.tf", r"    ci-lend-identity = .*\n", "", "rules", "identity .* which CI may not assign"
+    ),
+    Mutation(
+        "no-logs",
+        "aks.tf",
+        r'(association" "cluster" \{\n  count = )length\(local\.clusters\)',
+        r"\1 0",
+        "rules",
+        "sends its logs nowhere",
+    ),
+    Mutation(
+        "one-range",
+        "network.tf",
+        r'local\.in_production \? "10\.21\.0\.0/20" : "10\.20\.0\.0/20"',
+        '"10.20.0.0/20"',
+        "environment.tftest.hcl",
+        "one hub cannot reach",
+    ),
     # Tags, names, values, protection.
     Mutation(
         "no-tags", "storage.tf", r"  tags +=.*\n", "", "rules", r"lacks the tags environment, managed-by, project"
@@ -218,7 +257,7 @@ def test_a_mutation_is_caught(mutation: Mutation, project: Path, terraform: Terr
     shutil.copytree(project, tmp_path / "project")
     mutated(mutation, tmp_path / "project")
     root = "infra/bootstrap" if mutation.file.startswith("bootstrap/") else "infra"
-    zone = LandingZone(terraform, tmp_path / "project", root, "production")
+    zone = LandingZone(terraform, tmp_path / "project", root, mutation.environment)
     if mutation.by != "validate":
         zone.run("init -input=false")
     else:  # init already fails on some faults

@@ -15,14 +15,12 @@ IDENTITIES = {
     "nodes": "AKS nodes",
     "terraform": "Terraform",
     "operators": "operators",
-    "workspace": "workspace",
 }
 # The role maps of a single identity.
 OF_ONE = {
-    "workspace_roles": "workspace",
-    "network_roles": "workspace",
     "container_roles": "ci",
     "common_roles": "terraform",
+    "network_roles": "terraform",
     "production_roles": "terraform",
     "operator_roles": "operators",
 }
@@ -40,8 +38,7 @@ def assigned() -> Iterator[tuple[str, str]]:
             if named := re.search(r"principal = (?:local\.(\w+)|one\(azurerm_user_assigned_identity\.(\w+))", line):
                 yield IDENTITIES[named[1] or named[2]], role[1]
             else:
-                owner = "terraform" if file.parent.name == "bootstrap" and table == "network_roles" else OF_ONE[table]
-                yield IDENTITIES[owner], role[1]
+                yield IDENTITIES[OF_ONE[table]], role[1]
 
 
 def documented() -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from doubles.cloud import DATASTORES, Cloud, account
+from doubles.needs import artifact_needs
 from doubles.store import ML
 from doubles.web import Answer, AzureError, Names, Request, Route
 
@@ -23,9 +24,9 @@ class Artifacts:
             route
             for root in (RUN, UPLOAD)
             for route in (
-                Route("GET", root, self._list),
-                Route("GET", root + "/contentinfo", self._find),
-                Route("POST", root + "/batch/metadata", self._create),
+                Route("GET", root, self._list, needs=artifact_needs),
+                Route("GET", root + "/contentinfo", self._find, needs=artifact_needs),
+                Route("POST", root + "/batch/metadata", self._create, needs=artifact_needs),
             )
         ]
 

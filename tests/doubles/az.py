@@ -5,20 +5,21 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from doubles import SUBSCRIPTION
 from doubles.cloud import Cloud
-from doubles.errors import SUBSCRIPTION
-from doubles.identity import TENANT
+from doubles.identity import OBJECT, TENANT
 from doubles.web import OPEN, Answer, AzureError, DroppedError, Names, Request, Route
 
 SHIM = '''#!{python}
 """Stand in for the Azure CLI: forward the arguments to the double at {url}."""
 import json, os, ssl, sys, urllib.request
-body = json.dumps({{"arguments": sys.argv[1:], "cwd": os.getcwd()}}).encode()
+login = os.environ.get("DOUBLE_LOGIN", "")
+body = json.dumps({{"arguments": sys.argv[1:], "cwd": os.getcwd(), "login": login}}).encode()
 request = urllib.request.Request("{url}/_double/az", body, {{"Content-Type": "application/json"}})
 context = ssl.create_default_context(cafile="{trusted}")
 with urllib.request.urlopen(request, context=context) as answer:
@@ -37,6 +38,7 @@ class Command:
     options: Mapping[str, list[str]]
     rest: tuple[str, ...]
     cwd: Path
+    caller: str = OBJECT  # the object id of who is logged in
 
     def option(self, *names: str, default: str | None = None) -> str:
         """Return the value of an option by any of its names."""
@@ -90,13 +92,15 @@ class AzureCli:
         content = request.json()
         arguments = content["arguments"]
         call = self._cloud.site.record("AZ", " ".join(arguments), {"arguments": arguments})
-        result = self._run(arguments, Path(content["cwd"]))
+        login = self._cloud.access.find(content["login"])
+        call["caller"] = login.name if login else ""
+        result = self._run(arguments, Path(content["cwd"]), login.object if login else OBJECT)
         call["status"] = result["code"]
         return Answer(200, result)
 
-    def _run(self, arguments: list[str], cwd: Path) -> dict[str, Any]:
+    def _run(self, arguments: list[str], cwd: Path, caller: str) -> dict[str, Any]:
         try:
-            command = self._parse(arguments, cwd)
+            command = replace(self._parse(arguments, cwd), caller=caller)
             request = Request("AZ", " ".join(arguments), {}, Message(), b"", "")
             self._wait_or_fail(request.call)
             output = self._cloud.faults.answer(
@@ -150,7 +154,7 @@ class AzureCli:
 
     def _token(self, command: Command) -> dict[str, Any]:
         resource = command.option("--resource", "--scope", default="https://management.core.windows.net/")
-        token, expires = self._cloud.identity.issue(resource.removesuffix("/.default"))
+        token, expires = self._cloud.identity.issue(resource.removesuffix("/.default"), oid=command.caller)
         local = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.localtime(expires))
         who = {"subscription": SUBSCRIPTION, "tenant": TENANT, "tokenType": "Bearer"}
         return {"accessToken": token, "expiresOn": local, "expires_on": expires, **who}

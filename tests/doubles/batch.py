@@ -8,10 +8,11 @@ from pathlib import Path
 
 from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, datastore_uri, owner
 from doubles.jobs import Jobs
+from doubles.needs import invoke_batch_needs
 from doubles.servers import unpack
 from doubles.steps import Run
 from doubles.store import Resource
-from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route
+from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route, no_needs
 
 ENDPOINT = WORKSPACE + "/batchEndpoints/{endpoint}"
 DEPLOYMENT = ENDPOINT + "/deployments/{deployment}"
@@ -36,7 +37,7 @@ class Batch(Resources):
             Route("PUT PATCH", DEPLOYMENT, self._put_deployment),
             Route("DELETE", ENDPOINT, self._delete),
             Route("DELETE", DEPLOYMENT, self._delete),
-            Route("POST", "/batch/{endpoint}/jobs", self._invoke, (ML_AUDIENCE,)),
+            Route("POST", "/batch/{endpoint}/jobs", self._invoke, (ML_AUDIENCE,), no_needs),
         ]
 
     def _put_endpoint(self, request: Request, names: Names) -> Answer:
@@ -102,6 +103,7 @@ class Batch(Resources):
         if not source:
             raise AzureError(400, "UserError", "The request has no input data.")
         workspace = path.partition("/batchEndpoints/")[0]
+        self._cloud.authorize(request.caller, invoke_batch_needs(workspace))
         return Answer(201, self._submit(workspace, names["endpoint"], deployment, source))
 
     def _submit(self, workspace: str, endpoint: str, deployment: Resource, source: str) -> Resource:

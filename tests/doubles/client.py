@@ -4,7 +4,7 @@ import json
 import os
 import ssl
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,15 @@ class Double:
         """Return the method and pattern of every route, and whether it requires a token."""
         return [(method, pattern, guarded) for method, pattern, guarded in self._ask("GET", "routes")]
 
+    def needs(self) -> list[tuple[str, dict[str, Any], bool]]:
+        """Return every check of a role so far: the identity's name, what it needed, and whether it was allowed."""
+        return [(who, need, allowed) for who, need, allowed in self._ask("GET", "needs")]
+
+    def assign(self, principal: str, role: str, scope: str, since: float | None) -> None:
+        """Let an identity, by its object id, have a role over a scope from a time on; None takes it away."""
+        content = {"principal": principal, "role": role, "scope": scope, "since": since}
+        self._ask("POST", "assignments", content)
+
     def _ask(self, method: str, name: str, content: Any = None) -> Any:
         body = None if content is None else json.dumps(content).encode()
         request = Request(f"{self.url}/_double/{name}", body, {"Content-Type": "application/json"}, method=method)
@@ -65,7 +74,11 @@ class Double:
 
 @contextmanager
 def running_double(
-    python: Path, folder: Path, workspaces: Sequence[str] = (), resources: Sequence[str] = ()
+    python: Path,
+    folder: Path,
+    workspaces: Sequence[str] = (),
+    resources: Sequence[str] = (),
+    landing_zone: Mapping[str, Any] | None = None,
 ) -> Iterator[Double]:
     """Run a double in a folder until the block ends.
 
@@ -75,11 +88,17 @@ def running_double(
         The Python of an environment with the requirements of a rendered project.
     workspaces, resources :
         Resources to create first: GROUP/NAME, and GROUP/PROVIDER/TYPE/NAME.
+    landing_zone :
+        Identities, their roles, and more resources; without it, everybody may do everything.
     """
     given = [word for name in workspaces for word in ("--workspace", name)]
     given += [word for name in resources for word in ("--resource", name)]
     command = [str(python), str(PROGRAM), "--folder", str(folder), "--until-stdin-ends", *given]
     folder.mkdir(parents=True, exist_ok=True)
+    if landing_zone:
+        zone = folder.with_suffix(".json")
+        zone.write_text(json.dumps(landing_zone), encoding="utf-8")
+        command += ["--landing-zone", str(zone)]
     with (
         folder.with_suffix(".errors").open("w") as errors,
         subprocess.Popen(

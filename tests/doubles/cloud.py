@@ -11,6 +11,7 @@ from doubles.faults import Faults
 from doubles.identity import Identity
 from doubles.operations import Operations
 from doubles.processes import Processes
+from doubles.roles import Access, Need
 from doubles.storage import Storage
 from doubles.store import ML, Resource, Store
 from doubles.web import Answer, AzureError, Names, Request, Website
@@ -33,6 +34,7 @@ class Cloud:
     store: Store
     operations: Operations
     storage: Storage
+    access: Access
     processes: Processes = field(default_factory=Processes)
 
     @property
@@ -48,6 +50,13 @@ class Cloud:
             raise AzureError(404, "ResourceGroupNotFound", message)
         self.store.existing(path)
         return path
+
+    def authorize(self, who: str, needs: list[Need]) -> None:
+        """Refuse an identity, by its object id, that lacks one of some needs."""
+        if lacking := self.access.missing(who, needs):
+            if lacking.linked:
+                raise errors.unauthorized_link(who, needs[0], lacking)
+            raise errors.unauthorized(who, lacking)
 
     def datastore(self, workspace: str, name: str) -> Path:
         """Return the folder behind a workspace's datastore."""
@@ -106,7 +115,12 @@ def owner(path: str) -> str:
 
 def account(workspace: str) -> str:
     """Return the storage account of a workspace."""
-    return "st" + re.sub(r"[^a-z0-9]", "", workspace.rsplit("/", 1)[1].lower())[-22:]
+    return "st" + re.sub(r"[^a-z0-9]", "", workspace.rsplit("/", 1)[1].lower().removeprefix("mlw-"))[-22:]
+
+
+def account_path(workspace: str) -> str:
+    """Return the path of a workspace's storage account."""
+    return f"{workspace.partition('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{account(workspace)}"
 
 
 def datastore_uri(workspace: str, store: str, path: str) -> str:

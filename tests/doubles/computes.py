@@ -1,10 +1,37 @@
 """Computes: clusters and attached Kubernetes clusters. Nothing runs on them: jobs run on this machine."""
 
+import json
+import time
+from email.message import Message
+
+from doubles import SUBSCRIPTION
+from doubles.az import AzureCli, Command
 from doubles.cloud import LOCATION, WORKSPACE, Resources
+from doubles.roles import Need, needed
 from doubles.store import Resource
 from doubles.web import Answer, AzureError, Names, Request, Route
 
+IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
 COMPUTE = WORKSPACE + "/computes/{compute}"
+
+
+def compute_needs(request: Request, _: Names) -> list[Need]:
+    """Return what a change of a compute needs: also on the identities and the cluster that it names.
+
+    Source: how-to-assign-roles.md (user-assigned identity of a compute cluster; note 2, on attaching AKS). Every PUT is
+    checked, because it holds the whole object.
+    """
+    content = request.json()
+    lent = ((content.get("identity") or {}).get("userAssignedIdentities") or {}).keys()
+    needs = [needed(request.method, request.path)]
+    needs += [Need(f"{IDENTITIES}/assign/action", identity, linked=True) for identity in lent]
+    if content["properties"]["computeType"] == "Kubernetes":
+        cluster = content["properties"]["resourceId"]
+        needs.append(Need("Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action", cluster))
+        needs.append(
+            Need("Microsoft.Resources/subscriptions/resourceGroups/write", cluster.partition("/providers/")[0])
+        )
+    return needs
 
 
 class Computes(Resources):
@@ -14,9 +41,34 @@ class Computes(Resources):
         return [
             Route("GET", WORKSPACE + "/computes", self._list),
             Route("GET", COMPUTE, self._get),
-            Route("PUT PATCH", COMPUTE, self._put),
+            Route("PUT PATCH", COMPUTE, self._put, needs=compute_needs),
             Route("DELETE", COMPUTE, self._delete),
         ]
+
+    def add_to(self, cli: AzureCli) -> None:
+        """Add the command that attaches a cluster; it has no other use of the extension `ml`."""
+        cli.commands["ml compute attach"] = self._attach
+
+    def _attach(self, command: Command) -> Resource:
+        names = {
+            "subscription": SUBSCRIPTION,
+            "group": command.option("--resource-group", "-g"),
+            "workspace": command.option("--workspace-name", "-w"),
+            "compute": command.option("--name", "-n"),
+        }
+        properties = {
+            "computeType": command.option("--type", "-t"),
+            "resourceId": command.option("--resource-id"),
+            "properties": {"namespace": command.option("--namespace", default="default")},
+        }
+        kind = {"type": command.option("--identity-type", default="SystemAssigned")}
+        body = json.dumps({"location": LOCATION, "identity": kind, "properties": properties}).encode()
+        request = Request("PUT", COMPUTE.format(**names), {}, Message(), body, "", command.caller)
+        self._cloud.authorize(request.caller, compute_needs(request, names))
+        self._put(request, names)
+        while self._cloud.operations.busy(request.path):
+            time.sleep(0.05)
+        return self._cloud.store.existing(request.path)
 
     def _put(self, request: Request, names: Names) -> Answer:
         resource = self._wanted(request, names)

@@ -15,10 +15,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from doubles import SUBSCRIPTION
 from doubles.az import AzureCli, CliError, Command
 from doubles.cloud import GROUP, LOCATION, Cloud
-from doubles.errors import SUBSCRIPTION
 from doubles.processes import Child, free_port
+from doubles.roles import Need, needed
 from doubles.servers import AZMLINFSRV
 from doubles.store import Resource
 from doubles.web import AzureError
@@ -55,6 +56,10 @@ class Containers:
             kind = "Microsoft.ContainerRegistry/registries"
             text = f"The resource with name '{registry}' and type '{kind}' could not be found in subscription 'Loopback"
             raise CliError(3, f"{text} ({SUBSCRIPTION})'.")
+        path = self._cloud.store.find("Microsoft.ContainerRegistry/registries", registry)["id"]
+        actions = ("read", "listBuildSourceUploadUrl/action", "scheduleRun/action", "runs/read")
+        kind = "Microsoft.ContainerRegistry/registries"
+        self._cloud.authorize(command.caller, [Need(f"{kind}/{action}", path) for action in actions])
         context = command.cwd / (command.rest[0] if command.rest else ".")
         dockerfile = context / command.option("--file", "-f", default="Dockerfile")
         home = self._image(f"{registry}.azurecr.io/{image}")
@@ -77,6 +82,7 @@ class Containers:
     def _create(self, command: Command) -> dict[str, Any]:
         """Create a container group and start its container; return when it runs, not when it answers."""
         path, image = self._path(command), command.option("--image")
+        self._cloud.authorize(command.caller, self._creation_needs(command, path))
         name = path.rsplit("/", 1)[1]
         if not (self._image(image) / "image.json").is_file():
             text = f"The image '{image}' in container group '{name}' is not accessible. Please check the image and "
@@ -103,6 +109,21 @@ class Containers:
         self._start(path, image, ports, settings)
         threading.Thread(target=self._watch, args=(path, image, ports, settings), daemon=True).start()
         return self._cloud.store.existing(path)
+
+    def _creation_needs(self, command: Command, path: str) -> list[Need]:
+        """Return what creating a group needs: also on the subnet and the identities that it names.
+
+        az reads the network before it names the subnet. Sources: azure-cli's command `container create`; the linked
+        checks: MicrosoftDocs/azure-docs, role-based-access-control/troubleshooting.md.
+        """
+        needs = [needed("PUT", path)]
+        if network := command.option("--vnet", default=""):
+            network = f"{path.partition('/providers/')[0]}/providers/Microsoft.Network/virtualNetworks/{network}"
+            subnet = f"{network}/subnets/{command.option('--subnet')}"
+            needs += [needed("GET", network), needed("GET", subnet)]
+            needs.append(Need("Microsoft.Network/virtualNetworks/subnets/join/action", subnet, linked=True))
+        action = "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action"
+        return needs + [Need(action, one, linked=True) for one in command.options.get("--assign-identity", [])]
 
     def _start(self, path: str, image: str, ports: Mapping[str, str], settings: Mapping[str, str]) -> None:
         home = self._image(image)
@@ -139,6 +160,7 @@ class Containers:
             self._cloud.store.put(path, resource)
 
     def _show(self, command: Command) -> dict[str, Any]:
+        self._cloud.authorize(command.caller, [needed("GET", self._path(command))])
         return self._cloud.store.existing(self._path(command))
 
     def _list(self, command: Command) -> list[dict[str, Any]]:
@@ -147,6 +169,7 @@ class Containers:
 
     def _logs(self, command: Command) -> str:
         path = self._path(command)
+        self._cloud.authorize(command.caller, [needed("GET", f"{path}/containers/all/logs")])
         self._cloud.store.existing(path)
         log = self._cloud.operations.logs(path)
         return log.read_text("utf-8", errors="replace") if log.exists() else "None\n"
@@ -155,6 +178,7 @@ class Containers:
         path = self._path(command)
         if not {"--yes", "-y"} & command.options.keys():
             raise CliError(1, "Unable to prompt for confirmation as no tty available. Use --yes.")
+        self._cloud.authorize(command.caller, [needed("DELETE", path)])
         found = self._cloud.store.existing(path)
         self._stop(path)
         self._cloud.store.remove(path)
@@ -167,6 +191,7 @@ class Containers:
 
     def _tag(self, command: Command) -> dict[str, Any]:
         path = command.option("--resource-id")
+        self._cloud.authorize(command.caller, [Need("Microsoft.Resources/tags/write", path)])
         resource = self._cloud.store.existing(path)
         given, kept = command.pairs("--tags"), resource.get("tags") or {}
         operation = command.option("--operation").lower()

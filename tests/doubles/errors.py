@@ -2,9 +2,10 @@
 
 import json
 
+from doubles import SUBSCRIPTION
+from doubles.roles import Need, needed
 from doubles.web import AzureError
 
-SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 GUIDE = "Please see troubleshooting guide, available here: https://aka.ms/oe-tsg#error-"
 
 
@@ -90,22 +91,36 @@ def crashed(message: str = "") -> AzureError:
     return AzureError(400, "ResourceNotReady", message or text)
 
 
-def forbidden(method: str, path: str) -> AzureError:
+def forbidden(method: str, path: str, who: str = "66666666-7777-8888-9999-000000000000") -> AzureError:
     """Return Resource Manager's error for a caller without the required role."""
-    action = {"GET": "read", "DELETE": "delete", "POST": "action"}.get(method, "write")
+    return unauthorized(who, needed(method, path))
+
+
+def unauthorized(who: str, need: Need) -> AzureError:
+    """Return Resource Manager's error for an identity that may not do something (troubleshooting.md)."""
     return AzureError(
         403,
         "AuthorizationFailed",
-        "The client 'tester@example.com' with object id '66666666-7777-8888-9999-000000000000' does not have "
-        f"authorization to perform action '{resource_type(path)}/{action}' over scope '{path}' or the scope is "
-        "invalid. If access was recently granted, please refresh your credentials.",
+        f"The client '{who}' with object id '{who}' does not have authorization to perform action '{need.action}' over "
+        f"scope '{need.scope}' or the scope is invalid. If access was recently granted, please refresh your "
+        "credentials.",
     )
 
 
-def resource_type(path: str) -> str:
-    """Return a resource's type from its path: every second segment after the provider's name."""
-    _, found, tail = path.rpartition("/providers/")
-    if not found:
-        return "Microsoft.Resources/resourceGroups"
-    provider, *segments = tail.split("/")
-    return "/".join([provider, *segments[::2]])
+def unauthorized_link(who: str, own: Need, linked: Need) -> AzureError:
+    """Return Resource Manager's error for a change that names a resource which the caller may not use so.
+
+    Source: Azure/aad-pod-identity#613.
+    """
+    return AzureError(
+        403,
+        "LinkedAuthorizationFailed",
+        f"The client '{who}' with object id '{who}' has permission to perform action '{own.action}' on scope "
+        f"'{own.scope}'; however, it does not have permission to perform action '{linked.action}' on the linked "
+        f"scope(s) '{linked.scope}' or the linked scope(s) are invalid.",
+    )
+
+
+def unregistrable_tags() -> AzureError:
+    """Return Azure ML's error for an MLflow version that is created with tags (mlflow/mlflow#8008)."""
+    return AzureError(400, "ValidationError", "The request is invalid.")

@@ -6,6 +6,7 @@ from doubles import errors
 from doubles.artifacts import SCOPE
 from doubles.cloud import DATASTORES, Cloud, account
 from doubles.jobs import Jobs
+from doubles.needs import history_needs
 from doubles.steps import Run
 from doubles.store import Resource
 from doubles.web import Answer, Names, Request, Route
@@ -22,11 +23,11 @@ class History:
 
     def routes(self) -> list[Route]:
         return [
-            Route("GET", HISTORY + "/runs/{run}", self._get),
-            Route("GET", HISTORY + "/runs/{run}/details", self._details),
-            Route("GET", HISTORY + "/runs/{run}/children", self._children),
-            Route("POST", HISTORY + "/rundata", self._data),
-            Route("POST", f"/data/v1.0{SCOPE}/dataversion/batchGetResolvedUris", self._addresses),
+            Route("GET", HISTORY + "/runs/{run}", self._get, needs=history_needs),
+            Route("GET", HISTORY + "/runs/{run}/details", self._details, needs=history_needs),
+            Route("GET", HISTORY + "/runs/{run}/children", self._children, needs=history_needs),
+            Route("POST", HISTORY + "/rundata", self._data, needs=history_needs),
+            Route("POST", f"/data/v1.0{SCOPE}/dataversion/batchGetResolvedUris", self._addresses, needs=history_needs),
         ]
 
     def _find(self, request: Request, names: Names, name: str) -> Run:

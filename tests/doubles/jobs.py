@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from doubles import errors
-from doubles.cloud import WORKSPACE, Cloud
+from doubles.cloud import WORKSPACE, Cloud, account_path
 from doubles.mlflow_front import MlflowFront
 from doubles.processes import Child
+from doubles.roles import BLOBS, Need
 from doubles.steps import Run, Step, search_candidates
 from doubles.store import Resource
 from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route
@@ -52,7 +53,15 @@ class Jobs:
         properties = {**properties, "experimentName": properties.get("experimentName") or "Default"}
         self._check(properties)
         shown = properties.get("displayName") or name
-        run = Run(workspace, name, shown, properties["experimentName"], kind="azureml.PipelineRun", status="Preparing")
+        run = Run(
+            workspace,
+            name,
+            shown,
+            properties["experimentName"],
+            kind="azureml.PipelineRun",
+            status="Preparing",
+            identity=self._identity(properties),
+        )
         self.runs[name] = run
         page = f"https://ml.azure.com/runs/{name}?wsid={workspace}"
         services = {
@@ -63,6 +72,27 @@ class Jobs:
         self._cloud.store.put(path, {"properties": {**properties, "status": run.status, "services": services}})
         threading.Thread(target=self._run, args=(run, properties), daemon=True).start()
         return self._cloud.store.get(path) or {}
+
+    def _identity(self, properties: Resource) -> str:
+        """Return the object id of the first identity of a pipeline's compute, which is the default for its jobs.
+
+        Source: MicrosoftDocs/azure-ai-docs, how-to-identity-based-service-authentication.md, "Compute cluster".
+        """
+        compute = self._cloud.store.get((properties.get("settings") or {}).get("default_compute") or "") or {}
+        lent = ((compute.get("identity") or {}).get("userAssignedIdentities") or {}).keys()
+        found = self._cloud.access.find(next(iter(lent), ""))
+        return found.object if found else ""
+
+    def _check_identity(self, run: Run) -> None:
+        """Refuse to start a step whose compute may not pull its image, or mount its inputs and outputs."""
+        account = f"{account_path(run.workspace)}/blobServices/default/containers/azureml-blobstore"
+        registry = "Microsoft.ContainerRegistry/registries"
+        image = self._cloud.store.find(registry, f"cr{account_path(run.workspace).rsplit('/st', 1)[1]}") or {"id": ""}
+        pull = Need(f"{registry}/pull/read", image["id"])
+        mount = [Need(f"{BLOBS}/blobs/{verb}", account, data=True) for verb in ("read", "write")]
+        if lacking := self._cloud.access.missing(run.identity, [pull, *mount]):
+            what = "pull the image" if lacking == pull else "mount the storage (AuthorizationPermissionMismatch)"
+            raise AzureError(400, "UserError", f"The compute's identity may not {what}: {lacking.action}.")
 
     def _list(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
@@ -190,6 +220,8 @@ class Jobs:
         experiment = _experiment(server, run.experiment)
         made = server.call("runs/create", experiment_id=experiment, start_time=_now(), run_name=name)
         child = Run(run.workspace, made["run"]["info"]["run_id"], name, run.experiment, run.name, status="Running")
+        child.identity = run.identity
+        self._check_identity(child)
         self.runs[child.name] = child
         self._save(child)
         home = self._cloud.folder / "jobs" / run.name / f"{name}-{child.name[:8]}"
@@ -211,6 +243,7 @@ class Jobs:
         """Run every trial of a search; its outputs are those of the best trial."""
         objective = step["objective"]
         sweep = Run(run.workspace, uuid.uuid4().hex, name, run.experiment, run.name, "azureml.HyperDriveRun", "Running")
+        sweep.identity = run.identity
         self.runs[sweep.name] = sweep
         most = int((step.get("limits") or {}).get("max_total_trials") or 1000)
         scores: dict[str, float] = {}

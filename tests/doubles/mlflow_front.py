@@ -11,6 +11,7 @@ from typing import Any
 
 from doubles import errors
 from doubles.cloud import Cloud, datastore_uri
+from doubles.needs import mlflow_needs
 from doubles.processes import free_port, wait_until_ready
 from doubles.store import ML, Resource
 from doubles.web import Answer, AzureError, Names, Request, Route
@@ -93,7 +94,7 @@ class MlflowFront:
         self._lock = threading.Lock()
 
     def routes(self) -> list[Route]:
-        return [Route("GET POST PATCH PUT DELETE", ROOT + "/{rest...}", self._forward)]
+        return [Route("GET POST PATCH PUT DELETE", ROOT + "/{rest...}", self._forward, needs=mlflow_needs)]
 
     def server(self, workspace: str) -> Server:
         """Return the MLflow server of a workspace."""
@@ -158,6 +159,8 @@ class MlflowFront:
         target = "/" + request.target.partition(f"/workspaces/{names['workspace']}/")[2]
         if LACKING.search(target):
             return Answer(404)
+        if target.endswith("/model-versions/create") and request.json().get("tags"):
+            raise errors.unregistrable_tags()
         if "model-versions/search" in target and "tag" in request.query.get("filter", ""):
             message = "Filtering model versions by tag is not supported."
             return Answer(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})

@@ -4,6 +4,7 @@ import re
 
 from doubles import errors
 from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, owner
+from doubles.roles import resource_type
 from doubles.servers import Servers
 from doubles.store import Resource
 from doubles.web import Answer, Names, Request, Route
@@ -62,7 +63,7 @@ class Online(Resources):
     def _check_endpoint(self, path: str, name: str, given: Resource, before: Resource | None) -> None:
         if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]", name):
             raise errors.invalid("The endpoint name is invalid: 3 to 32 letters, digits and '-'.", "EndpointName")
-        if before is None and self._cloud.store.find(errors.resource_type(path), name):
+        if before is None and self._cloud.store.find(resource_type(path), name):
             message = "There is already an endpoint with this name, Endpoint name needs to be unique within a region."
             raise errors.invalid(f"{message} Try some other name.")
         if before and before["properties"].get("authMode", "").lower() != str(given.get("authMode", "")).lower():

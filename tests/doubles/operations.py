@@ -10,8 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from doubles import errors
-from doubles.errors import SUBSCRIPTION
+from doubles import SUBSCRIPTION, errors
 from doubles.faults import Faults
 from doubles.store import ML, Store
 from doubles.web import Answer, AzureError, Request

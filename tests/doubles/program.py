@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
+from doubles import SUBSCRIPTION
 from doubles.artifacts import Artifacts
 from doubles.assets import Assets
 from doubles.az import AzureCli
@@ -17,7 +18,6 @@ from doubles.batch import Batch
 from doubles.cloud import Cloud
 from doubles.computes import Computes
 from doubles.containers import Containers
-from doubles.errors import SUBSCRIPTION
 from doubles.faults import Faults
 from doubles.history import History
 from doubles.identity import Identity
@@ -25,13 +25,14 @@ from doubles.jobs import Jobs
 from doubles.mlflow_front import MlflowFront
 from doubles.online import Online
 from doubles.operations import STATUS, Operations
+from doubles.roles import Access
 from doubles.schedules import Schedules
 from doubles.scoring import Scoring
 from doubles.servers import Servers
 from doubles.storage import Storage
 from doubles.store import Store
 from doubles.tls import make_certificates
-from doubles.web import OPEN, Answer, Names, Request, Route, Service, Website
+from doubles.web import OPEN, Answer, Names, Request, Route, Service, Website, no_needs
 from doubles.workspaces import CLOUD_NAME, Workspaces
 
 
@@ -42,8 +43,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
         sys.exit(f"{folder} is not empty. Choose a new folder: a double starts without resources.")
-    cloud = build(folder)
+    landing_zone = json.loads(arguments.landing_zone.read_text("utf-8")) if arguments.landing_zone else {}
+    cloud = build(folder, Access(landing_zone))
     workspaces = Workspaces(cloud)
+    for path, resource in landing_zone.get("resources", {}).items():
+        cloud.store.put(path, resource)
     for given in arguments.workspace:
         workspaces.add(*given.split("/", 1))
     for given in arguments.resource:
@@ -51,6 +55,7 @@ def main() -> None:
     cli = AzureCli(cloud)
     cloud.site.routes += [*control(cloud), *cli.routes(), *workspaces.routes(), *services(cloud)]
     Containers(cloud).add_to(cli)
+    Computes(cloud).add_to(cli)
     program = cli.install(folder / "bin")
 
     def end(_signal: int = 0, _frame: FrameType | None = None) -> None:
@@ -66,17 +71,18 @@ def main() -> None:
     cloud.site.serve()
 
 
-def build(folder: Path) -> Cloud:
+def build(folder: Path, access: Access) -> Cloud:
     """Create the double's parts."""
     trusted, context = make_certificates(folder)
     identity = Identity()
     faults = Faults(identity)
     store = Store(folder / "resources.json")
     operations = Operations(store, faults, folder)
-    site = Website(context, faults.answer, identity.check)
+    site = Website(context, faults.answer, identity.check, lambda who, needs: cloud.authorize(who, needs))
     operations.url = site.url
-    storage = Storage(folder / "storage", site.url)
-    return Cloud(folder, trusted, site, identity, faults, store, operations, storage)
+    storage = Storage(folder / "storage", site.url, identity, access)
+    cloud = Cloud(folder, trusted, site, identity, faults, store, operations, storage, access)
+    return cloud
 
 
 def services(cloud: Cloud) -> list[Route]:
@@ -99,7 +105,7 @@ def services(cloud: Cloud) -> list[Route]:
         Batch(cloud, jobs),
     ]
     routes = [route for part in parts for route in part.routes()]
-    return [*routes, Route("GET", STATUS, cloud.operations.status)]
+    return [*routes, Route("GET", STATUS, cloud.operations.status, needs=no_needs)]
 
 
 def environment(cloud: Cloud, programs: Path) -> dict[str, str]:
@@ -138,6 +144,16 @@ def control(cloud: Cloud) -> list[Route]:
     def calls(_: Request, __: Names) -> Answer:
         return Answer(200, cloud.site.calls())
 
+    def needs(_: Request, __: Names) -> Answer:
+        names = {one.object: one.name for one in cloud.access.principals}
+        return Answer(
+            200, [[names.get(who, who), asdict(need), allowed] for who, need, allowed in list(cloud.access.log)]
+        )
+
+    def assign(request: Request, _: Names) -> Answer:
+        cloud.access.change(request.json())
+        return Answer(200, {})
+
     def routes(_: Request, __: Names) -> Answer:
         return Answer(
             200, [[method, r.pattern, r.audiences != OPEN] for r in cloud.site.routes for method in r.methods.split()]
@@ -149,6 +165,8 @@ def control(cloud: Cloud) -> list[Route]:
         Route("GET", "/_double/faults", left, OPEN),
         Route("GET", "/_double/calls", calls, OPEN),
         Route("GET", "/_double/routes", routes, OPEN),
+        Route("GET", "/_double/needs", needs, OPEN),
+        Route("POST", "/_double/assignments", assign, OPEN),
     ]
 
 
@@ -169,6 +187,11 @@ def _arguments() -> argparse.Namespace:
         default=[],
         metavar="GROUP/PROVIDER/TYPE/NAME",
         help="another resource to create",
+    )
+    parser.add_argument(
+        "--landing-zone",
+        type=Path,
+        help="a JSON file of identities, their roles, and resources; otherwise, all is allowed",
     )
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
     return parser.parse_args()

@@ -9,9 +9,10 @@ import urllib.request
 from collections.abc import Mapping
 
 from doubles.cloud import Cloud
+from doubles.roles import Need
 from doubles.servers import Server, Servers
 from doubles.store import ML, Resource
-from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route
+from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route, no_needs
 
 
 class Scoring:
@@ -24,7 +25,7 @@ class Scoring:
         self._lock = threading.Lock()
 
     def routes(self) -> list[Route]:
-        return [Route("GET POST", "/inference/{endpoint}/{rest...}", self._score, self._audiences)]
+        return [Route("GET POST", "/inference/{endpoint}/{rest...}", self._score, self._audiences, no_needs)]
 
     def _endpoint(self, names: Names) -> tuple[str, Resource]:
         """Return the path and properties of a request's endpoint."""
@@ -39,6 +40,7 @@ class Scoring:
 
     def _score(self, request: Request, names: Names) -> Answer:
         path, properties = self._endpoint(names)
+        self._check_role(request, path, properties)
         slot = request.headers.get("azureml-model-deployment") or self._choose(path, properties["traffic"])
         server = self._servers.get(f"{path}/deployments/{slot}")
         deployment = self._cloud.store.get(f"{path}/deployments/{slot}")
@@ -47,6 +49,17 @@ class Scoring:
         self._mirror(path, properties["mirrorTraffic"], request, names["rest"])
         settings: Resource = deployment["properties"].get("requestSettings") or {}
         return _forward(request, names["rest"], slot, server, _seconds(settings.get("requestTimeout")))
+
+    def _check_role(self, request: Request, path: str, properties: Resource) -> None:
+        """Refuse a caller without the right to score with 401, not 403 (how-to-troubleshoot-online-endpoints.md).
+
+        The endpoint's own token, for authMode AMLToken, is that right.
+        """
+        need = Need(f"{ML}/workspaces/onlineEndpoints/score/action", path)
+        if properties["authMode"].lower() == "aadtoken" and self._cloud.access.missing(request.caller, [need]):
+            raise AzureError(
+                401, "Unauthorized", "You don't have permission to do the requested action, such as score."
+            )
 
     def _choose(self, path: str, weights: Mapping[str, int]) -> str | None:
         """Return the deployment for the next request, by smooth weighted round-robin."""

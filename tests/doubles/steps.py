@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from doubles import SUBSCRIPTION
 from doubles.cloud import Cloud, datastore_uri
-from doubles.errors import SUBSCRIPTION
+from doubles.identity import OBJECT
 from doubles.processes import Child
 from doubles.store import Resource
 from doubles.web import ML_AUDIENCE, AzureError
@@ -26,6 +27,8 @@ class Run:
         The address of each named output.
     best :
         The name of a sweep's best trial.
+    identity :
+        The object id of the compute's identity, with which its steps use storage and the workspace.
     """
 
     workspace: str
@@ -38,6 +41,7 @@ class Run:
     error: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     best: str = ""
+    identity: str = ""
 
     @property
     def ended(self) -> bool:
@@ -104,7 +108,7 @@ class Step:
     def _environment(self, experiment_id: str) -> dict[str, str]:
         """Return the variables that Azure ML sets for every job, and the address of the double."""
         run, trusted = self._run, str(self._cloud.trusted)
-        token, expires = self._cloud.identity.issue(ML_AUDIENCE, run=run.name)
+        token, expires = self._cloud.identity.issue(ML_AUDIENCE, run=run.name, oid=run.identity or OBJECT)
         _, _, _, _, group, *_, workspace = run.workspace.split("/")
         return {
             "AZUREML_RUN_ID": run.name,

@@ -8,21 +8,28 @@ import json
 import re
 import secrets
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from doubles.web import OPEN, Answer, Handler, Names, Request, Route
+from doubles.identity import Identity
+from doubles.roles import BLOBS, Access, Need
+from doubles.web import OPEN, Answer, AzureError, Handler, Names, Request, Route
 
 SUFFIX = "core.windows.net"
+AUDIENCE = "https://storage.azure.com"
 
 
 class Storage:
     """Accounts below /storage: the host name of an account is part of the path."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, identity: Identity, access: Access) -> None:
         self._folder = folder
+        self._identity = identity
+        self._access = access
+        self._accounts: dict[str, str] = {}
         self._url = url
         self._key = secrets.token_bytes(32)
         self._metadata_file = folder / "metadata.json"
@@ -42,6 +49,10 @@ class Storage:
                 ("GET HEAD PUT", root, self._container),
             )
         ]
+
+    def add_account(self, path: str) -> None:
+        """Let identities use an account by their roles; ``path`` is Resource Manager's."""
+        self._accounts[path.rsplit("/", 1)[1]] = path
 
     def account_name(self, account: str) -> str:
         """Return the name that clients expand to https://{name}.blob.core.windows.net, and so reach the double."""
@@ -71,14 +82,25 @@ class Storage:
         return self._folder / account / rest
 
     def _guarded(self, handler: Handler) -> Handler:
-        """Let a handler answer only requests with the container's signature."""
+        """Let a handler answer only requests with the container's signature, or of an identity with a role."""
 
         def guarded(request: Request, names: Names) -> Answer:
-            expected = self.signature(names["account"], names["container"])
-            signature = f"sig={quote(request.query.get('sig', ''), safe='')}"
-            if not expected.endswith(signature):
-                message = "Server failed to authenticate the request. Make sure the value of Authorization header is "
-                return _error(403, "AuthenticationFailed", message + "formed correctly including the signature.")
+            if "sig" in request.query:
+                expected = self.signature(names["account"], names["container"])
+                signature = f"sig={quote(request.query['sig'], safe='')}"
+                if not expected.endswith(signature):
+                    message = (
+                        "Server failed to authenticate the request. Make sure the value of Authorization header is "
+                    )
+                    return _error(403, "AuthenticationFailed", message + "formed correctly including the signature.")
+                return handler(request, names)
+            try:
+                who = self._identity.check(request.headers.get("Authorization"), [AUDIENCE])["oid"]
+            except AzureError as refusal:
+                return _error(refusal.status, str(refusal.error["code"]), str(refusal.error["message"]))
+            if self._access.missing(who, [blob_need(request, names, self._accounts)]):
+                message = "This request is not authorized to perform this operation using this permission."
+                return _error(403, "AuthorizationPermissionMismatch", message)
             return handler(request, names)
 
         return guarded
@@ -170,6 +192,15 @@ class Storage:
             "</EnumerationResults>"
         )
         return Answer(200, text.encode(), {"Content-Type": "application/xml"})
+
+
+def blob_need(request: Request, names: Names, accounts: Mapping[str, str]) -> Need:
+    """Return what a request for a blob or a container needs: an action on data, or on the container."""
+    scope = f"{accounts.get(names['account'], '')}/blobServices/default/containers/{names['container']}"
+    if "blob" in names or request.query.get("comp") == "list":
+        kind = {"GET": "read", "HEAD": "read", "DELETE": "delete"}.get(request.method, "write")
+        return Need(f"{BLOBS}/blobs/{kind}", scope, data=True)
+    return Need(f"{BLOBS}/{'write' if request.method == 'PUT' else 'read'}", scope)
 
 
 def _tags(file: Path) -> dict[str, str]:

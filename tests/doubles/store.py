@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from doubles.errors import not_found, resource_type
+from doubles.errors import not_found
+from doubles.roles import resource_type
 
 Resource = dict[str, Any]
 ML = "Microsoft.MachineLearningServices"

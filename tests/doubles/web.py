@@ -9,11 +9,13 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from doubles.roles import Need, needed
 
 LONGEST_RECORDED_BODY = 100_000
 
@@ -28,6 +30,7 @@ class Request:
     headers: Message
     body: bytes
     target: str
+    caller: str = ""  # the object id of the token's identity
 
     @property
     def call(self) -> str:
@@ -89,7 +92,20 @@ class DroppedError(Exception):
 
 
 Names = Mapping[str, str]
+Needs = Callable[[Request, Names], list[Need]]
 Handler = Callable[[Request, Names], Answer]
+
+
+def resource_needs(request: Request, _: Names) -> list[Need]:
+    """Return what Resource Manager needs for a request, by its method and path."""
+    return [needed(request.method, request.path)]
+
+
+def no_needs(_: Request, __: Names) -> list[Need]:
+    """Return that a valid token suffices."""
+    return []
+
+
 ML_AUDIENCE = "https://ml.azure.com"
 ARM_AUDIENCE = "{url}"  # the double's own address
 
@@ -105,12 +121,15 @@ class Route:
     audiences :
         The token's allowed audiences, or a function that looks them up; OPEN for none. The server checks the token
         before it calls the handler.
+    needs :
+        What the token's identity must be allowed to do; by default what Resource Manager derives from the path.
     """
 
     methods: str
     pattern: str
     handler: Handler
     audiences: tuple[str, ...] | Callable[[Names], tuple[str, ...]] = (ARM_AUDIENCE, ML_AUDIENCE)
+    needs: Needs = resource_needs
 
     def match(self, request: Request) -> Names | None:
         if request.method not in self.methods.split():
@@ -154,18 +173,22 @@ class Website:
     gate :
         Receives every request first, and may answer it.
     check :
-        Checks an Authorization header against the allowed audiences, and raises an AzureError.
+        Checks an Authorization header against the allowed audiences; returns the claims, or raises an AzureError.
+    authorize :
+        Raises an AzureError if an identity, by its object id, lacks one of some needs.
     """
 
     def __init__(
         self,
         context: ssl.SSLContext,
         gate: Callable[[Request, Callable[[], Answer]], Answer],
-        check: Callable[[str | None, Iterable[str]], object],
+        check: Callable[[str | None, Iterable[str]], Mapping[str, Any]],
+        authorize: Callable[[str, list[Need]], None],
     ) -> None:
         self.routes: list[Route] = []
         self._gate = gate
         self._check = check
+        self._authorize = authorize
         self._calls: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self._server = _Server(context, self)
@@ -213,14 +236,17 @@ class Website:
         for route in self.routes:
             found = route.match(request)
             if found is not None:
-                self._authorize(route, request, found)
-                return route.handler(request, found)
+                return route.handler(self._authorized(route, request, found), found)
         raise AzureError(404, "NotFound", f"The double has no answer to {request.call}")
 
-    def _authorize(self, route: Route, request: Request, names: Names) -> None:
+    def _authorized(self, route: Route, request: Request, names: Names) -> Request:
+        """Return the request with its caller, who may make it."""
         audiences = route.audiences(names) if callable(route.audiences) else route.audiences
-        if audiences:
-            self._check(request.headers.get("Authorization"), [name.format(url=self.url) for name in audiences])
+        if not audiences:
+            return request
+        claims = self._check(request.headers.get("Authorization"), [name.format(url=self.url) for name in audiences])
+        self._authorize(claims["oid"], route.needs(request, names))
+        return replace(request, caller=claims["oid"])
 
 
 def _recorded(request: Request) -> Any:

@@ -2,11 +2,10 @@
 
 from urllib.parse import urlsplit
 
-from doubles import errors
-from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Resources, account
-from doubles.errors import SUBSCRIPTION
+from doubles import SUBSCRIPTION, errors
+from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Resources, account, account_path
 from doubles.store import ML, Resource
-from doubles.web import OPEN, Answer, Names, Request, Route
+from doubles.web import OPEN, Answer, AzureError, Names, Request, Route
 
 CLOUD_NAME = "LoopbackCloud"
 
@@ -30,7 +29,7 @@ class Workspaces(Resources):
         """Create a workspace, and its resource group if missing."""
         path = WORKSPACE.format(subscription=SUBSCRIPTION, group=group, workspace=name)
         self.add_group(group)
-        storage = f"{path.partition('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{account(path)}"
+        storage = account_path(path)
         host = urlsplit(self._cloud.url).netloc
         properties = {
             "friendlyName": name,
@@ -43,6 +42,7 @@ class Workspaces(Resources):
             "provisioningState": "Succeeded",
             "publicNetworkAccess": "Enabled",
         }
+        self._cloud.storage.add_account(storage)
         identity = {"type": "SystemAssigned", "tenantId": "11111111-2222-3333-4444-555555555555"}
         kind = {"kind": "Default", "sku": {"name": "Basic", "tier": "Basic"}, "identity": identity, "tags": {}}
         self._cloud.store.put(path, {"location": LOCATION, "properties": properties, **kind})
@@ -102,7 +102,8 @@ class Workspaces(Resources):
             "containerName": DATASTORES[name],
             "endpoint": "core.windows.net",
             "protocol": "https",
-            "credentials": {"credentialsType": "Sas"},
+            # An account without keys has datastores without credentials: callers use their own identity.
+            "credentials": {"credentialsType": "None" if self._cloud.access.enforced else "Sas"},
             "isDefault": name == "workspaceblobstore",
             "tags": {},
             "properties": {},
@@ -114,5 +115,7 @@ class Workspaces(Resources):
         workspace = self._cloud.workspace(names)
         if names["datastore"] not in DATASTORES:
             raise errors.not_found(request.path.removesuffix("/listSecrets"))
+        if self._cloud.access.enforced:
+            raise AzureError(400, "UserError", "The datastore has no credentials: it is accessed by identity.")
         signature = self._cloud.storage.signature(account(workspace), DATASTORES[names["datastore"]])
         return Answer(200, {"secretsType": "Sas", "sasToken": signature})

@@ -1,5 +1,5 @@
-# For `mlops deploy` to a `kubernetes` target: a cluster with Azure ML's extension. The first deploy attaches it to the
-# workspace (azureml/kubernetes/compute.yml), because azurerm supports only CLI v1's attachment.
+# For `mlops deploy` to a `kubernetes` target: a cluster with Azure ML's extension. The output `attach` is the command that
+# attaches it to the workspace, once, because azurerm supports only CLI v1's attachment.
 variable "node_size" {
   description = "The size of the serving machines."
   type        = string
@@ -33,6 +33,12 @@ variable "serving_tls" {
   }
 }
 
+variable "allow_plain_http" {
+  description = "Whether production may serve without a certificate: tokens and rows then cross the network unencrypted."
+  type        = bool
+  default     = false
+}
+
 locals {
   has_cluster = local.project.serving[var.environment].target == "kubernetes"
   clusters    = azurerm_kubernetes_cluster.this[*]
@@ -49,14 +55,6 @@ locals {
     lend-identity = { principal = one(azurerm_user_assigned_identity.cluster[*].principal_id), scope = one(azurerm_user_assigned_identity.nodes[*].id), role = "Managed Identity Operator" }
     # Nodes pull the image of the environment.
     images = { principal = one(azurerm_user_assigned_identity.nodes[*].principal_id), scope = azurerm_container_registry.this.id, role = "AcrPull" }
-  }
-
-  attachment_roles = {
-    # `mlops deploy production`: CI attaches the cluster ...
-    attach = { principal = local.ci, role = "Azure Kubernetes Service Contributor Role" }
-    # ... and the workspace manages its extension.
-    read    = { principal = local.workspace, role = "Reader" }
-    extends = { principal = local.workspace, role = "Kubernetes Extension Contributor" }
   }
 }
 
@@ -104,7 +102,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   node_resource_group       = local.names.node_group
   sku_tier                  = "Standard" # the tier with an availability SLA
   private_cluster_enabled   = !local.public_access
-  local_account_disabled    = true
+  local_account_disabled    = false # Azure ML's extension needs the cluster's own administrator
   run_command_enabled       = false
   azure_policy_enabled      = true
   oidc_issuer_enabled       = true
@@ -204,16 +202,59 @@ resource "azurerm_kubernetes_cluster_extension" "azureml" {
   })
 
   depends_on = [azurerm_kubernetes_cluster_node_pool.serving]
+
+  lifecycle {
+    precondition {
+      condition     = var.serving_tls != null || var.allow_plain_http || !local.in_production
+      error_message = "Production would serve plain HTTP: anyone in the network could read tokens and rows. Set serving_tls, or accept it with allow_plain_http = true."
+    }
+  }
 }
 
-# Let the workspace manage its extension, without an account on the cluster.
-resource "azurerm_kubernetes_cluster_trusted_access_role_binding" "workspace" {
+# The logs of the serving pods.
+resource "azurerm_monitor_data_collection_rule" "cluster" {
   count = length(local.clusters)
 
-  name                  = "azureml"
-  kubernetes_cluster_id = local.clusters[0].id
-  source_resource_id    = azurerm_machine_learning_workspace.this.id
-  roles                 = ["Microsoft.MachineLearningServices/workspaces/mlworkload"]
+  name                = local.names.cluster_logs
+  resource_group_name = local.group
+  location            = local.location
+  tags                = local.tags
+
+  data_sources {
+    extension {
+      name           = "ContainerInsightsExtension"
+      extension_name = "ContainerInsights"
+      streams        = ["Microsoft-ContainerLogV2", "Microsoft-KubeEvents"]
+      extension_json = jsonencode({
+        dataCollectionSettings = {
+          interval               = "5m"
+          namespaceFilteringMode = "Include"
+          namespaces             = ["azureml"]
+          enableContainerLogV2   = true
+        }
+      })
+    }
+  }
+
+  data_flow {
+    streams      = ["Microsoft-ContainerLogV2", "Microsoft-KubeEvents"]
+    destinations = ["log-analytics"]
+  }
+
+  destinations {
+    log_analytics {
+      name                  = "log-analytics"
+      workspace_resource_id = azurerm_log_analytics_workspace.this.id
+    }
+  }
+}
+
+resource "azurerm_monitor_data_collection_rule_association" "cluster" {
+  count = length(local.clusters)
+
+  name                    = "ContainerInsightsExtension"
+  target_resource_id      = local.clusters[0].id
+  data_collection_rule_id = azurerm_monitor_data_collection_rule.cluster[0].id
 }
 
 resource "azurerm_role_assignment" "cluster" {
@@ -232,18 +273,11 @@ resource "azurerm_role_assignment" "cluster" {
   }
 }
 
-resource "azurerm_role_assignment" "attachment" {
-  for_each = { for name, role in local.attachment_roles : name => role if local.has_cluster }
-
-  principal_id         = each.value.principal
-  principal_type       = "ServicePrincipal"
-  scope                = local.clusters[0].id
-  role_definition_name = each.value.role
-
-  lifecycle {
-    precondition {
-      condition     = contains(keys(module.shared.roles), each.value.role)
-      error_message = "${each.value.role} is not among the roles of infra/shared/roles.tf."
-    }
-  }
+output "attach" {
+  description = "Attaches the cluster to the workspace, once: run it as an identity that may apply infra/. Empty without a cluster."
+  value = join("", [for cluster in local.clusters : join(" ", [
+    "az ml compute attach --type Kubernetes --name ${local.names.attached_cluster} --namespace azureml",
+    "--identity-type SystemAssigned --resource-id ${cluster.id}",
+    "--resource-group ${local.group} --workspace-name ${azurerm_machine_learning_workspace.this.name}",
+  ])])
 }

@@ -1,8 +1,6 @@
 # For `mlops deploy` to a `container-instance` target: a subnet, because the groups have no public address, and the
 # roles to build their image and to start and switch them.
 locals {
-  has_container_groups = local.project.serving[var.environment].target == "container-instance"
-
   container_roles = {
     # Build the image in the registry.
     build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
@@ -10,8 +8,6 @@ locals {
     groups = { scope = data.azurerm_resource_group.this.id, role = "Azure Container Instances Contributor Role" }
     # Switch between them, by a tag.
     switch = { scope = data.azurerm_resource_group.this.id, role = "Tag Contributor" }
-    # Let them pull their image.
-    lend-identity = { scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
     # Place them in the subnet.
     find-network = { scope = azurerm_virtual_network.this.id, role = "Reader" }
     join-subnet  = { scope = one(azurerm_subnet.containers[*].id), role = "Network Contributor" }
@@ -19,7 +15,7 @@ locals {
 }
 
 resource "azurerm_subnet" "containers" {
-  count = local.has_container_groups ? 1 : 0
+  count = local.serves_containers ? 1 : 0
 
   name                 = local.names.container_subnet
   resource_group_name  = local.group
@@ -43,8 +39,16 @@ resource "azurerm_subnet_network_security_group_association" "containers" {
   network_security_group_id = azurerm_network_security_group.this.id
 }
 
+# Azure supports no other outbound access for container groups in a network.
+resource "azurerm_subnet_nat_gateway_association" "containers" {
+  count = length(azurerm_subnet.containers)
+
+  subnet_id      = azurerm_subnet.containers[0].id
+  nat_gateway_id = azurerm_nat_gateway.outbound[0].id
+}
+
 resource "azurerm_role_assignment" "containers" {
-  for_each = { for name, role in local.container_roles : name => role if local.has_container_groups }
+  for_each = { for name, role in local.container_roles : name => role if local.serves_containers }
 
   principal_id         = local.ci
   principal_type       = "ServicePrincipal"

@@ -1,5 +1,5 @@
 # Identities, without secrets. Each has the roles that its verbs need, on the resources that they use;
-# docs/infrastructure.md lists them.
+# docs/infrastructure.md lists them. The workspace's own identity gets its roles from Azure, when it is created.
 
 # The jobs of `mlops run --on azureml`, batch scoring, and the container groups.
 resource "azurerm_user_assigned_identity" "jobs" {
@@ -17,33 +17,9 @@ resource "azurerm_user_assigned_identity" "ci" {
   tags                = local.tags
 }
 
-# The workspace itself.
-resource "azurerm_user_assigned_identity" "workspace" {
-  name                = local.names.workspace_identity
-  resource_group_name = local.group
-  location            = local.location
-  tags                = local.tags
-}
-
 locals {
-  jobs      = azurerm_user_assigned_identity.jobs.principal_id
-  ci        = azurerm_user_assigned_identity.ci.principal_id
-  workspace = azurerm_user_assigned_identity.workspace.principal_id
-
-  workspace_roles = {
-    # Every verb: the workspace keeps code, logs, models and data in its storage ...
-    storage-account = { scope = azurerm_storage_account.this.id, role = "Storage Account Contributor" }
-    storage-blobs   = { scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
-    # ... and its secrets in its vault.
-    vault = { scope = azurerm_key_vault.this.id, role = "Key Vault Administrator" }
-    # `mlops run` and `mlops deploy`: build and pull the image of the environment.
-    registry-push  = { scope = azurerm_container_registry.this.id, role = "AcrPush" }
-    registry-build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
-    # `mlops deploy`: pass the telemetry address to the endpoints.
-    telemetry = { scope = azurerm_application_insights.this.id, role = "Application Insights Component Contributor" }
-    # `mlops run`: assign the jobs their identity.
-    lend-identity = { scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
-  }
+  jobs = azurerm_user_assigned_identity.jobs.principal_id
+  ci   = azurerm_user_assigned_identity.ci.principal_id
 
   lifecycle_roles = {
     # `mlops run`, in its jobs: read the data, write the results.
@@ -54,8 +30,10 @@ locals {
     jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPull" }
     # `mlops run`, `mlops deploy`, `mlops rollback`: submit jobs, read and tag versions, change endpoints.
     ci-workspace = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
-    # `mlops run`: resize the cluster to project.yml; `mlops deploy production`: attach the AKS cluster.
+    # `mlops run`: resize the cluster to project.yml ...
     ci-compute = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Compute Operator" }
+    # ... and assign it the jobs' identity, as Azure checks at every change; a container group gets the same identity.
+    ci-lend-identity = { principal = local.ci, scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
     # `mlops run`, `mlops deploy`: upload code and data, download models and results.
     ci-data = { principal = local.ci, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
   }
@@ -69,22 +47,6 @@ locals {
     staging-versions = { principal = local.ci, scope = local.staging_workspace, role = "AzureML Data Scientist" }
     # `mlops deploy production`: download that version.
     staging-models = { principal = local.ci, scope = local.staging_storage, role = "Storage Blob Data Reader" }
-  }
-}
-
-resource "azurerm_role_assignment" "workspace" {
-  for_each = merge(local.workspace_roles, local.network_roles)
-
-  principal_id         = local.workspace
-  principal_type       = "ServicePrincipal"
-  scope                = each.value.scope
-  role_definition_name = each.value.role
-
-  lifecycle {
-    precondition {
-      condition     = contains(keys(module.shared.roles), each.value.role)
-      error_message = "${each.value.role} is not among the roles of infra/shared/roles.tf."
-    }
   }
 }
 

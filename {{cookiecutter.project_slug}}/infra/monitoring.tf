@@ -10,7 +10,7 @@ resource "azurerm_log_analytics_workspace" "this" {
   tags                         = local.tags
 }
 
-# Endpoints report each request here, with the connection string from Azure ML.
+# Endpoints report each request here; Azure ML passes them the key.
 resource "azurerm_application_insights" "this" {
   name                = local.names.application_insights
   resource_group_name = local.group

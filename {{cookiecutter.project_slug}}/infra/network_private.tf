@@ -12,9 +12,9 @@ variable "isolation_mode" {
 }
 
 variable "approved_hosts" {
-  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound; building images needs Python packages."
+  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound; azureml/Dockerfile needs the default ones to build the image."
   type        = set(string)
-  default     = ["pypi.org", "files.pythonhosted.org"]
+  default     = ["pypi.org", "files.pythonhosted.org", "conda.anaconda.org"]
 
   validation {
     condition     = alltrue([for host in var.approved_hosts : can(regex("^(\\*\\.)?[a-z0-9-]+(\\.[a-z0-9-]+)+$", host))])
@@ -27,18 +27,11 @@ locals {
   public_access       = false
   isolation_mode      = var.isolation_mode
   registry_sku        = "Premium"           # the only SKU with private endpoints
-  image_build_compute = local.names.compute # registry tasks cannot reach it
+  image_build_compute = local.names.compute # serverless compute cannot reach it
 
-  # `mlops run`: a node of the cluster builds and pushes the image, because registry tasks cannot.
+  # `mlops run`: a node of the cluster builds the image, and pushes it.
   network_job_roles = {
     jobs-push = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
-  }
-
-  network_roles = {
-    # `mlops run`, `mlops deploy`: the managed network creates private endpoints to these.
-    approve-storage  = { scope = azurerm_storage_account.this.id, role = "Azure AI Enterprise Network Connection Approver" }
-    approve-vault    = { scope = azurerm_key_vault.this.id, role = "Azure AI Enterprise Network Connection Approver" }
-    approve-registry = { scope = azurerm_container_registry.this.id, role = "Azure AI Enterprise Network Connection Approver" }
   }
 }
 

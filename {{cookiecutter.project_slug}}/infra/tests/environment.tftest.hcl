@@ -40,7 +40,7 @@ run "staging" {
 
   assert {
     condition = alltrue([
-      for role in concat(values(azurerm_role_assignment.workspace), values(azurerm_role_assignment.lifecycle)) :
+      for role in values(azurerm_role_assignment.lifecycle) :
       contains(keys(module.shared.roles), role.role_definition_name) && role.scope != data.azurerm_resource_group.this.id
     ])
     error_message = "A role is too wide, or applies to the whole group."
@@ -54,7 +54,7 @@ run "staging" {
         azurerm_log_analytics_workspace.this.tags, azurerm_application_insights.this.tags,
         azurerm_monitor_action_group.this.tags, azurerm_virtual_network.this.tags,
         azurerm_network_security_group.this.tags, azurerm_user_assigned_identity.jobs.tags,
-        azurerm_user_assigned_identity.ci.tags, azurerm_user_assigned_identity.workspace.tags,
+        azurerm_user_assigned_identity.ci.tags,
       ] : try(tags.project, "") == local.project.project && try(tags.environment, "") == "staging" && try(tags["managed-by"], "") == "terraform"
     ])
     error_message = "A resource lacks one of the tags project, environment and managed-by."
@@ -65,6 +65,11 @@ run "production" {
   variables {
     environment = "production"
     alert_email = "team@example.com"
+  }
+
+  assert {
+    condition     = local.address_space == "10.21.0.0/20" # staging has 10.20.0.0/20
+    error_message = "The environments' ranges overlap: one hub cannot reach both."
   }
 
   assert {
@@ -115,7 +120,7 @@ run "a_runner_has_no_public_address" {
   }
 
   assert {
-    condition     = azurerm_linux_virtual_machine.runner[0].tags == local.tags && azurerm_public_ip.runner[0].tags == local.tags && azurerm_nat_gateway.runner[0].tags == local.tags
+    condition     = azurerm_linux_virtual_machine.runner[0].tags == local.tags && azurerm_public_ip.outbound[0].tags == local.tags && azurerm_nat_gateway.outbound[0].tags == local.tags
     error_message = "A part of the runner lacks the tags."
   }
 }

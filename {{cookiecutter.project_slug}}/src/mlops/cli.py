@@ -11,7 +11,7 @@ import gc
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
@@ -398,11 +398,14 @@ def rollback(project: Project, on: Where) -> None:
 @on_option
 @pass_project
 def status(project: Project, on: Where) -> None:
-    """Show the registered versions, and what each environment serves."""
+    """Show the registered versions, and what each environment serves.
+
+    Exits with 1 if an environment cannot be read, after showing the other.
+    """
     from mlops import lifecycle, terminal
 
     platform = lifecycle.platform(project, on)
-    targets = {name: platform.target(name) for name in ENVIRONMENTS}
+    targets = {name: partial(platform.target, name) for name in ENVIRONMENTS}
     terminal.show_status(platform.registry("staging").versions(), targets)
 
 

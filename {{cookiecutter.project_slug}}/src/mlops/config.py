@@ -283,6 +283,9 @@ class Azure(Section):
     prefix: str = Field(
         pattern=r"^[a-z][a-z0-9]*$", description="lower-case letters and digits, letter first"
     )
+    network: Literal["public", "private"] = Field(
+        "public", description="public, or private, as infra/ was rendered"
+    )
     compute: Compute = Field(
         default_factory=Compute, description="a section with size, nodes, tier and idle_seconds"
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from mlops.errors import Busy
 from mlops.outputs import write_json
 
 FOLDER: Final = ".mlops"
+MOST_RUNS: Final = 50
 LOOK_SECONDS: Final = 1.0
 
 
@@ -45,6 +48,26 @@ def hold(
         yield
 
 
+def run_id() -> str:
+    """Return a random id of this process, by which other machines tell it from theirs."""
+    return _make_id(os.getpid())
+
+
+def has_ended(root: Path, part: str, run: str) -> bool:
+    """Return whether a command that held a part's lock in this project is known to have ended."""
+    folder = root / FOLDER
+    runs = _runs(folder / f"{part}.holder")
+    if run not in runs:
+        return False
+    if run != runs[-1]:  # another command has held the lock since
+        return True
+    try:
+        with file_lock(folder, part).acquire(timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
 def file_lock(folder: Path, part: str) -> FileLock:
     """Return the lock of a part, in a folder that is made for it."""
     folder.mkdir(exist_ok=True)
@@ -69,11 +92,30 @@ def _hold(
                 tell(f"Waiting until {who} has ended.")
             told = who
     try:
-        since = time.strftime("%H:%M:%S")
-        write_json(holder, {"command": command, "process": os.getpid(), "since": since})
+        since, runs = time.strftime("%H:%M:%S"), [*_runs(holder), run_id()]
+        now = {
+            "command": command,
+            "process": os.getpid(),
+            "since": since,
+            "runs": runs[-MOST_RUNS:],
+        }
+        write_json(holder, now)
         yield
     finally:
         lock.release()
+
+
+@functools.cache
+def _make_id(process: int) -> str:
+    return secrets.token_hex(8)
+
+
+def _runs(holder: Path) -> list[str]:
+    """Return the ids of the commands that held a lock, the newest last."""
+    try:
+        return [str(run) for run in json.loads(holder.read_text("utf-8"))["runs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _describe(holder: Path) -> str:

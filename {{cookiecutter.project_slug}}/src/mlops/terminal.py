@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlops.errors import safe
+from mlops.errors import MlopsError, safe
 from mlops.lifecycle import Deployment, Progress
 from mlops.model import tags
 from mlops.model.history import History, Period
@@ -150,16 +150,31 @@ def show_reasons(decision: Decision) -> None:
         say(f"Gate: {verdict} ({reason.code}): {reason.text}")
 
 
-def show_status(versions: Sequence[Version], targets: Mapping[Environment, Target]) -> None:
-    """Print the registered versions with their stage, and each environment's slots."""
+def show_status(
+    versions: Sequence[Version], targets: Mapping[Environment, Callable[[], Target]]
+) -> None:
+    """Print the registered versions with their stage, and each environment's slots.
+
+    Raises
+    ------
+    MlopsError
+        An environment could not be read; the other was printed.
+    """
     registered = _table("version", "stage", "decision", "average precision")
     for version in versions:
         score = version.tags.get("holdout.average_precision", "-")
         decision = version.tags.get(tags.DECISION, "")
         registered.add_row(str(version.number), version.stage, decision, score)
     served = _table("environment", "slot", "version", "traffic", "health", "scored by", "address")
-    for name, target in targets.items():
-        state, address = target.describe(), target.address
+    unread: list[MlopsError] = []
+    for name, open_target in targets.items():
+        try:
+            target = open_target()
+            state, address = target.describe(), target.address
+        except MlopsError as error:
+            served.add_row(name, "-", "-", "-", "unknown", "-", "-")
+            unread.append(error)
+            continue
         for slot, kept in state.slots.items():
             health = "healthy" if kept.healthy else "DOWN"
             traffic = f"{state.traffic.get(slot, 0)} %"
@@ -169,6 +184,8 @@ def show_status(versions: Sequence[Version], targets: Mapping[Environment, Targe
             served.add_row(name, "-", "-", "-", "nothing deployed", "-", "-")
     _print(registered)
     _print(served)
+    if unread:
+        raise unread[0]
 
 
 def show_history(found: Mapping[Environment, History], form: Form) -> None:

@@ -62,4 +62,6 @@ def provide_compute(project: Project, client: MLClient) -> None:
         if any(int(getattr(present, name) or 0) != value for name, value in limits.items()):
             for name, value in limits.items():
                 setattr(present, name, value)
+            if present.network_settings and not present.network_settings.subnet:
+                present.network_settings = None  # the SDK cannot send what it has read
             put(client.compute, present)

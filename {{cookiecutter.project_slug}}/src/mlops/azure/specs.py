@@ -74,19 +74,6 @@ def compute(project: Project) -> entities.AmlCompute:
     return loaded
 
 
-def kubernetes_compute(
-    project: Project, environment: Environment, subscription: str
-) -> entities.Compute:
-    """Return the AKS cluster of an environment, as a compute of its workspace."""
-    name = project.azure.name
-    cluster = (
-        f"/subscriptions/{subscription}/resourceGroups/{name('resource_group', environment)}"
-        f"/providers/Microsoft.ContainerService/managedClusters/{name('cluster', environment)}"
-    )
-    settings = {"name": name("attached_cluster", environment), "resource_id": cluster}
-    return _load(sdk.load_compute, project, "kubernetes/compute.yml", settings)
-
-
 def pipeline(
     project: Project, data: entities.Data, replace: str = "", accept: str = ""
 ) -> entities.PipelineJob:
@@ -128,9 +115,14 @@ def endpoint(project: Project, environment: Environment) -> entities.OnlineEndpo
     """Return the online endpoint of an environment."""
     name = project.azure.name
     target = _online_settings(project, environment).target
-    settings = {"name": name("endpoint", environment), "tags": {tags.PROJECT: project.project}}
+    settings: dict[str, Any] = {
+        "name": name("endpoint", environment),
+        "tags": {tags.PROJECT: project.project},
+    }
     if target == "kubernetes":
         settings["compute"] = f"azureml:{name('attached_cluster', environment)}"
+    elif project.azure.network == "private":
+        settings["public_network_access"] = "disabled"
     return _load(sdk.load_online_endpoint, project, f"{target}/endpoint.yml", settings)
 
 

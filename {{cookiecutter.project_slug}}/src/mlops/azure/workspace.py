@@ -34,10 +34,25 @@ AGAIN: Final = "run the same command again"
 # Patterns of "STATUS CODE: message", and the fix; the first match counts.
 FIXES: Final = (
     (
+        r"LinkedAuthorizationFailed",
+        "Grant the identity that runs this the role that the message names, on the linked scope: "
+        "`Managed Identity Operator` on an identity, `Network Contributor` on a subnet. Terraform "
+        f"grants them to the identities that it creates. Then {AGAIN}.",
+    ),
+    (
+        r"TasksOperationsNotAllowed",
+        "Free and student subscriptions cannot build images in a registry. Use another "
+        f"subscription, or the target managed. Then {AGAIN}.",
+    ),
+    (
+        r"AADSTS700024",
+        f"The login has expired during a long command: log in again, then {AGAIN}.",
+    ),
+    (
         r"AuthorizationFailed|AuthorizationPermissionMismatch|^403\b",
-        "Grant the identity that runs this the role `AzureML Data Scientist` on the workspace's "
-        "resource group (for storage: `Storage Blob Data Contributor`). Terraform grants them to "
-        f"the identities that it creates. Then {AGAIN}.",
+        "Grant the identity that runs this the role `AzureML Data Scientist` on the workspace (for "
+        "storage: `Storage Blob Data Contributor`). Terraform grants them to the identities that "
+        f"it creates. A new role takes up to ten minutes to take effect. Then {AGAIN}.",
     ),
     (r"ClientAuthentication|^401\b", f"Log in (`az login`, in CI with OIDC), then {AGAIN}."),
     (

@@ -117,23 +117,34 @@ class Registry:
     def register(self, run_id: str, extra_tags: Mapping[str, str]) -> Version:
         """Register the model of a run; registering the same run again returns its version.
 
+        The decision is tagged last: a version that was left halfway has none, and registering the
+        same run again completes it.
+        """
+        version = next((v for v in self.versions() if v.run_id == run_id), None)
+        if version is None:
+            version = self._create(run_id)
+        values = {**extra_tags, tags.STAGE: REGISTERED, tags.SEAL: seal(self.name, extra_tags)}
+        for key in sorted(values, key=lambda key: key == tags.DECISION):
+            if key not in version.tags:
+                self.tag(version, key, values[key])
+        return self.version(version.number)
+
+    def _create(self, run_id: str) -> Version:
+        """Create a version without tags, because Azure ML documents tags of existing ones only.
+
         `mlflow.register_model` locates the files in a way that Azure ML's plugin does not
         support, and then looks for MLflow 3's logged models, which Azure ML does not have.
         """
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
-        known = next((v for v in self.versions() if v.run_id == run_id), None)
-        if known:
-            return known
         try:
             self._client.create_registered_model(self.name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         source = RunsArtifactRepository.get_underlying_uri(f"runs:/{run_id}/{ARTIFACT}")
-        all_tags = {**extra_tags, tags.SEAL: seal(self.name, extra_tags), tags.STAGE: REGISTERED}
-        return _version(self._client.create_model_version(self.name, source, run_id, all_tags))
+        return _version(self._client.create_model_version(self.name, source, run_id))
 
     def before(self, version: Version) -> Version | None:
         """Return the version that ``version`` replaced in production."""

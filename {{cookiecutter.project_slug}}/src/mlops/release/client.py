@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import re
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -20,6 +22,10 @@ NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SHORTEST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
 RETRY: Final = "Run the same command again; if that fails too, check the server log."
+INSIDE: Final = (
+    "is an address in the environment's own network: run the same command in that network, for "
+    "example on the runner of docs/infrastructure.md."
+)
 SCORING: Final = re.compile(r" is scored by (arrays|the model itself)")
 # An error as Python prints it, but not the server's own, which wraps the model's.
 ERROR: Final = re.compile(r"^(?!azureml_inference_server_http)[\w.]*(?:Error|Exception)\b.*", re.M)
@@ -45,9 +51,24 @@ def send_rows(
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.read(), time.perf_counter() - start)
     except TimeoutError:
-        raise ReleaseError(f"No answer within {timeout_s:g} s.", RETRY) from None
+        raise ReleaseError(f"No answer within {timeout_s:g} s.", _advise(url)) from None
     except (OSError, http.client.HTTPException) as error:
-        raise ReleaseError(f"No answer: {error}", RETRY) from None
+        raise ReleaseError(f"No answer: {error}", _advise(url)) from None
+
+
+def _advise(url: str) -> str:
+    """Say what to do about an address that does not answer."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    return f"{host} {INSIDE}" if is_private(host) else RETRY
+
+
+def is_private(host: str) -> bool:
+    """Return whether an address can be reached from within its network only."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_private and not address.is_loopback
 
 
 def is_up(url: str) -> bool:

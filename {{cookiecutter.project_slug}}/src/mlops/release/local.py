@@ -64,7 +64,8 @@ class LocalTarget:
             )
             for slot, kept in state["slots"].items()
         }
-        return EndpointState(slots, state["traffic"], read_note(state["release"]))
+        pending = read_note(state["release"], self._project.root, self._environment)
+        return EndpointState(slots, state["traffic"], pending)
 
     def record_pending(self, release: PendingRelease | None) -> None:
         self._change(release=write_note(release) if release else None)

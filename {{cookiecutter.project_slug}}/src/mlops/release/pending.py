@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
-import psutil
-
+from mlops.config import Environment
 from mlops.errors import ReleaseError
+from mlops.lock import has_ended, run_id
 from mlops.release.target import PendingRelease
 
 # A running release rewrites its note at every change; between two changes it only checks.
@@ -20,19 +19,20 @@ SILENCE_SECONDS: Final = 300
 
 def write_note(release: PendingRelease) -> str:
     """Return the note of a release by this process."""
-    process = psutil.Process()
-    signature = {
-        "by": [_host(), process.pid, int(process.create_time())],
-        "at": int(time.time()),
-    }
-    return json.dumps({**asdict(release), **signature}, separators=(",", ":"))
+    signed = {**asdict(release), "by": run_id(), "at": int(time.time())}
+    return json.dumps(signed, separators=(",", ":"))
 
 
-def read_note(note: str | None, changing: bool = False) -> PendingRelease | None:
+def read_note(
+    note: str | None, root: Path, environment: Environment, changing: bool = False
+) -> PendingRelease | None:
     """Return the interrupted release that a note describes.
 
     Parameters
     ----------
+    root : Path
+        The project, which knows its own runs; host names do not tell them apart, since hosted
+        runners have the same one.
     changing : bool
         Whether an operation on the endpoint is running now.
 
@@ -44,25 +44,12 @@ def read_note(note: str | None, changing: bool = False) -> PendingRelease | None
     if not note:
         return None
     content = json.loads(note)
-    host, pid, created = content.pop("by")
-    silent = time.time() - content.pop("at")
-    if host == _host():
-        running, fix = pid != os.getpid() and _is_running(pid, created), ""
-    else:
-        running = changing or silent < SILENCE_SECONDS
-        fix = f" If it was killed, run the same command again in {SILENCE_SECONDS // 60} minutes."
-    if running:
-        message = f"Another release (process {pid} on {host}) is running."
-        raise ReleaseError(message, f"Wait until it has ended.{fix}")
+    by, silent = content.pop("by"), time.time() - content.pop("at")
+    recent = changing or silent < SILENCE_SECONDS
+    if by != run_id() and recent and not has_ended(root, environment, by):
+        raise ReleaseError(
+            f"Another release is running: it last changed the endpoint {max(silent, 0):.0f} s ago.",
+            "Wait until it has ended. If it was killed, run the same command again in "
+            f"{SILENCE_SECONDS // 60} minutes.",
+        )
     return PendingRelease(**content)
-
-
-def _host() -> str:
-    return socket.gethostname()[:63]
-
-
-def _is_running(pid: int, created: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - created) < 2
-    except psutil.NoSuchProcess:
-        return False

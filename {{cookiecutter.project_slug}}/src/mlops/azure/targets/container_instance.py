@@ -20,7 +20,7 @@ from mlops.azure.workspace import make_error
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
 from mlops.errors import ConfigError, ReleaseError
 from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
-from mlops.release.client import is_up, last_error, send_rows, wait_until
+from mlops.release.client import INSIDE, is_private, is_up, last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
 from mlops.serving.limits import server_settings
@@ -68,9 +68,11 @@ class ContainerInstanceTarget:
             for slot, group in groups.items()
         }
         notes = [note for group in groups.values() if (note := _tag(group, PENDING_RELEASE))]
+        note = notes[0] if notes else None
         changing = any(group["provisioningState"] == "Creating" for group in groups.values())
         traffic = {live: 100} if live else {}
-        return EndpointState(slots, traffic, read_note(notes[0] if notes else None, changing))
+        pending = read_note(note, self._project.root, self._environment, changing)
+        return EndpointState(slots, traffic, pending)
 
     def record_pending(self, release: PendingRelease | None) -> None:
         """Tag the live group; without one, there is nothing to restore."""
@@ -175,11 +177,16 @@ class ContainerInstanceTarget:
         seconds = max(START_SECONDS, self._settings.start_timeout_s)
         if wait_until(lambda state: state != "starting", look, seconds) != "up":
             log = az("read the container's log", *self._command("logs", slot))
-            raise make_error(
+            error = make_error(
                 f"start version {version} in {self._group_name(slot)}",
                 "ResourceNotReady",
                 f"it does not answer. The container's log says: {last_error(log)}",
             )
+            group = self._known.get(slot)
+            host = group["ipAddress"]["ip"] if group else ""
+            if group and _runs(group) and not _has_crashed(group) and is_private(host):
+                error.fix = f"{host} {INSIDE}"
+            raise error
 
 
 def copy_build_context(project: Project, model: Path, context: Path) -> None:

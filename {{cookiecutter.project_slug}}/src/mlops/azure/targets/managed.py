@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
@@ -23,11 +24,14 @@ from mlops.azure.workspace import (
 from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import AzureError
 from mlops.model import tags
-from mlops.release.client import last_error, send_rows
+from mlops.release.client import last_error, send_rows, wait_until
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
 
 LOG_LINES: Final = 200
+# A new endpoint's identity gets its right to pull images with a delay.
+ROLE_SECONDS: Final = 15 * 60
+ROLE_DELAYED: Final = re.compile(r"ACRTokenExchange|role assignment takes some time")
 
 
 class ManagedTarget:
@@ -67,7 +71,8 @@ class ManagedTarget:
             if name in SLOTS  # others are not ours
         }
         changing = not all(map(is_idle, [endpoint, *deployments.values()]))
-        pending = read_note((endpoint.tags or {}).get(tags.PENDING_RELEASE), changing)
+        note = (endpoint.tags or {}).get(tags.PENDING_RELEASE)
+        pending = read_note(note, self._project.root, self._environment, changing)
         return EndpointState(slots, _nonzero(endpoint.traffic), pending)
 
     def record_pending(self, release: PendingRelease | None) -> None:
@@ -83,14 +88,24 @@ class ManagedTarget:
         self._put(endpoint)
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
-        self.remove(slot)
         provide_environment(self._project, self._client)
-        try:
-            with azure_errors(f"deploy version {version} to {self._name}"):
-                wanted = specs.deployment(self._project, self._environment, slot, version, digest)
-                put(self._client.online_deployments, wanted, self._name)
-        except AzureError as error:
+
+        def attempt() -> AzureError | None:
+            self.remove(slot)  # a deployment that failed cannot be changed
+            try:
+                self._create(slot, version, digest)
+            except AzureError as error:
+                return error
+            return None
+
+        error = wait_until(lambda error: not _may_pass(error), attempt, ROLE_SECONDS)
+        if error:
             raise AzureError(f"{error}{self._read_log(slot)}", error.fix) from error
+
+    def _create(self, slot: str, version: int, digest: str) -> None:
+        with azure_errors(f"deploy version {version} to {self._name}"):
+            wanted = specs.deployment(self._project, self._environment, slot, version, digest)
+            put(self._client.online_deployments, wanted, self._name)
 
     def set_traffic(
         self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
@@ -171,13 +186,22 @@ class KubernetesTarget(ManagedTarget):
     """
 
     def _plan(self) -> OnlineEndpoint:
-        project, environment, client = self._project, self._environment, self._client
-        name = project.azure.name("attached_cluster", environment)
-        with azure_errors(f"attach the AKS cluster as {name}"):
-            if find(lambda: client.compute.get(name)) is None:
-                cluster = specs.kubernetes_compute(project, environment, client.subscription_id)
-                put(client.compute, cluster)
+        name = self._project.azure.name("attached_cluster", self._environment)
+        with azure_errors(f"read the compute {name}"):
+            attached = find(lambda: self._client.compute.get(name))
+        if attached is None:
+            raise AzureError(
+                f"No AKS cluster is attached to the workspace as {name}.",
+                "Attach it once, as an identity that may apply infra/: run the command that "
+                "`terraform -chdir=infra output -raw attach` prints. Then run the same command "
+                "again.",
+            )
         return super()._plan()
+
+
+def _may_pass(error: AzureError | None) -> bool:
+    """Return whether a deployment failed for want of a role that takes effect late."""
+    return error is not None and ROLE_DELAYED.search(str(error)) is not None
 
 
 def _nonzero(traffic: Mapping[str, int] | None) -> dict[str, int]:

@@ -1,0 +1,72 @@
+"""Applied Terraform, as the double of Azure knows it: who exists, who may do what, and what can be used."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from doubles import SUBSCRIPTION
+from landing_zone import LandingZone, Resource
+
+# May apply infra/, and more: seeds registries, and attaches clusters.
+OPERATOR = {"name": "operator", "id": "/operator", "client": "operator", "object": "operator"}
+OPERATORS_ROLES = ("Contributor", "Storage Blob Data Contributor", "AzureML Data Scientist")
+# Stored as they are; Azure ML's resources have forms of their own.
+STORED = ("azurerm_container_registry", "azurerm_kubernetes_cluster", "azurerm_virtual_network", "azurerm_subnet")
+
+
+def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
+    """Return the identities, roles and resources of applied environments."""
+    resources = [resource for zone in zones for resource in zone.resources()]
+    groups = {resource.values["resource_group_name"] for resource in of_type(resources, "azurerm_storage_account")}
+    scopes = [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}" for group in sorted(groups)]
+    return {
+        "principals": [OPERATOR, *map(principal, of_type(resources, "azurerm_user_assigned_identity"))],
+        "assignments": [
+            *({"principal": "operator", "role": role, "scope": scope} for role in OPERATORS_ROLES for scope in scopes),
+            *map(assignment, of_type(resources, "azurerm_role_assignment")),
+        ],
+        "resources": {
+            **{resource.values["id"]: {"properties": {}} for kind in STORED for resource in of_type(resources, kind)},
+            **dict(map(cluster, of_type(resources, "azurerm_machine_learning_compute_cluster"))),
+        },
+    }
+
+
+def of_type(resources: Iterable[Resource], kind: str) -> list[Resource]:
+    return [resource for resource in resources if resource.type == kind]
+
+
+def principal(identity: Resource) -> dict[str, str]:
+    values = identity.values
+    return {
+        "name": values["name"],
+        "id": values["id"],
+        "client": values["client_id"],
+        "object": values["principal_id"],
+    }
+
+
+def assignment(role: Resource) -> dict[str, str]:
+    values = role.values
+    return {"principal": values["principal_id"], "role": values["role_definition_name"], "scope": values["scope"]}
+
+
+def cluster(resource: Resource) -> tuple[str, dict[str, Any]]:
+    """Return a compute cluster's path and its form in Resource Manager."""
+    values = resource.values
+    scale = values["scale_settings"][0]
+    properties = {
+        "vmSize": values["vm_size"],
+        "vmPriority": values["vm_priority"],
+        "enableNodePublicIp": values["node_public_ip_enabled"],
+        "scaleSettings": {
+            "minNodeCount": scale["min_node_count"],
+            "maxNodeCount": scale["max_node_count"],
+            "nodeIdleTimeBeforeScaleDown": scale["scale_down_nodes_after_idle_duration"],
+        },
+    }
+    lent = {identity: {} for identity in values["identity"][0]["identity_ids"]}
+    return values["id"], {
+        "location": values["location"],
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": lent},
+        "properties": {"computeType": "AmlCompute", "provisioningState": "Succeeded", "properties": properties},
+    }

@@ -1,0 +1,174 @@
+"""Terraform's roles and the command line, proved against each other: enough for every verb, and none too many."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure_landing import landing_zone_of
+from azure_project import PREFIX, Lab, azure_lab, configure
+from doubles.roles import ROLES, Assignment, Need
+from doubles.terraform.client import Terraform
+from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
+from rendering import Render
+from variants.findings import Answers
+from variants.matrix import pairwise
+from warm_mlops import Mlops, warm_mlops
+
+CI = {environment: f"id-{PREFIX}-{environment}-ci" for environment in ENVIRONMENTS}
+JOBS = {environment: f"id-{PREFIX}-{environment}" for environment in ENVIRONMENTS}
+COVERING = pairwise(LANDING_ZONES)
+VARIANTS = [
+    pytest.param(variant, id=name_of(variant), marks=() if variant in COVERING[:2] else pytest.mark.exhaustive)
+    for variant in LANDING_ZONES
+    if variant["ci_cd"] == "github-actions"
+]
+
+
+@dataclass
+class Office:
+    """A project in Azure, used by the identities that Terraform made, each with Terraform's roles.
+
+    Attributes
+    ----------
+    assignments :
+        Each identity's roles, by the identity's name.
+    needs :
+        What each verb needed, by verb and identity.
+    """
+
+    lab: Lab
+    ci: dict[str, Mlops]
+    assignments: dict[str, list[Assignment]]
+    needs: dict[str, dict[str, set[Need]]]
+
+    def run(self, verb: str, environment: str, *arguments: str, code: int = 0) -> str:
+        """Run a verb as the CI identity of an environment; remember what it needed."""
+        before = len(self.lab.azure.needs())
+        said = self.ci[environment](*arguments, "--on", "azureml", code=code)
+        by_identity = self.needs.setdefault(verb, {})
+        for who, need, allowed in self.lab.azure.needs()[before:]:
+            assert allowed, f"{who} may not {need['action']} on {need['scope']}"
+            by_identity.setdefault(who, set()).add(Need(**need))
+        return said.text
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def office(
+    request: pytest.FixtureRequest,
+    render: Render,
+    terraform: Terraform,
+    project_python: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Office]:
+    """Both environments applied, and the whole story of a model: trained, released, replaced, rolled back."""
+    variant: Answers = {**request.param, "batch_endpoint": "yes"}
+    project, folder = render(variant), tmp_path_factory.mktemp("office")
+    zones = []
+    for environment in ENVIRONMENTS:
+        zone = landing_zone(terraform, copy_infra(project, folder / environment), "infra", environment)
+        zone.apply()
+        zones.append(zone)
+    zone_content = landing_zone_of(zones)
+    with ExitStack() as stack:
+        lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, zone_content))
+        ci = {
+            environment: stack.enter_context(
+                warm_mlops(project_python, lab.mlops.root, {**lab.azure.environment, "DOUBLE_LOGIN": name})
+            )
+            for environment, name in CI.items()
+        }
+        names = {one["object"]: one["name"] for one in zone_content["principals"]}
+        assignments: dict[str, list[Assignment]] = {}
+        for given in zone_content["assignments"]:
+            assignments.setdefault(names[given["principal"]], []).append(Assignment(**given))
+        made = Office(lab, ci, assignments, {})
+        tell_the_story(made, zones[1].outputs())
+        yield made
+
+
+def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
+    replaced = ("--replace-champion", "the sample is small")
+    if command := outputs.get("attach"):
+        subprocess.run(command.split(), env=office.lab.azure.environment, check=True, stdout=subprocess.DEVNULL)
+    for version in ("1", "2"):
+        nodes = int(version) + 2  # another size of the cluster each time
+        configure(office.lab.mlops.root, lambda content, nodes=nodes: content["azure"]["compute"].update(nodes=nodes))
+        office.run("run", "staging", "run", *replaced)
+        office.run("deploy staging", "staging", "deploy", "staging", "--version", version)
+        office.run("deploy production", "production", "deploy", "production", "--version", version, "--yes")
+    office.run("run --schedule", "staging", "run", "--schedule")
+    office.run("rollback", "production", "rollback")
+
+
+def test_the_roles_suffice_for_the_whole_story(office: Office) -> None:
+    assert office.lab.stages(1) == ("production", "production")
+    assert office.lab.stages(2) == ("withdrawn", "withdrawn")
+    assert set(office.needs) == {"run", "run --schedule", "deploy staging", "deploy production", "rollback"}
+
+
+def test_no_role_of_ci_or_the_jobs_is_needless(office: Office) -> None:
+    """Each is the only one that allows something which a verb needed."""
+    needless = []
+    for name in (*CI.values(), JOBS["staging"]):  # production's jobs are batch scoring, which nobody asked for
+        needs = {need for by_identity in office.needs.values() for need in by_identity.get(name, ())}
+        for role in office.assignments[name]:
+            others = [other for other in office.assignments[name] if other != role]
+            if not any(role.allows(need) and not any(other.allows(need) for other in others) for need in needs):
+                needless.append((name, role.role, role.scope))
+    assert needless == []
+
+
+def without(office: Office, name: str, role: str, part: str) -> Assignment:
+    """Return the role of an identity over a scope whose path contains a part."""
+    (found,) = [one for one in office.assignments[name] if one.role == role and part in one.scope]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("role", "part", "words"),
+    [
+        ("AzureML Data Scientist", "/workspaces/", "AzureML Data Scientist"),
+        ("Managed Identity Operator", "/userAssignedIdentities/", "Managed Identity Operator"),
+        ("Storage Blob Data Contributor", "/storageAccounts/", "Storage Blob Data Contributor"),
+    ],
+)
+def test_a_missing_role_is_named(office: Office, role: str, part: str, words: str) -> None:
+    missing = without(office, CI["staging"], role, part)
+    azure = office.lab.azure
+    azure.assign(missing.principal, missing.role, missing.scope, None)
+    configure(office.lab.mlops.root, lambda content: content["azure"]["compute"].update(nodes=9))
+    rows = office.lab.mlops.root / "data" / "credit.csv"
+    fewer = rows.with_name(f"{len(azure.calls())}.csv")  # which must be uploaded
+    fewer.write_text("".join(rows.read_text("utf-8").splitlines(keepends=True)[:-7]), encoding="utf-8")
+    said = office.ci["staging"]("run", "--on", "azureml", "--no-wait", "--data", str(fewer), code=1).text
+    azure.assign(missing.principal, missing.role, missing.scope, 0)
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_a_role_that_was_just_granted_takes_effect_late(office: Office) -> None:
+    late = without(office, CI["staging"], "AzureML Data Scientist", "/workspaces/")
+    azure = office.lab.azure
+    azure.assign(late.principal, late.role, late.scope, time.time() + 5)
+    assert "ten minutes" in office.ci["staging"]("run", "--on", "azureml", "--no-wait", code=1).text
+    time.sleep(5)
+    office.ci["staging"]("run", "--on", "azureml", "--schedule")
+
+
+def test_status_shows_what_an_identity_may_read(office: Office) -> None:
+    """Staging's CI has no role in production."""
+    said = office.ci["staging"]("status", "--on", "azureml", code=1).text
+    assert re.search(r"^staging +(blue|green) +2 +100 % +healthy", said, re.MULTILINE)
+    assert re.search(r"^production +- +- +- +unknown", said, re.MULTILINE)
+    assert f"Could not reach the workspace mlw-{PREFIX}-production" in said
+
+
+def test_the_double_knows_every_role_that_terraform_assigns(office: Office) -> None:
+    assigned = {one.role for own in office.assignments.values() for one in own}
+    assert assigned <= ROLES.keys()
