@@ -33,6 +33,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "serving": {
         "managed": ("azureml/managed/deployment.yml", "azureml/managed/endpoint.yml"),
         "aci-aks": (
+            "azureml/kubernetes/compute.yml",
             "azureml/kubernetes/deployment.yml",
             "azureml/kubernetes/endpoint.yml",
             "azureml/container/Dockerfile",

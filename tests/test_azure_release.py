@@ -193,6 +193,14 @@ def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> N
     assert managed.resources() == before
 
 
+def test_a_busy_endpoint_is_not_taken_for_a_broken_model(managed: Lab) -> None:
+    """Azure answers 429 where clients send more at once than the instances take."""
+    score = rf"POST /inference/{PREFIX}-production/score"
+    managed.azure.plant("throttled", score, count=4, seconds=1)
+    managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+    assert managed.azure.faults_left() == []
+
+
 def test_invalid_rows_stop_the_pipeline_and_are_reported(managed: Lab) -> None:
     bad = managed.mlops.root / "bad.csv"
     good = (managed.mlops.root / "data" / "credit.csv").read_text("utf-8")
@@ -245,7 +253,8 @@ def containers(render: Render, project_python: Path, tmp_path_factory: pytest.Te
 
 
 def test_a_cluster_is_attached_before_the_first_release(containers: Lab) -> None:
-    said = containers.mlops("release", "--version", "1", "--on", "azureml", "--yes", code=1).text
+    containers.seed(3)
+    said = containers.mlops("deploy", "production", "--version", "3", "--on", "azureml", "--yes", code=1).text
     assert "No AKS cluster is attached to the workspace as aks." in said
     assert "`terraform -chdir=infra output -raw attach`" in said
     containers.attach_cluster()
@@ -324,3 +333,17 @@ def test_a_container_that_fails_to_start_leaves_the_live_one(containers: Lab) ->
         ("2", "100", "healthy")
     ]
     mlops("deploy", "staging", "--version", "1", "--on", "azureml")
+
+
+def test_a_role_that_takes_effect_late_is_waited_for(containers: Lab) -> None:
+    """The identity of a new endpoint on AKS may pull images only after a while (azure-sdk-for-python#33611)."""
+    reason = (
+        "DeploymentIdentityError: Failed to create Kubernetes deployment identity, Reason:ACRTokenExchangeForbidden "
+        "Details:Cluster exchange ACR token failed because AAD token is unauthorized. The role assignment takes some "
+        "time, please wait a moment and try again."
+    )
+    deployment = rf"PUT .*/onlineEndpoints/{PREFIX}-production/deployments/\w+"
+    containers.azure.plant("provisioning-fails", deployment, count=2, message=reason)
+    containers.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+    assert containers.azure.faults_left() == []
+    assert containers.stages(1) == ("production", "production")

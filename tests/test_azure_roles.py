@@ -17,14 +17,17 @@ from doubles.terraform.client import Terraform
 from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
 from rendering import Render
 from variants.findings import Answers
-from variants.matrix import pairwise
 from warm_mlops import Mlops, warm_mlops
 
 CI = {environment: f"id-{PREFIX}-{environment}-ci" for environment in ENVIRONMENTS}
 JOBS = {environment: f"id-{PREFIX}-{environment}" for environment in ENVIRONMENTS}
-COVERING = pairwise(LANDING_ZONES)
+ALWAYS = (("private", "managed"), ("public", "aci-aks"))
 VARIANTS = [
-    pytest.param(variant, id=name_of(variant), marks=() if variant in COVERING[:2] else pytest.mark.exhaustive)
+    pytest.param(
+        variant,
+        id=name_of(variant),
+        marks=() if (variant["network"], variant["serving"]) in ALWAYS else pytest.mark.exhaustive,
+    )
     for variant in LANDING_ZONES
     if variant["ci_cd"] == "github-actions"
 ]
@@ -159,6 +162,17 @@ def test_a_role_that_was_just_granted_takes_effect_late(office: Office) -> None:
     assert "ten minutes" in office.ci["staging"]("run", "--on", "azureml", "--no-wait", code=1).text
     time.sleep(5)
     office.ci["staging"]("run", "--on", "azureml", "--schedule")
+
+
+def test_managed_endpoints_are_as_public_as_the_network(office: Office) -> None:
+    infra = office.lab.mlops.root / "infra"
+    expected = "disabled" if (infra / "network_private.tf").is_file() else "enabled"
+    found = office.lab.resources()
+    kinds = {path: one for path, one in found.items() if re.fullmatch(r".*/onlineEndpoints/[^/]+", path)}
+    assert kinds
+    for properties in kinds.values():
+        if not properties.get("compute"):  # those on AKS have private addresses
+            assert properties["publicNetworkAccess"].lower() == expected
 
 
 def test_status_shows_what_an_identity_may_read(office: Office) -> None:

@@ -14,7 +14,7 @@ from warm_mlops import warm_mlops
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 DOCTOR = PROJECT / "src" / "mlops" / "azure" / "doctor"
 # The options that choose files of azureml/ or change project.yml, with which those files are loaded.
-CHOOSING = ("serving", "batch_endpoint", "monitoring")
+CHOOSING = ("serving", "batch_endpoint", "monitoring", "network")
 
 
 def test_no_other_option_changes_the_files_for_azure_ml() -> None:

@@ -119,8 +119,3 @@ def unauthorized_link(who: str, own: Need, linked: Need) -> AzureError:
         f"'{own.scope}'; however, it does not have permission to perform action '{linked.action}' on the linked "
         f"scope(s) '{linked.scope}' or the linked scope(s) are invalid.",
     )
-
-
-def unregistrable_tags() -> AzureError:
-    """Return Azure ML's error for an MLflow version that is created with tags (mlflow/mlflow#8008)."""
-    return AzureError(400, "ValidationError", "The request is invalid.")

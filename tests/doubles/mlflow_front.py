@@ -24,6 +24,9 @@ LACKING = re.compile(
     r"/api/3\.|/mlflow/(logged-models|traces|scorers|webhooks|assessments|registered-models/alias|runs/outputs|"
     r"prompts|gateway|workspaces|jobs)|/mlflow-artifacts"
 )
+# Azure ML's answer to a version that is created with tags, in its own form of errors (mlflow/mlflow#8008); those that
+# it documents are set on an existing version.
+UNTAGGED = {"Error": {"Code": "ValidationError", "Message": "The request is invalid.", "Target": None, "Details": []}}
 START_S = 180
 MLFLOW = "from mlflow.cli import cli; cli()"
 VERSION_CHANGES = re.compile(r"/mlflow/model-versions/(create|update|set-tag|delete-tag|transition-stage|delete)$")
@@ -160,7 +163,7 @@ class MlflowFront:
         if LACKING.search(target):
             return Answer(404)
         if target.endswith("/model-versions/create") and request.json().get("tags"):
-            raise errors.unregistrable_tags()
+            return Answer(400, UNTAGGED)
         if "model-versions/search" in target and "tag" in request.query.get("filter", ""):
             message = "Filtering model versions by tag is not supported."
             return Answer(400, {"error_code": "INVALID_PARAMETER_VALUE", "message": message})

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import mlflow
 import pandas as pd
+import pytest
 from conftest import Toy
+from mlops.config import load_project
+from mlops.model import tags
+from mlops.model.registry import Registry
 from mlops.results import Evaluation
 
 
@@ -70,6 +75,20 @@ def test_thresholds_alone_judge_the_first_model(toy: Toy) -> None:
     toy.mlops("run", code=3)
     assert "threshold_failed" in codes(toy)
     assert toy.stages() == {}
+
+
+@pytest.mark.parametrize("done", [(), (tags.STAGE,), (tags.MODEL_DIGEST, tags.SEAL)])
+def test_a_registration_that_was_cut_off_is_completed(toy: Toy, done: tuple[str, ...]) -> None:
+    """Azure ML takes a version's tags one by one, after it was created."""
+    toy.mlops("run")
+    whole = Registry(load_project(toy.root)).version(1)
+    client = mlflow.MlflowClient()
+    for key in whole.tags.keys() - set(done):
+        client.delete_model_version_tag("toy", "1", key)
+    assert "registered by hand" in toy.mlops("deploy", "staging", "--version", "1", code=1).output
+    toy.mlops("register")
+    assert Registry(load_project(toy.root)).version(1).tags == whole.tags
+    assert Registry(load_project(toy.root)).version(1).is_decided
 
 
 def test_the_same_run_twice_registers_once(toy: Toy) -> None:

@@ -196,12 +196,18 @@ def test_a_kubernetes_endpoint_runs_in_the_cluster(root: Path) -> None:
     resources = rest["properties"]["containerResourceRequirements"]
     assert resources["containerResourceRequests"] == {"cpu": "0.5", "memory": "4Gi"}
     assert resources["containerResourceLimits"] == {"cpu": "0.5", "memory": "4Gi"}
-    cluster = specs.kubernetes_compute(project, "production", "1234")
-    assert cluster.name == "aks"
-    assert cluster.resource_id == (
-        "/subscriptions/1234/resourceGroups/rg-toy-production"
-        "/providers/Microsoft.ContainerService/managedClusters/aks-toy-production"
-    )
+
+
+@has("managed")
+@pytest.mark.parametrize("network", ["public", "private"])
+def test_a_managed_endpoint_answers_where_the_network_is(root: Path, network: str) -> None:
+    file = root / "project.yml"
+    content = yaml.safe_load(file.read_text("utf-8"))
+    content["azure"]["network"] = network
+    file.write_text(yaml.safe_dump(content), "utf-8")
+    endpoint = sent(specs.endpoint(load_project(root), "production"))
+    access = endpoint["properties"].get("publicNetworkAccess") or "Enabled"  # Azure's default
+    assert access.lower() == {"public": "enabled", "private": "disabled"}[network]
 
 
 @pytest.mark.parametrize("target", ["local", "container-instance"])
