@@ -24,6 +24,10 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
             *({"principal": "operator", "role": role, "scope": scope} for role in OPERATORS_ROLES for scope in scopes),
             *map(assignment, of_type(resources, "azurerm_role_assignment")),
         ],
+        "builders": {  # workspaces whose images are built on a cluster
+            resource.values["id"]: resource.values["image_build_compute_name"]
+            for resource in of_type(resources, "azurerm_machine_learning_workspace")
+        },
         "resources": {
             **{resource.values["id"]: {"properties": {}} for kind in STORED for resource in of_type(resources, kind)},
             **dict(map(cluster, of_type(resources, "azurerm_machine_learning_compute_cluster"))),

@@ -168,7 +168,7 @@ def test_managed_endpoints_are_as_public_as_the_network(office: Office) -> None:
     infra = office.lab.mlops.root / "infra"
     expected = "disabled" if (infra / "network_private.tf").is_file() else "enabled"
     found = office.lab.resources()
-    kinds = {path: one for path, one in found.items() if re.fullmatch(r".*/onlineEndpoints/[^/]+", path)}
+    kinds = {path: one for path, one in found.items() if re.fullmatch(r".*/onlineendpoints/[^/]+", path)}
     assert kinds
     for properties in kinds.values():
         if not properties.get("compute"):  # those on AKS have private addresses

@@ -89,9 +89,15 @@ class Jobs:
         registry = "Microsoft.ContainerRegistry/registries"
         image = self._cloud.store.find(registry, f"cr{account_path(run.workspace).rsplit('/st', 1)[1]}") or {"id": ""}
         pull = Need(f"{registry}/pull/read", image["id"])
+        build = Need(f"{registry}/push/write", image["id"])
+        built_here = self._cloud.store.existing(run.workspace)["properties"].get("imageBuildCompute")
         mount = [Need(f"{BLOBS}/blobs/{verb}", account, data=True) for verb in ("read", "write")]
-        if lacking := self._cloud.access.missing(run.identity, [pull, *mount]):
-            what = "pull the image" if lacking == pull else "mount the storage (AuthorizationPermissionMismatch)"
+        if lacking := self._cloud.access.missing(run.identity, [*[build] * bool(built_here), pull, *mount]):
+            what = (
+                "use the registry"
+                if lacking in (build, pull)
+                else "mount the storage (AuthorizationPermissionMismatch)"
+            )
             raise AzureError(400, "UserError", f"The compute's identity may not {what}: {lacking.action}.")
 
     def _list(self, request: Request, names: Names) -> Answer:

@@ -46,6 +46,8 @@ def main() -> None:
     landing_zone = json.loads(arguments.landing_zone.read_text("utf-8")) if arguments.landing_zone else {}
     cloud = build(folder, Access(landing_zone))
     workspaces = Workspaces(cloud)
+    for path, compute in landing_zone.get("builders", {}).items():
+        cloud.store.change(path, imageBuildCompute=compute)
     for path, resource in landing_zone.get("resources", {}).items():
         cloud.store.put(path, resource)
     for given in arguments.workspace:

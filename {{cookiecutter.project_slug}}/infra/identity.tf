@@ -26,8 +26,6 @@ locals {
     jobs-data = { principal = local.jobs, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
     # `mlops register`, in its job: log the run, register the version, tag it.
     jobs-register = { principal = local.jobs, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
-    # `mlops run`: nodes pull the image of the environment, and container groups theirs.
-    jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPull" }
     # `mlops run`, `mlops deploy`, `mlops rollback`: submit jobs, read and tag versions, change endpoints.
     ci-workspace = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
     # `mlops run`: resize the cluster to project.yml ...

@@ -29,9 +29,9 @@ locals {
   registry_sku        = "Premium"           # the only SKU with private endpoints
   image_build_compute = local.names.compute # serverless compute cannot reach it
 
-  # `mlops run`: a node of the cluster builds the image, and pushes it.
+  # `mlops run`: a node of the cluster builds the image, and pushes it; nodes and container groups pull it.
   network_job_roles = {
-    jobs-push = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
+    jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
   }
 }
 

@@ -5,5 +5,9 @@ locals {
   isolation_mode      = "Disabled"
   registry_sku        = "Basic"
   image_build_compute = null # Azure ML builds the images on serverless compute
-  network_job_roles   = {}
+
+  # `mlops run`: nodes pull the image of the environment, and container groups theirs.
+  network_job_roles = {
+    jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPull" }
+  }
 }

@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,7 +83,7 @@ def send_smoke_requests(
     seconds = []
     for number in range(count):
         request = requests[number % len(requests)]
-        answer = wait_until(_is_admitted, lambda body=request.body: send(body), BUSY_SECONDS)
+        answer = wait_until(_is_admitted, partial(send, request.body), BUSY_SECONDS)
         if answer.status != 200:
             text = answer.body[:300].decode("utf-8", errors="replace")
             raise ReleaseError(f"A valid row was answered with status {answer.status}: {text}")

@@ -67,8 +67,8 @@ class ContainerInstanceTarget:
             slot: Slot(int(_tag(group, VERSION) or 0), _tag(group, MODEL_DIGEST), _runs(group))
             for slot, group in groups.items()
         }
-        notes = [note for group in groups.values() if (note := _tag(group, PENDING_RELEASE))]
-        note = notes[0] if notes else None
+        notes = [_tag(group, PENDING_RELEASE) for group in groups.values()]
+        note = next(filter(None, notes), None)
         changing = any(group["provisioningState"] == "Creating" for group in groups.values())
         traffic = {live: 100} if live else {}
         pending = read_note(note, self._project.root, self._environment, changing)
