@@ -127,6 +127,33 @@ def test_no_role_of_ci_or_the_jobs_is_needless(office: Office) -> None:
     assert needless == []
 
 
+def test_the_page_lists_what_every_command_needs(office: Office) -> None:
+    """docs/permissions.md holds the recorded actions of the variants that `make test` runs."""
+    root = office.lab.mlops.root
+    serving = "managed" if (root / "azureml" / "managed").is_dir() else "aci-aks"
+    network = "private" if (root / "infra" / "network_private.tf").is_file() else "public"
+    if (network, serving) not in ALWAYS:
+        pytest.skip("the page has no table of it")
+    page = (root / "docs" / "permissions.md").read_text(encoding="utf-8")
+    section = page.partition(f"## serving: {serving}, network: {network}\n")[2].partition("\n## ")[0]
+    assert section.strip().splitlines() == table(office.needs)
+
+
+def table(needs: dict[str, dict[str, set[Need]]]) -> list[str]:
+    """Return the page's table: a row for each type of resource, a column for each command and identity."""
+    columns = [(verb, who) for verb, by_identity in needs.items() for who in by_identity]
+    cells: dict[str, dict[tuple[str, str], set[str]]] = {}
+    for verb, who in columns:
+        for need in needs[verb][who]:
+            kind, _, action = need.action.removesuffix("/action").rpartition("/")
+            cells.setdefault(kind.removeprefix("Microsoft."), {}).setdefault((verb, who), set()).add(action)
+    heads = [f"`{verb}`{', the jobs' * (who == JOBS['staging'])}" for verb, who in columns]
+    lines = [["resource", *heads], ["---"] * (len(columns) + 1)]
+    for kind, found in sorted(cells.items()):
+        lines.append([f"`{kind}`", *(", ".join(sorted(found.get(column, {"-"}))) for column in columns)])
+    return [f"| {' | '.join(line)} |" if line[0] != "---" else "|---" * len(line) + "|" for line in lines]
+
+
 def without(office: Office, name: str, role: str, part: str) -> Assignment:
     """Return the role of an identity over a scope whose path contains a part."""
     (found,) = [one for one in office.assignments[name] if one.role == role and part in one.scope]

@@ -46,14 +46,14 @@ def main() -> None:
     landing_zone = json.loads(arguments.landing_zone.read_text("utf-8")) if arguments.landing_zone else {}
     cloud = build(folder, Access(landing_zone))
     workspaces = Workspaces(cloud)
-    for path, compute in landing_zone.get("builders", {}).items():
-        cloud.store.change(path, imageBuildCompute=compute)
-    for path, resource in landing_zone.get("resources", {}).items():
-        cloud.store.put(path, resource)
     for given in arguments.workspace:
         workspaces.add(*given.split("/", 1))
     for given in arguments.resource:
         workspaces.add_resource(*given.split("/", 1))
+    for path, compute in landing_zone.get("builders", {}).items():
+        cloud.store.change(path, imageBuildCompute=compute)
+    for path, resource in landing_zone.get("resources", {}).items():
+        cloud.store.put(path, resource)
     cli = AzureCli(cloud)
     cloud.site.routes += [*control(cloud), *cli.routes(), *workspaces.routes(), *services(cloud)]
     Containers(cloud).add_to(cli)
