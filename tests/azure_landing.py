@@ -1,6 +1,6 @@
 """Applied Terraform, as the double of Azure knows it: who exists, who may do what, and what can be used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from doubles import SUBSCRIPTION
@@ -24,6 +24,7 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
             *({"principal": "operator", "role": role, "scope": scope} for role in OPERATORS_ROLES for scope in scopes),
             *map(assignment, of_type(resources, "azurerm_role_assignment")),
         ],
+        "federations": list(federations(resources)),
         "builders": {  # workspaces whose images are built on a cluster
             resource.values["id"]: resource.values["image_build_compute_name"]
             for resource in of_type(resources, "azurerm_machine_learning_workspace")
@@ -37,6 +38,16 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
 
 def of_type(resources: Iterable[Resource], kind: str) -> list[Resource]:
     return [resource for resource in resources if resource.type == kind]
+
+
+def federations(resources: list[Resource]) -> Iterator[dict[str, str]]:
+    """Yield the federated credentials, with the client ids of their identities."""
+    clients = {
+        one.values["id"]: one.values["client_id"] for one in of_type(resources, "azurerm_user_assigned_identity")
+    }
+    for credential in of_type(resources, "azurerm_federated_identity_credential"):
+        client = clients[credential.values["user_assigned_identity_id"]]
+        yield {"client": client, "issuer": credential.values["issuer"], "subject": credential.values["subject"]}
 
 
 def principal(identity: Resource) -> dict[str, str]:
@@ -68,7 +79,7 @@ def cluster(resource: Resource) -> tuple[str, dict[str, Any]]:
             "nodeIdleTimeBeforeScaleDown": scale["scale_down_nodes_after_idle_duration"],
         },
     }
-    lent = {identity: {} for identity in values["identity"][0]["identity_ids"]}
+    lent: dict[str, Any] = {identity: {} for identity in values["identity"][0]["identity_ids"]}
     return values["id"], {
         "location": values["location"],
         "identity": {"type": "UserAssigned", "userAssignedIdentities": lent},

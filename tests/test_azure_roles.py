@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from azure_landing import landing_zone_of
 from azure_project import PREFIX, Lab, azure_lab, configure
 from doubles.roles import ROLES, Assignment, Need
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
+from landing_zone import ENVIRONMENTS, LANDING_ZONES, LandingZone, copy_infra, landing_zone, name_of
 from rendering import Render
 from variants.findings import Answers
 from warm_mlops import Mlops, warm_mlops
@@ -39,6 +40,8 @@ class Office:
 
     Attributes
     ----------
+    client :
+        The client id of each environment's CI identity.
     assignments :
         Each identity's roles, by the identity's name.
     needs :
@@ -47,6 +50,7 @@ class Office:
 
     lab: Lab
     ci: dict[str, Mlops]
+    client: dict[str, str]
     assignments: dict[str, list[Assignment]]
     needs: dict[str, dict[str, set[Need]]]
 
@@ -82,17 +86,32 @@ def office(
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, zone_content))
         ci = {
             environment: stack.enter_context(
-                warm_mlops(project_python, lab.mlops.root, {**lab.azure.environment, "DOUBLE_LOGIN": name})
+                warm_mlops(project_python, lab.mlops.root, job_environment(lab, zone, zone_content, CI[environment]))
             )
-            for environment, name in CI.items()
+            for environment, zone in zip(ENVIRONMENTS, zones, strict=True)
         }
         names = {one["object"]: one["name"] for one in zone_content["principals"]}
         assignments: dict[str, list[Assignment]] = {}
         for given in zone_content["assignments"]:
             assignments.setdefault(names[given["principal"]], []).append(Assignment(**given))
-        made = Office(lab, ci, assignments, {})
+        clients = {one["name"]: one["client"] for one in zone_content["principals"]}
+        made = Office(lab, ci, {where: clients[name] for where, name in CI.items()}, assignments, {})
         tell_the_story(made, zones[1].outputs())
         yield made
+
+
+def job_environment(lab: Lab, zone: LandingZone, content: dict[str, Any], name: str) -> dict[str, str]:
+    """Return the variables of a GitHub job in an environment; az is logged in as the same identity."""
+    (identity,) = [one for one in content["principals"] if one["name"] == name]
+    return {
+        **lab.azure.environment,
+        "DOUBLE_LOGIN": name,
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{lab.azure.url}/github/token?api-version=2.0",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": zone.outputs()["federated_subject"],
+        "AZURE_AUTHORITY_HOST": lab.azure.url,
+        "AZURE_TENANT_ID": "11111111-2222-3333-4444-555555555555",
+        "AZURE_CLIENT_ID": identity["client"],
+    }
 
 
 def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
@@ -100,13 +119,17 @@ def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
     if command := outputs.get("attach"):
         subprocess.run(command.split(), env=office.lab.azure.environment, check=True, stdout=subprocess.DEVNULL)
     for version in ("1", "2"):
-        nodes = int(version) + 2  # another size of the cluster each time
-        configure(office.lab.mlops.root, lambda content, nodes=nodes: content["azure"]["compute"].update(nodes=nodes))
+        configure(office.lab.mlops.root, partial(resize, int(version) + 2))
         office.run("run", "staging", "run", *replaced)
         office.run("deploy staging", "staging", "deploy", "staging", "--version", version)
         office.run("deploy production", "production", "deploy", "production", "--version", version, "--yes")
     office.run("run --schedule", "staging", "run", "--schedule")
     office.run("rollback", "production", "rollback")
+
+
+def resize(nodes: int, content: dict[str, Any]) -> None:
+    """Change the size of the cluster in project.yml."""
+    content["azure"]["compute"]["nodes"] = nodes
 
 
 def test_the_roles_suffice_for_the_whole_story(office: Office) -> None:
@@ -172,7 +195,7 @@ def test_a_missing_role_is_named(office: Office, role: str, part: str, words: st
     missing = without(office, CI["staging"], role, part)
     azure = office.lab.azure
     azure.assign(missing.principal, missing.role, missing.scope, None)
-    configure(office.lab.mlops.root, lambda content: content["azure"]["compute"].update(nodes=9))
+    configure(office.lab.mlops.root, partial(resize, 9))
     rows = office.lab.mlops.root / "data" / "credit.csv"
     fewer = rows.with_name(f"{len(azure.calls())}.csv")  # which must be uploaded
     fewer.write_text("".join(rows.read_text("utf-8").splitlines(keepends=True)[:-7]), encoding="utf-8")
@@ -200,6 +223,41 @@ def test_managed_endpoints_are_as_public_as_the_network(office: Office) -> None:
     for properties in kinds.values():
         if not properties.get("compute"):  # those on AKS have private addresses
             assert properties["publicNetworkAccess"].lower() == expected
+
+
+def test_a_release_outlives_its_tokens_and_its_login(office: Office, project_python: Path) -> None:
+    """Each lives for three seconds: a login that is kept, as by `az login`, does not last to the end."""
+    azure, deploy = office.lab.azure, ("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+    azure.shorten(token=3, assertion=3)
+    try:
+        office.ci["production"](*deploy)
+        az = {**azure.environment, "DOUBLE_LOGIN": CI["production"]}
+        with warm_mlops(project_python, office.lab.mlops.root, az) as mlops:
+            mlops.attempt("status", "--on", "azureml")
+            time.sleep(4)
+            said = mlops(*deploy, code=1).text
+    finally:
+        azure.shorten(token=3600, assertion=300)
+    assert "Fix: Log in" in said
+
+
+def test_a_job_of_another_environment_cannot_log_in(office: Office, project_python: Path) -> None:
+    azure = office.lab.azure
+    variables = {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{azure.url}/github/token?api-version=2.0",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "repo:ORG/credit-risk:pull_request",
+        "AZURE_AUTHORITY_HOST": azure.url,
+        "AZURE_TENANT_ID": "11111111-2222-3333-4444-555555555555",
+        "AZURE_CLIENT_ID": office.client["production"],
+    }
+    with warm_mlops(project_python, office.lab.mlops.root, {**azure.environment, **variables}) as mlops:
+        said = mlops("status", "--on", "azureml", code=1).text
+    assert "AADSTS700213" in said
+    assert "repo:ORG/credit-risk:pull_request" in said
+    with warm_mlops(
+        project_python, office.lab.mlops.root, {**azure.environment, **variables, "AZURE_CLIENT_ID": ""}
+    ) as mlops:
+        assert "AZURE_CLIENT_ID is not set in this job" in mlops("status", "--on", "azureml", code=2).text
 
 
 def test_status_shows_what_an_identity_may_read(office: Office) -> None:

@@ -70,6 +70,7 @@ class AzureCli:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._logins: dict[str, float] = {}
         self.commands: dict[str, Runner] = {
             "account get-access-token": self._token,
             "account show": self._account,
@@ -153,11 +154,24 @@ class AzureCli:
         return Command(tuple(name.split()), options, tuple(rest), cwd)
 
     def _token(self, command: Command) -> dict[str, Any]:
+        self._check_assertion(command.caller)
         resource = command.option("--resource", "--scope", default="https://management.core.windows.net/")
         token, expires = self._cloud.identity.issue(resource.removesuffix("/.default"), oid=command.caller)
         local = time.strftime("%Y-%m-%d %H:%M:%S.000000", time.localtime(expires))
         who = {"subscription": SUBSCRIPTION, "tenant": TENANT, "tokenType": "Bearer"}
         return {"accessToken": token, "expiresOn": local, "expires_on": expires, **who}
+
+    def _check_assertion(self, caller: str) -> None:
+        """Refuse a CI identity whose login is older than its assertion, which az keeps and cannot renew.
+
+        Source: Azure/azure-cli#28708.
+        """
+        clients = {one.client for one in self._cloud.access.federations}
+        by_assertion = any(one.object == caller and one.client in clients for one in self._cloud.access.principals)
+        since = self._logins.setdefault(caller, time.time())
+        if by_assertion and time.time() - since > self._cloud.identity.assertion:
+            message = "AADSTS700024: Client assertion is not within its valid time range."
+            raise AzureError(401, "", f"{message} Please run 'az login' to setup account.")
 
     def _account(self, _: Command) -> dict[str, Any]:
         user = {"name": "tester@example.com", "type": "user"}

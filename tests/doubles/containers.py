@@ -52,14 +52,13 @@ class Containers:
         """Build an image from a Dockerfile; return the log."""
         registry = command.option("--registry", "-r")
         image = command.option("--image", "-t")
-        if not self._cloud.store.find("Microsoft.ContainerRegistry/registries", registry):
-            kind = "Microsoft.ContainerRegistry/registries"
+        kind = "Microsoft.ContainerRegistry/registries"
+        found = self._cloud.store.find(kind, registry)
+        if found is None:
             text = f"The resource with name '{registry}' and type '{kind}' could not be found in subscription 'Loopback"
             raise CliError(3, f"{text} ({SUBSCRIPTION})'.")
-        path = self._cloud.store.find("Microsoft.ContainerRegistry/registries", registry)["id"]
         actions = ("read", "listBuildSourceUploadUrl/action", "scheduleRun/action", "runs/read")
-        kind = "Microsoft.ContainerRegistry/registries"
-        self._cloud.authorize(command.caller, [Need(f"{kind}/{action}", path) for action in actions])
+        self._cloud.authorize(command.caller, [Need(f"{kind}/{action}", found["id"]) for action in actions])
         context = command.cwd / (command.rest[0] if command.rest else ".")
         dockerfile = context / command.option("--file", "-f", default="Dockerfile")
         home = self._image(f"{registry}.azurecr.io/{image}")

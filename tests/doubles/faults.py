@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from doubles import errors
+from doubles import SUBSCRIPTION, errors
 from doubles.identity import Identity
 from doubles.web import Answer, AzureError, DroppedError, Request
 
@@ -110,7 +110,7 @@ def _scope(request: Request) -> str:
     kind = "ContainerRegistry/registries" if request.path.startswith("acr") else "ContainerInstance/containerGroups"
     name = next((given[option] for option in ("--registry", "-r", "--name", "-n") if option in given), "")
     group = given.get("--resource-group") or given.get("-g", "")
-    return f"/subscriptions/{errors.SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.{kind}/{name}"
+    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.{kind}/{name}"
 
 
 def _quota(fault: Fault, request: Request) -> AzureError:

@@ -15,23 +15,35 @@ from doubles.web import AzureError
 TENANT = "11111111-2222-3333-4444-555555555555"
 OBJECT = "66666666-7777-8888-9999-000000000000"
 LIFETIME_S = 3600
+ASSERTION_S = 300  # GitHub's tokens (actions/toolkit#2048)
 
 
 class Identity:
-    """Issues and checks tokens."""
+    """Issues and checks tokens; a test can shorten their lives.
+
+    Attributes
+    ----------
+    lifetime :
+        How long a token lives, in seconds.
+    assertion :
+        How long a CI job's proof of its identity lives, in seconds.
+    """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
+        self.lifetime = LIFETIME_S
+        self.assertion = ASSERTION_S
         self._lock = threading.Lock()
         self._issued = 0
         self._revoked = 0
 
-    def issue(self, audience: str, **claims: Any) -> tuple[str, int]:
+    def issue(self, audience: str, lifetime: int | None = None, **claims: Any) -> tuple[str, int]:
         """Return a token for an audience, and its expiry in seconds since 1970."""
         with self._lock:
             self._issued += 1
             number = self._issued
         now = int(time.time())
+        expires = now + (self.lifetime if lifetime is None else lifetime)
         payload = {
             "aud": audience,
             "iss": f"https://sts.windows.net/{TENANT}/",
@@ -41,12 +53,12 @@ class Identity:
             "name": "Tester",
             "iat": now,
             "nbf": now,
-            "exp": now + LIFETIME_S,
+            "exp": expires,
             "jti": str(number),
             **claims,
         }
         signed = ".".join(_encode(json.dumps(part).encode()) for part in ({"typ": "JWT", "alg": "HS256"}, payload))
-        return f"{signed}.{_encode(self._sign(signed))}", now + LIFETIME_S
+        return f"{signed}.{_encode(self._sign(signed))}", expires
 
     def expire_all(self) -> None:
         """Expire every token issued so far."""
@@ -65,11 +77,11 @@ class Identity:
             message = "Authentication failed. The 'Authorization' header is missing."
             raise _unauthorized("AuthenticationFailed", message)
         scheme, _, token = header.partition(" ")
-        claims = self._claims(token) if scheme.lower() == "bearer" else None
+        claims = self.read(token) if scheme.lower() == "bearer" else None
         if claims is None:
             raise _unauthorized("InvalidAuthenticationToken", "The access token is invalid.")
         if int(claims["jti"]) <= self._revoked or claims["exp"] < time.time():
-            then, now = (time.strftime("%m/%d/%Y %I:%M:%S %p", time.gmtime(at)) for at in (claims["iat"], time.time()))
+            then, now = (time.strftime("%m/%d/%Y %I:%M:%S %p", time.gmtime(at)) for at in (claims["exp"], time.time()))
             message = f"The access token expiry UTC time '{then}' is earlier than current UTC time '{now}'."
             raise _unauthorized("ExpiredAuthenticationToken", message)
         allowed = [audience.rstrip("/") for audience in audiences]
@@ -81,7 +93,8 @@ class Identity:
             raise _unauthorized("InvalidAuthenticationTokenAudience", message)
         return claims
 
-    def _claims(self, token: str) -> dict[str, Any] | None:
+    def read(self, token: str) -> dict[str, Any] | None:
+        """Return a token's claims, or None if it is forged."""
         signed, _, signature = token.rpartition(".")
         if not hmac.compare_digest(signature, _encode(self._sign(signed))):
             return None

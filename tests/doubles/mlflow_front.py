@@ -26,7 +26,9 @@ LACKING = re.compile(
 )
 # Azure ML's answer to a version that is created with tags, in its own form of errors (mlflow/mlflow#8008); those that
 # it documents are set on an existing version.
-UNTAGGED = {"Error": {"Code": "ValidationError", "Message": "The request is invalid.", "Target": None, "Details": []}}
+UNTAGGED: Resource = {
+    "Error": {"Code": "ValidationError", "Message": "The request is invalid.", "Target": None, "Details": []}
+}
 START_S = 180
 MLFLOW = "from mlflow.cli import cli; cli()"
 VERSION_CHANGES = re.compile(r"/mlflow/model-versions/(create|update|set-tag|delete-tag|transition-stage|delete)$")

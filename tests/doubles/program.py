@@ -18,6 +18,7 @@ from doubles.batch import Batch
 from doubles.cloud import Cloud
 from doubles.computes import Computes
 from doubles.containers import Containers
+from doubles.entra import Entra
 from doubles.faults import Faults
 from doubles.history import History
 from doubles.identity import Identity
@@ -94,6 +95,7 @@ def services(cloud: Cloud) -> list[Route]:
     servers = Servers(cloud)
     parts: list[Service] = [
         cloud.storage,
+        Entra(cloud),
         front,
         Artifacts(cloud),
         *(Assets(cloud, kind) for kind in ("codes", "data", "environments", "components")),
@@ -152,6 +154,10 @@ def control(cloud: Cloud) -> list[Route]:
             200, [[names.get(who, who), asdict(need), allowed] for who, need, allowed in list(cloud.access.log)]
         )
 
+    def shorten(request: Request, _: Names) -> Answer:
+        cloud.identity.lifetime, cloud.identity.assertion = request.json()
+        return Answer(200, {})
+
     def assign(request: Request, _: Names) -> Answer:
         cloud.access.change(request.json())
         return Answer(200, {})
@@ -169,6 +175,7 @@ def control(cloud: Cloud) -> list[Route]:
         Route("GET", "/_double/routes", routes, OPEN),
         Route("GET", "/_double/needs", needs, OPEN),
         Route("POST", "/_double/assignments", assign, OPEN),
+        Route("POST", "/_double/lifetimes", shorten, OPEN),
     ]
 
 

@@ -177,6 +177,15 @@ def resource_type(path: str) -> str:
     return "/".join([provider, *segments[::2]])
 
 
+@dataclass(frozen=True)
+class Federation:
+    """A federated credential: whose tokens an identity trusts."""
+
+    client: str
+    issuer: str
+    subject: str
+
+
 class Access:
     """The identities of a landing zone and their roles; without a landing zone, everybody may do everything."""
 
@@ -184,6 +193,7 @@ class Access:
         content = content or {}
         self.enforced = bool(content)
         self.principals = [Principal(**given) for given in content.get("principals", [])]
+        self.federations = [Federation(**given) for given in content.get("federations", [])]
         self.log: list[tuple[str, Need, bool]] = []  # who needed what, and whether it was allowed
         self._assignments = [Assignment(**given) for given in content.get("assignments", [])]
         self._lock = threading.Lock()

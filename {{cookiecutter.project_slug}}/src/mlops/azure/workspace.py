@@ -20,8 +20,8 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.identity import DefaultAzureCredential
 
+from mlops.azure.credential import make_credential
 from mlops.config import Environment, Project
 from mlops.errors import AzureError, ConfigError
 from mlops.release.client import wait_until
@@ -93,9 +93,10 @@ def connect(project: Project, environment: Environment) -> MLClient:
         )
     workspace = project.azure.name("workspace", environment)
     group = project.azure.name("resource_group", environment)
+    credential = make_credential()
     with azure_errors(f"reach the workspace {workspace} in {group}"):
         client = MLClient(
-            DefaultAzureCredential(),
+            credential,
             subscription,
             group,
             workspace,
