@@ -131,7 +131,13 @@ def test_only_a_token_for_the_right_audience_is_accepted(sdk: Session, token: st
 
 
 # Clients call these before they have a token.
-OPEN = {"/metadata/endpoints", "/discovery/workspaces/{workspace}"}
+OPEN = {
+    "/discovery/workspaces/{workspace}",
+    "/github/token",
+    "/metadata/endpoints",
+    "/pipelines/oidctoken",
+    "/{tenant}/oauth2/v2.0/token",
+}
 
 
 def test_every_route_refuses_a_request_without_a_token(sdk: Session, azure: Double) -> None:
