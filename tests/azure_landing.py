@@ -25,8 +25,11 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
             *map(assignment, of_type(resources, "azurerm_role_assignment")),
         ],
         "federations": list(federations(resources)),
-        "builders": {  # workspaces whose images are built on a cluster
-            resource.values["id"]: resource.values["image_build_compute_name"]
+        "workspaces": {
+            resource.values["id"]: {
+                "containerRegistry": resource.values["container_registry_id"],
+                "imageBuildCompute": resource.values["image_build_compute_name"],
+            }
             for resource in of_type(resources, "azurerm_machine_learning_workspace")
         },
         "resources": {

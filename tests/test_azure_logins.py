@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doubles import SUBSCRIPTION
+from doubles import SUBSCRIPTION, TENANT
 from doubles.client import Double, running_double
 from doubles.session import RemoteError, running_session
 from rendering import Render
 
-TENANT = "11111111-2222-3333-4444-555555555555"
 GITHUB = "repo:ORG/credit-risk:environment:staging"
 CONNECTION = "00000000-0000-4000-8000-000000000003"
 LANDING_ZONE = {
@@ -44,13 +43,7 @@ def azure(project_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def github(azure: Double, **changes: str) -> dict[str, str]:
     """Return the variables of a GitHub job with `id-token: write`."""
-    return {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{azure.url}/github/token?api-version=2.0",
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": GITHUB,
-        "AZURE_CLIENT_ID": "client-of-ci",
-        "AZURE_TENANT_ID": TENANT,
-        **changes,
-    }
+    return {**azure.github_job(GITHUB, "client-of-ci"), **changes}
 
 
 def pipelines(azure: Double, **changes: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from azure_landing import landing_zone_of
 from azure_project import PREFIX, Lab, azure_lab, configure
 from doubles.roles import ROLES, Assignment, Need
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, LANDING_ZONES, LandingZone, copy_infra, landing_zone, name_of
+from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
 from rendering import Render
 from variants.findings import Answers
 from warm_mlops import Mlops, warm_mlops
@@ -84,34 +84,20 @@ def office(
     zone_content = landing_zone_of(zones)
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, zone_content))
-        ci = {
-            environment: stack.enter_context(
-                warm_mlops(project_python, lab.mlops.root, job_environment(lab, zone, zone_content, CI[environment]))
-            )
-            for environment, zone in zip(ENVIRONMENTS, zones, strict=True)
-        }
+        clients = {one["name"]: one["client"] for one in zone_content["principals"]}
+        ci = {}
+        for environment, zone in zip(ENVIRONMENTS, zones, strict=True):
+            job = lab.azure.github_job(zone.outputs()["federated_subject"], clients[CI[environment]])
+            login = {"DOUBLE_LOGIN": CI[environment]}  # az is logged in as the same identity
+            variables = {**lab.azure.environment, **login, **job}
+            ci[environment] = stack.enter_context(warm_mlops(project_python, lab.mlops.root, variables))
         names = {one["object"]: one["name"] for one in zone_content["principals"]}
         assignments: dict[str, list[Assignment]] = {}
         for given in zone_content["assignments"]:
             assignments.setdefault(names[given["principal"]], []).append(Assignment(**given))
-        clients = {one["name"]: one["client"] for one in zone_content["principals"]}
         made = Office(lab, ci, {where: clients[name] for where, name in CI.items()}, assignments, {})
         tell_the_story(made, zones[1].outputs())
         yield made
-
-
-def job_environment(lab: Lab, zone: LandingZone, content: dict[str, Any], name: str) -> dict[str, str]:
-    """Return the variables of a GitHub job in an environment; az is logged in as the same identity."""
-    (identity,) = [one for one in content["principals"] if one["name"] == name]
-    return {
-        **lab.azure.environment,
-        "DOUBLE_LOGIN": name,
-        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{lab.azure.url}/github/token?api-version=2.0",
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": zone.outputs()["federated_subject"],
-        "AZURE_AUTHORITY_HOST": lab.azure.url,
-        "AZURE_TENANT_ID": "11111111-2222-3333-4444-555555555555",
-        "AZURE_CLIENT_ID": identity["client"],
-    }
 
 
 def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
@@ -243,13 +229,7 @@ def test_a_release_outlives_its_tokens_and_its_login(office: Office, project_pyt
 
 def test_a_job_of_another_environment_cannot_log_in(office: Office, project_python: Path) -> None:
     azure = office.lab.azure
-    variables = {
-        "ACTIONS_ID_TOKEN_REQUEST_URL": f"{azure.url}/github/token?api-version=2.0",
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "repo:ORG/credit-risk:pull_request",
-        "AZURE_AUTHORITY_HOST": azure.url,
-        "AZURE_TENANT_ID": "11111111-2222-3333-4444-555555555555",
-        "AZURE_CLIENT_ID": office.client["production"],
-    }
+    variables = azure.github_job("repo:ORG/credit-risk:pull_request", office.client["production"])
     with warm_mlops(project_python, office.lab.mlops.root, {**azure.environment, **variables}) as mlops:
         said = mlops("status", "--on", "azureml", code=1).text
     assert "AADSTS700213" in said

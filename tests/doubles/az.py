@@ -10,9 +10,9 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from doubles import SUBSCRIPTION
+from doubles import SUBSCRIPTION, TENANT
 from doubles.cloud import Cloud
-from doubles.identity import OBJECT, TENANT
+from doubles.identity import OBJECT
 from doubles.web import OPEN, Answer, AzureError, DroppedError, Names, Request, Route
 
 SHIM = '''#!{python}

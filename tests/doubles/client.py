@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from doubles import TENANT
+
 PROGRAM = Path(__file__).with_name("arm.py")
 
 
@@ -68,6 +70,16 @@ class Double:
     def shorten(self, token: int, assertion: int) -> None:
         """Let tokens, and CI's proofs of identity, live for some seconds from now on."""
         self._ask("POST", "lifetimes", [token, assertion])
+
+    def github_job(self, subject: str, client: str) -> dict[str, str]:
+        """Return the variables of a GitHub job with `id-token: write`, by its token's subject and its identity."""
+        return {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/github/token?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": subject,
+            "AZURE_AUTHORITY_HOST": self.url,
+            "AZURE_TENANT_ID": TENANT,
+            "AZURE_CLIENT_ID": client,
+        }
 
     def _ask(self, method: str, name: str, content: Any = None) -> Any:
         body = None if content is None else json.dumps(content).encode()

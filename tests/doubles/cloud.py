@@ -43,7 +43,7 @@ class Cloud:
 
     def workspace(self, names: Names) -> str:
         """Return the path of a request's workspace, which must exist."""
-        path = WORKSPACE.format(**{name: names[name] for name in ("subscription", "group", "workspace")})
+        path = workspace_path(names)
         group = GROUP.format(subscription=names["subscription"], group=names["group"])
         if self.store.get(group) is None:
             message = f"Resource group '{names['group']}' could not be found."
@@ -111,6 +111,11 @@ class Resources:
 def owner(path: str) -> str:
     """Return the resource directly below the workspace: of a deployment, its endpoint."""
     return "/".join(path.split("/")[:11])
+
+
+def workspace_path(names: Names) -> str:
+    """Return the path of a request's workspace, whether it exists or not."""
+    return WORKSPACE.format(**{name: names[name] for name in ("subscription", "group", "workspace")})
 
 
 def account(workspace: str) -> str:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from doubles import TENANT
 from doubles.web import AzureError
 
-TENANT = "11111111-2222-3333-4444-555555555555"
 OBJECT = "66666666-7777-8888-9999-000000000000"
 LIFETIME_S = 3600
 ASSERTION_S = 300  # GitHub's tokens (actions/toolkit#2048)

@@ -85,19 +85,16 @@ class Jobs:
 
     def _check_identity(self, run: Run) -> None:
         """Refuse to start a step whose compute may not pull its image, or mount its inputs and outputs."""
-        account = f"{account_path(run.workspace)}/blobServices/default/containers/azureml-blobstore"
-        registry = "Microsoft.ContainerRegistry/registries"
-        image = self._cloud.store.find(registry, f"cr{account_path(run.workspace).rsplit('/st', 1)[1]}") or {"id": ""}
-        pull = Need(f"{registry}/pull/read", image["id"])
-        build = Need(f"{registry}/push/write", image["id"])
-        built_here = self._cloud.store.existing(run.workspace)["properties"].get("imageBuildCompute")
-        mount = [Need(f"{BLOBS}/blobs/{verb}", account, data=True) for verb in ("read", "write")]
-        if lacking := self._cloud.access.missing(run.identity, [*[build] * bool(built_here), pull, *mount]):
-            what = (
-                "use the registry"
-                if lacking in (build, pull)
-                else "mount the storage (AuthorizationPermissionMismatch)"
-            )
+        workspace = self._cloud.store.existing(run.workspace)["properties"]
+        registry = workspace.get("containerRegistry", "")
+        pull, push = (
+            Need(f"Microsoft.ContainerRegistry/registries/{verb}", registry) for verb in ("pull/read", "push/write")
+        )
+        image = [push, pull] if workspace.get("imageBuildCompute") else [pull]
+        container = f"{account_path(run.workspace)}/blobServices/default/containers/azureml-blobstore"
+        mount = [Need(f"{BLOBS}/blobs/{verb}", container, data=True) for verb in ("read", "write")]
+        if lacking := self._cloud.access.missing(run.identity, [*image, *mount]):
+            what = "use the registry" if lacking in image else "mount the storage (AuthorizationPermissionMismatch)"
             raise AzureError(400, "UserError", f"The compute's identity may not {what}: {lacking.action}.")
 
     def _list(self, request: Request, names: Names) -> Answer:

@@ -4,14 +4,9 @@ Source: MicrosoftDocs/azure-ai-docs, articles/machine-learning/how-to-assign-rol
 concept-endpoints-online-auth.md (score/action), how-to-authenticate-batch-endpoint.md (invoke).
 """
 
-from doubles.cloud import WORKSPACE
+from doubles.cloud import workspace_path
 from doubles.roles import ML, Need
 from doubles.web import Names, Request
-
-
-def workspace_of(names: Names) -> str:
-    """Return the path of a request's workspace."""
-    return WORKSPACE.format(**{name: names[name] for name in ("subscription", "group", "workspace")})
 
 
 def mlflow_needs(request: Request, names: Names) -> list[Need]:
@@ -21,18 +16,18 @@ def mlflow_needs(request: Request, names: Names) -> list[Need]:
     reads = request.method == "GET" or function.endswith(("search", "get", "get-by-name"))
     deletes = function.endswith("delete") and "tag" not in function
     verb = "read" if reads else "delete" if deletes else "write"
-    return [Need(f"{ML}/{kind}/{verb}", workspace_of(names))]
+    return [Need(f"{ML}/{kind}/{verb}", workspace_path(names))]
 
 
 def artifact_needs(request: Request, names: Names) -> list[Need]:
     """Return what reading or creating artifacts needs."""
     verb = "read" if request.method == "GET" else "write"
-    return [Need(f"{ML}/metadata/artifacts/{verb}", workspace_of(names))]
+    return [Need(f"{ML}/metadata/artifacts/{verb}", workspace_path(names))]
 
 
 def history_needs(_: Request, names: Names) -> list[Need]:
     """Return what reading the run history needs."""
-    return [Need(f"{ML}/experiments/runs/read", workspace_of(names))]
+    return [Need(f"{ML}/experiments/runs/read", workspace_path(names))]
 
 
 def invoke_batch_needs(workspace: str) -> list[Need]:

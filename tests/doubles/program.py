@@ -51,8 +51,8 @@ def main() -> None:
         workspaces.add(*given.split("/", 1))
     for given in arguments.resource:
         workspaces.add_resource(*given.split("/", 1))
-    for path, compute in landing_zone.get("builders", {}).items():
-        cloud.store.change(path, imageBuildCompute=compute)
+    for path, properties in landing_zone.get("workspaces", {}).items():
+        cloud.store.change(path, **properties)
     for path, resource in landing_zone.get("resources", {}).items():
         cloud.store.put(path, resource)
     cli = AzureCli(cloud)

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from doubles import SUBSCRIPTION, errors
+from doubles import SUBSCRIPTION, TENANT, errors
 from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Resources, account, account_path
 from doubles.store import ML, Resource
 from doubles.web import OPEN, Answer, AzureError, Names, Request, Route
@@ -43,7 +43,7 @@ class Workspaces(Resources):
             "publicNetworkAccess": "Enabled",
         }
         self._cloud.storage.add_account(storage)
-        identity = {"type": "SystemAssigned", "tenantId": "11111111-2222-3333-4444-555555555555"}
+        identity = {"type": "SystemAssigned", "tenantId": TENANT}
         kind = {"kind": "Default", "sku": {"name": "Basic", "tier": "Basic"}, "identity": identity, "tags": {}}
         self._cloud.store.put(path, {"location": LOCATION, "properties": properties, **kind})
 
