@@ -44,7 +44,12 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "batch_endpoint": {
-        "yes": ("azureml/batch/deployment.yml", "azureml/batch/endpoint.yml", "src/mlops/serving/batch_score.py"),
+        "yes": (
+            "azureml/batch/deployment.yml",
+            "azureml/batch/endpoint.yml",
+            "azureml/batch/pipeline.yml",
+            "azureml/batch/score.yml",
+        ),
     },
     "monitoring": {
         "yes": ("azureml/monitoring.yml",),

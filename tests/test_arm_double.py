@@ -34,7 +34,7 @@ def run(data):
 """
 CLIENTS = """
 import json, logging, os, time, urllib.error, urllib.request
-from azure.ai.ml import Input, MLClient, load_job
+from azure.ai.ml import Input, MLClient, load_component, load_job
 from azure.ai.ml.entities import *
 from azure.identity import DefaultAzureCredential
 
@@ -398,30 +398,75 @@ def test_a_schedule_runs_when_it_is_triggered(sdk: Session, pipeline: Path) -> N
     assert sdk("ml.jobs.get(started).status") == "Completed"
 
 
-@pytest.mark.usefixtures("cluster")
-def test_a_batch_endpoint_scores_every_file(sdk: Session, tmp_path: Path) -> None:
+SHOUT = """
+type: pipeline
+name: shout
+inputs: {rows: {type: uri_folder}}
+outputs: {scores: {type: uri_folder}}
+jobs:
+  score:
+    type: command
+    component: {type: command, name: score, inputs: {rows: {type: uri_folder}, model: {type: mlflow_model}},
+      outputs: {scores: {type: uri_folder}}, code: step, environment: "azureml:image:1",
+      command: "cat ${{inputs.rows}}/*.csv ${{inputs.model}}/MLmodel | tr a-z A-Z > ${{outputs.scores}}/all.txt"}
+    inputs: {rows: "${{parent.inputs.rows}}", model: {type: mlflow_model, path: 'azureml:classifier:3'}}
+    outputs: {scores: "${{parent.outputs.scores}}"}
+"""
+DEPLOYED = """
+made = ml.batch_endpoints.begin_create_or_update(BatchEndpoint(name=name)).result()
+ml.batch_deployments.begin_create_or_update(deployment).result()
+made.defaults = {"deployment_name": "default"}
+ml.batch_endpoints.begin_create_or_update(made).result()
+job = ml.batch_endpoints.invoke(name, inputs={"rows": Input(type="uri_folder", path=folder + "/rows")})
+ml.jobs.stream(job.name)
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Write a folder of two files."""
     (tmp_path / "rows").mkdir()
     for name in ("one", "two"):
-        (tmp_path / "rows" / f"{name}.csv").write_text(name, encoding="utf-8")
-    (tmp_path / "code").mkdir()
-    script = "def init(): pass\ndef run(files): return [open(file).read().upper() for file in files]\n"
-    (tmp_path / "code" / "batch.py").write_text(script, encoding="utf-8")
+        (tmp_path / "rows" / f"{name}.csv").write_text(f"{name}\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_batch_endpoint_runs_the_component_of_its_deployment(sdk: Session, rows: Path) -> None:
+    (rows / "step").mkdir()
+    (rows / "step" / "none.py").touch()
+    (rows / "shout.yml").write_text(SHOUT, encoding="utf-8")
     sdk(
         """
-        made = ml.batch_endpoints.begin_create_or_update(BatchEndpoint(name="batch")).result()
-        ml.batch_deployments.begin_create_or_update(ModelBatchDeployment(
-            name="default", endpoint_name="batch", model=model.id, environment=image.id, compute="cpu-cluster",
-            code_configuration=CodeConfiguration(code=folder + "/code", scoring_script="batch.py"),
-            settings=ModelBatchDeploymentSettings(mini_batch_size=1, output_file_name="scores.txt"))).result()
-        made.defaults = {"deployment_name": "default"}
-        ml.batch_endpoints.begin_create_or_update(made).result()
-        job = ml.batch_endpoints.invoke("batch", inputs={"rows": Input(type="uri_folder", path=folder + "/rows")})
-        ml.jobs.stream(job.name)
-        ml.jobs.download(job.name, download_path=folder + "/scored", output_name="score")
+        component = ml.components.create_or_update(load_component(folder + "/shout.yml"))
+        deployment = PipelineComponentBatchDeployment(
+            name="default", endpoint_name=name, component=component.id, settings={"default_compute": "cpu-cluster"})
         """,
-        folder=str(tmp_path),
+        folder=str(rows),
+        name="shouting",
     )
-    assert (tmp_path / "scored" / "scores.txt").read_text(encoding="utf-8") == "ONE\nTWO\n"
+    sdk(DEPLOYED, folder=str(rows), name="shouting")
+    sdk("ml.jobs.download(job.name, download_path=folder + '/out', output_name='scores')", folder=str(rows))
+    said = (rows / "out" / "named-outputs" / "scores" / "all.txt").read_text(encoding="utf-8")
+    assert said == "ONE\nTWO\nFLAVORS: {}\n"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_batch_deployment_of_a_model_needs_azureml_core(sdk: Session, rows: Path) -> None:
+    (rows / "code").mkdir()
+    (rows / "code" / "batch.py").write_text("def init(): pass\ndef run(files): return files\n", encoding="utf-8")
+    sdk(
+        """
+        deployment = ModelBatchDeployment(
+            name="default", endpoint_name=name, model=model.id, environment=image.id, compute="cpu-cluster",
+            code_configuration=CodeConfiguration(code=folder + "/code", scoring_script="batch.py"),
+            settings=ModelBatchDeploymentSettings(mini_batch_size=1, output_file_name="scores.txt"))
+        """,
+        folder=str(rows),
+        name="parallel",
+    )
+    with pytest.raises(RemoteError, match="No module named 'azureml'"):
+        sdk(DEPLOYED, folder=str(rows), name="parallel")
 
 
 def az(azure: Double, *arguments: str, folder: Path | None = None) -> Any:

@@ -23,7 +23,7 @@ MEANINGS = {
     rf"PUT .*{ENDPOINT}": "{where}: {traffic}",
     rf"POST /inference/{PREFIX}-(?P<where>\w+)/score": "{where}: rows are scored",
     rf"DELETE .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: the {slot} slot is removed",
-    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: the batch endpoint serves version {version}",
+    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: the batch endpoint scores with {tagged}",
     rf"PUT .*{WORKSPACE}/schedules/(?P<name>[^/]+)": "{where}: the schedule {name} is on",
     rf"AZ acr build .*cr{PREFIX}(?P<where>\w+) .*VERSION=(?P<number>\d+).*": "{where}: version {number} is an image",
     rf"AZ container create .*{GROUP} .*": "{where}: the {slot} container group is started",
@@ -55,6 +55,7 @@ def details(call: dict[str, Any]) -> dict[str, str]:
     return {
         "traffic": ", ".join(traffic) or "no traffic yet",
         "stage": str((body.get("tags") or {}).get("mlops.stage")),
+        "tagged": "version " + str(((call["body"] or {}).get("tags") or {}).get("mlops.version")),
         "version": str(model["assetId"] if isinstance(model, dict) else model).rsplit("/", 1)[-1],
     }
 
@@ -115,7 +116,7 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
         "staging: version 1 is tagged production",  # the history's second record
         "staging: the blue slot is removed",
         "staging: 100 % to green",  # without the note
-        "staging: the batch endpoint serves version 2",
+        "staging: the batch endpoint scores with version 2",
         "production: version 2 is tagged staging",  # the copy, with its tags
         "production: 100 % to blue",
         "production: version 2 goes to the green slot",
@@ -137,7 +138,7 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
         "production: version 1 is tagged retired",  # the history's second record
         "production: the blue slot is removed",
         "production: 100 % to green",
-        "production: the batch endpoint serves version 2",
+        "production: the batch endpoint scores with version 2",
         "production: the schedule credit-risk-production-monitor is on",
     ]
     assert managed.served("production") == {2}
@@ -208,6 +209,33 @@ def test_invalid_rows_stop_the_pipeline_and_are_reported(managed: Lab) -> None:
     said = managed.mlops("run", "--on", "azureml", "--data", str(bad), code=1).text
     assert "failed in the step validate: Error: The data fails" in said
     assert "https://ml.azure.com/runs/" in said
+
+
+def test_files_are_scored_by_the_version_in_production(managed: Lab, tmp_path: Path) -> None:
+    mlops, rows = managed.mlops, tmp_path / "rows"
+    rows.mkdir()
+    sample = (mlops.root / "data" / "credit.csv").read_text("utf-8").splitlines(keepends=True)
+    (rows / "june.csv").write_text("".join(sample[:6]), encoding="utf-8")
+    (rows / "july.csv").write_text("".join(sample[:1] + sample[6:9]), encoding="utf-8")
+    said = mlops("score", str(rows), "--on", "azureml", "--out", str(tmp_path / "scored")).text
+    assert "https://ml.azure.com/runs/" in said
+    lines = {
+        file.name: [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        for file in (tmp_path / "scored").iterdir()
+    }
+    assert {name: len(found) for name, found in lines.items()} == {"june.csv.jsonl": 5, "july.csv.jsonl": 3}
+    (answer,) = managed.score("production")["predictions"]
+    assert lines["june.csv.jsonl"][0] == {"row": 1, **answer}
+
+    again = mlops("score", str(rows / "july.csv"), "--on", "azureml", "--out", str(tmp_path / "again"))
+    assert again.last_line == f"Predictions: {tmp_path / 'again'}"
+    assert (tmp_path / "again" / "july.csv.jsonl").read_text("utf-8").splitlines() == [
+        json.dumps(line) for line in lines["july.csv.jsonl"]
+    ]
+    (rows / "june.csv").write_text("x\n1\n", encoding="utf-8")
+    failed = mlops("score", str(rows), "--on", "azureml", "--out", str(tmp_path / "none"), code=1).text
+    assert "failed in the step score: Error: june.csv lacks columns" in failed
+    assert not (tmp_path / "none").exists()
 
 
 def test_retraining_is_scheduled(managed: Lab) -> None:

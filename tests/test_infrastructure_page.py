@@ -47,7 +47,7 @@ def documented() -> Iterator[tuple[str, str]]:
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 4 and cells[0] != "identity" and not cells[0].startswith("-"):
-            identity = re.split(r" \(|,| of production", cells[0])[0]
+            identity = re.split(r" \(|,| of (?:production|staging)", cells[0])[0]
             yield identity, cells[1].removesuffix(", constrained")
 
 

@@ -1,22 +1,19 @@
-"""Batch endpoints: an invocation is a job that scores the files, in one process."""
+"""Batch endpoints: an invocation is a job that runs the pipeline component of a deployment."""
 
-import sys
-import threading
-import traceback
 import uuid
-from pathlib import Path
 
-from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, datastore_uri, owner
+from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, owner
 from doubles.jobs import Jobs
 from doubles.needs import invoke_batch_needs
-from doubles.servers import unpack
 from doubles.steps import Run
 from doubles.store import Resource
 from doubles.web import ML_AUDIENCE, Answer, AzureError, Names, Request, Route, no_needs
 
 ENDPOINT = WORKSPACE + "/batchEndpoints/{endpoint}"
 DEPLOYMENT = ENDPOINT + "/deployments/{deployment}"
-DRIVER = Path(__file__).with_name("batch_driver.py")
+
+# Source: azure-ai-ml 1.35.2, operations/_job_operations.py, download: how it tells such jobs from parallel runs.
+BATCH_TAGS = {"azureml.batchrun": "true", "azureml.jobtype": "azureml.pipelinejob"}
 
 
 class Batch(Resources):
@@ -59,28 +56,21 @@ class Batch(Resources):
         resource = self._wanted(request, names)
         endpoint = owner(request.path)
         self._cloud.store.existing(endpoint)
-        properties = resource["properties"]
-        for path in (
-            (properties.get("model") or {}).get("assetId"),
-            properties.get("environmentId"),
-            properties["compute"],
-        ):
-            if path:
-                self._cloud.store.existing(path)
-        defaults = {
-            "environmentVariables": {},
-            "properties": {},
-            "outputAction": "AppendRow",
-            "outputFileName": "predictions.csv",
-            "miniBatchSize": 10,
-            "maxConcurrencyPerInstance": 1,
-            "errorThreshold": -1,
-            "loggingLevel": "Info",
-        }
+        properties, workspace = resource["properties"], self._cloud.workspace(names)
+        if pipeline := properties.get("deploymentConfiguration"):
+            wanted = [pipeline["componentId"]["assetId"], cluster(workspace, pipeline)]
+        else:
+            wanted = [
+                (properties.get("model") or {}).get("assetId"),
+                properties["environmentId"],
+                properties["compute"],
+            ]
+        for path in wanted:
+            self._cloud.store.existing(path)
         whole = {
             "location": resource.get("location") or LOCATION,
             "tags": resource.get("tags") or {},
-            "properties": {**defaults, **properties},
+            "properties": {"properties": {}, **properties},
         }
         return self._cloud.operations.put(request, whole, lambda: None, endpoint)
 
@@ -98,55 +88,68 @@ class Batch(Resources):
             raise AzureError(404, "NotFound", "The endpoint has no default deployment.")
         deployment = self._cloud.store.existing(f"{path}/deployments/{slot}")
         given = request.json()["properties"]
-        inputs = given.get("InputData") or given.get("inputData") or {}
-        source = next((value.get("Uri") or value.get("uri") for value in inputs.values()), None)
-        if not source:
-            raise AzureError(400, "UserError", "The request has no input data.")
+        inputs = given.get("inputData") or {}
         workspace = path.partition("/batchEndpoints/")[0]
         self._cloud.authorize(request.caller, invoke_batch_needs(workspace))
-        return Answer(201, self._submit(workspace, names["endpoint"], deployment, source))
-
-    def _submit(self, workspace: str, endpoint: str, deployment: Resource, source: str) -> Resource:
-        found = self._cloud.locate(workspace, source)
-        name = f"batchjob-{uuid.uuid4()}"
-        job = Run(workspace, name, endpoint, endpoint, kind="azureml.PipelineRun", status="Running")
-        step = Run(workspace, uuid.uuid4().hex, "batchscoring", endpoint, name, status="Running")
-        self._jobs.runs |= {job.name: job, step.name: step}
-        page = f"https://ml.azure.com/runs/{name}?wsid={workspace}"
+        pipeline = deployment["properties"].get("deploymentConfiguration")
+        if not pipeline:
+            return Answer(201, self._fail(workspace, names["endpoint"], deployment["properties"]))
+        spec = self._cloud.store.existing(pipeline["componentId"]["assetId"])["properties"]["componentSpec"]
         properties = {
             "jobType": "Pipeline",
-            "displayName": endpoint,
+            "displayName": names["endpoint"],
+            "experimentName": names["endpoint"],
+            "jobs": spec["jobs"],
+            "inputs": _inputs(spec, inputs),
+            "outputs": {name: {"jobOutputType": about["type"]} for name, about in (spec.get("outputs") or {}).items()},
+            "settings": {**pipeline["settings"], "default_compute": cluster(workspace, pipeline)},
+            "properties": {},
+            "tags": {**BATCH_TAGS, "azureml.deploymentname": deployment["name"]},
+        }
+        return Answer(201, self._jobs.submit(workspace, f"batchjob-{uuid.uuid4()}", properties))
+
+    def _fail(self, workspace: str, endpoint: str, properties: Resource) -> Resource:
+        """Make a job that has failed: a deployment of a model is a parallel run, which needs azureml-core.
+
+        Source: MicrosoftDocs/azure-ai-docs, how-to-troubleshoot-batch-endpoints.md, "No module named azureml".
+        """
+        build = self._cloud.store.existing(properties["environmentId"])["properties"].get("build")
+        files = self._cloud.locate(workspace, build["contextUri"]).rglob("requirements*.txt") if build else ()
+        ready = any("azureml-core" in file.read_text("utf-8", "replace") for file in files)
+        error = "The double has no parallel runs." if ready else "ModuleNotFoundError: No module named 'azureml'"
+        run = Run(workspace, f"batchjob-{uuid.uuid4()}", endpoint, endpoint, kind="azureml.PipelineRun")
+        self._jobs.runs[run.name] = run
+        studio = {"jobServiceType": "Studio", "endpoint": f"https://ml.azure.com/runs/{run.name}?wsid={workspace}"}
+        kept = {
+            "jobType": "Pipeline",
             "experimentName": endpoint,
             "jobs": {},
-            "inputs": {},
-            "outputs": {},
             "properties": {},
-            "tags": {"azureml.batchrun": "true", "azureml.deploymentname": deployment["name"]},
-            "services": {"Studio": {"jobServiceType": "Studio", "endpoint": page}},
-            "status": "Running",
+            "services": {"Studio": studio},
         }
-        kept = self._cloud.store.put(f"{workspace}/jobs/{name}", {"properties": properties})
-        threading.Thread(target=self._run, args=(job, step, deployment, found), daemon=True).start()
-        return kept
+        self._cloud.store.put(f"{workspace}/jobs/{run.name}", {"properties": {**kept, "status": "Running"}})
+        self._jobs.end(run, "Failed", error)
+        return self._cloud.store.existing(f"{workspace}/jobs/{run.name}")
 
-    def _run(self, job: Run, step: Run, deployment: Resource, source: Path) -> None:
-        try:
-            code = self._score(step, deployment["properties"], source)
-            error = "" if code == 0 else f"Execution failed. User process exited with status code {code}."
-        except Exception:  # noqa: BLE001 -- any error fails the job, and is shown there
-            error = traceback.format_exc()
-        for run in (step, job):
-            self._jobs.end(run, "Failed" if error else "Completed", error)
 
-    def _score(self, step: Run, properties: Resource, source: Path) -> int:
-        home = self._cloud.folder / "jobs" / step.parent
-        serving = {**properties, "model": (properties.get("model") or {}).get("assetId")}
-        app, environment = unpack(self._cloud, step.workspace, home, serving)
-        path = f"azureml/{step.name}/score"
-        output = self._cloud.datastore(step.workspace, "workspaceblobstore") / path / properties["outputFileName"]
-        output.parent.mkdir(parents=True)
-        step.outputs["score"] = datastore_uri(step.workspace, "workspaceblobstore", f"{path}/")
-        script = app / properties["codeConfiguration"]["scoringScript"]
-        command = [sys.executable, DRIVER, script, source, output, str(properties["miniBatchSize"])]
-        log = step.files(self._cloud) / "user_logs" / "std_log.txt"
-        return self._cloud.processes.start(command, app, log, environment).wait()
+def cluster(workspace: str, pipeline: Resource) -> str:
+    """Return the path of the cluster that a deployment's settings name.
+
+    Source: Azure/azureml-examples, cli/endpoints/batch/deploy-pipelines/*/deployment.yml: a name without a prefix.
+    """
+    return f"{workspace}/computes/{pipeline['settings']['default_compute']}"
+
+
+def _inputs(spec: Resource, given: Resource) -> Resource:
+    """Return the inputs of a job as a pipeline has them; all that the component declares must be given."""
+    declared = spec.get("inputs") or {}
+    values = {
+        name: {**value, "jobInputType": "literal" if "value" in value else declared.get(name, {}).get("type")}
+        for name, value in given.items()
+    }
+    if unknown := values.keys() - declared.keys():
+        raise AzureError(400, "UserError", f"The component has no input {', '.join(sorted(unknown))}.")
+    for name, about in declared.items():
+        if name not in values and not about.get("optional") and "default" not in about:
+            raise AzureError(400, "UserError", f"The request has no input {name}.")
+    return values

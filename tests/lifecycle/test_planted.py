@@ -15,12 +15,13 @@ import pytest
 import skops.io
 import yaml
 from conftest import Toy, make_toy
+from mlops import lifecycle
 from mlops.config import load_project
 from mlops.errors import ModelError
 from mlops.model import tags
 from mlops.model.loading import Trust, load_model, model_digest, trust
 from mlops.model.registry import Registry, seal
-from mlops.serving import batch_score, score
+from mlops.serving import score
 from mlops.serving.score import Scorer
 from toy.estimators import Columns, Planted
 
@@ -167,9 +168,11 @@ def test_every_server_refuses_planted_files(
     for given in ({}, trust(project, before).variables()):
         for name, value in given.items():
             monkeypatch.setenv(name, value)
-        for script in (score, batch_score):
-            with pytest.raises(ModelError):
-                script.init()
+        with pytest.raises(ModelError):
+            score.init()
+    with pytest.raises(ModelError):
+        list(lifecycle.score(project, copied.root / "rows.csv", copied.root / "scored", folder, before))
+    assert not (copied.root / "scored").exists()
 
 
 def test_a_version_registered_by_hand_is_neither_champion_nor_released(copied: Toy, tmp_path: Path) -> None:

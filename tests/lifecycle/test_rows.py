@@ -18,7 +18,7 @@ from conftest import EXAMPLES, Toy, make_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlops import lifecycle
-from mlops.config import Model, Project
+from mlops.config import Model, Project, load_project
 from mlops.data.dataset import RawData, split_rows
 from mlops.data.rows import Column, describe, find_problems, read, serve, write
 from mlops.errors import ConfigError, DataError
@@ -27,7 +27,6 @@ from mlops.model.saving import choose_examples, save_model
 from mlops.model.training import fit
 from mlops.release.smoke import make_smoke_requests
 from mlops.science import Science
-from mlops.serving import batch_score
 from mlops.serving.score import Scorer
 from sklearn.base import ClassifierMixin
 from sklearn.compose import ColumnTransformer
@@ -362,18 +361,15 @@ def test_a_class_named_na_is_a_class(every_column: Toy) -> None:
     assert every_column.output("evaluation/evaluation.json")["classes"] == ["NA", "None"]
 
 
-def test_words_for_missing_values_are_words_in_a_batch(
-    every_column: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_words_for_missing_values_are_words_in_a_batch(every_column: Toy, tmp_path: Path) -> None:
     frame, outcome = table_of(np.random.default_rng(2))
     frame["word"] = np.where(outcome, "None", "NA")
     frame.to_csv(every_column.root / "rows.csv", index=False)
     every_column.mlops("run")
     (model,) = every_column.root.glob("mlruns/**/MLmodel")
-    monkeypatch.setenv("AZUREML_MODEL_DIR", str(model.parent))
-    monkeypatch.setenv("MLOPS_MODEL_DIGEST", model_digest(model.parent))
-    batch_score.init()
     file = tmp_path / "batch.csv"
     frame.drop(columns="outcome").to_csv(file, index=False)
-    labels = [json.loads(line)["label"] for line in batch_score.run([str(file)])]
+    project, digest = load_project(every_column.root), model_digest(model.parent)
+    (scored,) = lifecycle.score(project, file, tmp_path, model.parent, digest)
+    labels = [json.loads(line)["label"] for line in scored.lines.read_text("utf-8").splitlines()]
     assert np.mean(np.array(labels) == frame["outcome"]) > 0.95

@@ -14,9 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import Toy, make_rows, make_toy
-from mlops.config import load_project
-from mlops.model.loading import trust
-from mlops.serving import batch_score
 
 CLASSIFIERS = {
     "logistic_regression": {},
@@ -49,20 +46,20 @@ def unusual_rows() -> pd.DataFrame:
     return rows
 
 
-def slot_of(toy: Toy) -> tuple[int, Path, str]:
-    """Return the port, the model's folder and its digest of the slot that serves staging."""
+def slot_of(toy: Toy) -> tuple[int, Path]:
+    """Return the port and the model's folder of the slot that serves staging."""
     home = toy.root / ".mlops" / "staging"
     ((slot, kept),) = json.loads((home / "state.json").read_text("utf-8"))["slots"].items()
-    return kept["port"], home / slot / "azureml-models" / "toy" / "1", kept["digest"]
+    return kept["port"], home / slot / "azureml-models" / "toy" / "1"
 
 
 def probabilities(lines: list[dict[str, Any]], classes: list[str]) -> Any:
     return np.array([[line["probabilities"][name] for name in classes] for line in lines])
 
 
-def test_alone_in_a_group_and_in_batch(served: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alone_in_a_group_and_in_batch(served: Toy, tmp_path: Path) -> None:
     assert "arrays" in served.mlops("status").output
-    port, folder, digest = slot_of(served)
+    port, folder = slot_of(served)
     model = mlflow.sklearn.load_model(str(next(folder.rglob("MLmodel")).parent))
     rows = unusual_rows()
     records = json.loads(rows.to_json(orient="records", double_precision=15))
@@ -84,12 +81,9 @@ def test_alone_in_a_group_and_in_batch(served: Toy, tmp_path: Path, monkeypatch:
         group = np.concatenate(list(pool.map(lambda record: ask([record]), records)))
     whole = ask(records)
 
-    monkeypatch.setenv("AZUREML_MODEL_DIR", str(folder))
-    for name, value in trust(load_project(served.root), digest).variables().items():
-        monkeypatch.setenv(name, value)
-    batch_score.init()
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    lines = [json.loads(line) for line in batch_score.run([str(tmp_path / "rows.csv")])]
+    served.mlops("score", str(tmp_path / "rows.csv"), "--environment", "staging", "--out", str(tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "rows.csv.jsonl").read_text("utf-8").splitlines()]
     batch = probabilities(lines, list(model.classes_))
 
     for found in (alone, group, whole, batch):

@@ -22,13 +22,11 @@ locals {
   ci   = azurerm_user_assigned_identity.ci.principal_id
 
   lifecycle_roles = {
-    # `mlops run`, in its jobs: read the data, write the results.
+    # `mlops run` and `mlops score`, in their jobs: read the rows and the model, write the results.
     jobs-data = { principal = local.jobs, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
-    # `mlops register`, in its job: log the run, register the version, tag it.
-    jobs-register = { principal = local.jobs, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
     # `mlops run`, `mlops deploy`, `mlops rollback`: submit jobs, read and tag versions, change endpoints.
     ci-workspace = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
-    # `mlops run`: resize the cluster to project.yml ...
+    # `mlops run`: resize the cluster to project.yml; `mlops score`: start a job on it ...
     ci-compute = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Compute Operator" }
     # ... and assign it the jobs' identity, as Azure checks at every change; a container group gets the same identity.
     ci-lend-identity = { principal = local.ci, scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
@@ -40,6 +38,11 @@ locals {
   staging_workspace = "${local.staging_group}/providers/Microsoft.MachineLearningServices/workspaces/${module.staging.names.workspace}"
   staging_storage   = "${local.staging_group}/providers/Microsoft.Storage/storageAccounts/${module.staging.names.storage}"
 
+  training_roles = {
+    # `mlops register`, in its job: log the run, register the version, tag it.
+    jobs-register = { principal = local.jobs, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Data Scientist" }
+  }
+
   promotion_roles = {
     # `mlops deploy production`: read the version that staging tested, and tag it there as production.
     staging-versions = { principal = local.ci, scope = local.staging_workspace, role = "AzureML Data Scientist" }
@@ -49,7 +52,7 @@ locals {
 }
 
 resource "azurerm_role_assignment" "lifecycle" {
-  for_each = merge(local.lifecycle_roles, local.network_job_roles, local.in_production ? local.promotion_roles : {})
+  for_each = merge(local.lifecycle_roles, local.network_job_roles, local.in_production ? local.promotion_roles : local.training_roles)
 
   principal_id         = each.value.principal
   principal_type       = "ServicePrincipal"

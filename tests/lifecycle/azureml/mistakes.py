@@ -135,7 +135,9 @@ TRAIN, SEARCH, EVALUATE = (f"components/{name}.yml" for name in ("train", "searc
 ENVIRONMENT, DATA, COMPUTE = "environment.yml", "data.yml", "compute.yml"
 MANAGED, ENDPOINT = "managed/deployment.yml", "managed/endpoint.yml"
 K8S, K8S_ENDPOINT, K8S_COMPUTE = (f"kubernetes/{name}.yml" for name in ("deployment", "endpoint", "compute"))
-BATCH, BATCH_ENDPOINT = "batch/deployment.yml", "batch/endpoint.yml"
+BATCH, BATCH_ENDPOINT, BATCH_PIPELINE, BATCH_STEP = (
+    f"batch/{name}.yml" for name in ("deployment", "endpoint", "pipeline", "score")
+)
 MONITOR, SCHEDULE = "monitoring.yml", "schedule.yml"
 SIGNALS = "create_monitor.monitoring_signals"
 WATCHED = "create_monitor.monitoring_target.endpoint_deployment_id"
@@ -421,16 +423,22 @@ ALL = [
     M(K8S_COMPUTE, "invalid namespace", put("namespace", "Azure_ML"), "AZ007", "Azure_ML"),
     M(K8S_COMPUTE, "invalid resource ID", put("resource_id", "aks-credit-production"), "AZ007", "resource ID"),
     # batch
-    M(BATCH, "unknown output", put("settings.output_action", "append_rows"), "AZ004", "append_rows"),
-    M(BATCH, "no cluster", drop("compute"), "AZ004", "compute: Missing data"),
-    M(BATCH, "unknown setting", misspell("settings.mini_batch_size", "mini_batch"), "AZ004", "mini_batch"),
-    M(BATCH, "empty mini-batches", put("settings.mini_batch_size", 0), "AZ007", "mini_batch_size"),
-    M(BATCH, "no process", put("settings.max_concurrency_per_instance", 0), "AZ007", "max_concurrency"),
-    M(BATCH, "no time", put("settings.retry_settings.timeout", 0), "AZ007", "timeout"),
-    M(BATCH, "no nodes", put("resources.instance_count", 0), "AZ007", "instance_count"),
-    M(BATCH, "negative errors", put("settings.error_threshold", -2), "AZ007", "-1 or more"),
-    M(BATCH, "unknown level", put("settings.logging_level", "loud"), "AZ007", "debug, info or warning"),
-    M(BATCH, "invalid file name", put("settings.output_file_name", "a/b.csv"), "AZ007", "a/b.csv"),
+    M(BATCH, "unknown field", put("mini_batch_size", 3), "AZ004", "mini_batch_size"),
+    M(BATCH, "no cluster", drop("settings.default_compute"), "AZ015", "settings.default_compute is missing"),
+    M(BATCH, "cluster with a prefix", put("settings.default_compute", "azureml:cpu-cluster"), "AZ010", "name alone"),
+    M(BATCH, "unknown cluster", put("settings.default_compute", "gpu-cluster"), "AZ011", "defines gpu-cluster"),
+    M(BATCH, "component deleted", elsewhere("pipeline.yml", DELETE, "component"), "AZ008", "pipeline.yml"),
+    M(BATCH_PIPELINE, "any version", put("jobs.score.inputs.model.path", "azureml:model@latest"), "AZ010", "one exact"),
+    M(BATCH_PIPELINE, "invalid name", put("name", "Score-Files"), "AZ007", "Score-Files"),
+    M(
+        BATCH_PIPELINE,
+        "unknown input",
+        misspell("jobs.score.inputs.digest", "sum"),
+        "AZ025",
+        "no input sum",
+        also=(("AZ004", "jobs.score.inputs"),),
+    ),
+    M(BATCH_STEP, "unknown option", swap("--digest", "--sum"), "AZ023", "mlops score: No such option"),
     M(BATCH, "online endpoint", put("endpoint_name", "endpoint"), "AZ011", "defines endpoint"),
     M(BATCH_ENDPOINT, "keys", put("auth_mode", "key"), "AZ007", "never keys"),
     # schedules

@@ -225,16 +225,21 @@ def test_a_target_of_another_render_is_refused(root: Path) -> None:
 
 
 @has("batch")
-def test_batch_scoring_uses_all_nodes(root: Path) -> None:
+def test_batch_scoring_loads_one_version_on_the_cluster(root: Path) -> None:
     project = load_project(root)
     endpoint = specs.batch_endpoint(project, "staging")
     assert endpoint.name == "toy-staging-batch"
     sent(endpoint)
     rest = sent(specs.batch_deployment(project, "staging", 3, DIGEST))
-    assert rest["properties"]["model"]["assetId"] == "toy:3"
-    assert rest["properties"]["resources"]["instanceCount"] == 3
-    assert rest["properties"]["codeConfiguration"]["scoringScript"] == "mlops/serving/batch_score.py"
+    assert rest["properties"]["deploymentConfiguration"]["settings"] == {"default_compute": "cpu-cluster"}
     assert rest["tags"]["mlops.version"] == "3"
+    component = specs.batch_component(project, 3, DIGEST)
+    assert component.name == "toy_score"
+    step = component.jobs["score"]
+    assert step.inputs["model"].path == "toy:3"
+    assert step.inputs["digest"]._data == DIGEST
+    assert step.component.environment == specs.environment_reference(project)
+    assert step.component.is_deterministic is False
 
 
 @has("monitoring.yml")

@@ -395,6 +395,81 @@ def rollback(project: Project, on: Where) -> None:
 
 
 @main.command()
+@click.argument("rows")
+@click.option(
+    "--environment",
+    type=click.Choice(ENVIRONMENTS),
+    default="production",
+    help="Whose version scores (default: production).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder for the predictions (default: outputs/predictions).",
+)
+@on_option
+@click.option("--model", type=click.Path(path_type=Path, exists=True), hidden=True)
+@click.option("--digest", hidden=True)
+@pass_project
+def score(
+    project: Project,
+    rows: str,
+    environment: Environment,
+    out: Path | None,
+    on: Where,
+    model: Path | None,
+    digest: str | None,
+) -> None:
+    """Score a CSV or Parquet file, or a folder of them.
+
+    Each row becomes a line of JSON: its label and probabilities, or what is wrong with it. With
+    --on azureml the batch endpoint does it; ROWS may then also be a path on Azure, such as
+    azureml://datastores/NAME/paths/FOLDER.
+    """
+    out = out or project.outputs / "predictions"
+    if on == "azureml":
+        _score_on_azure(project, rows, environment, out)
+    elif model and digest:  # the step of azureml/batch/pipeline.yml
+        _score(project, rows, out, model, digest)
+    else:
+        _score_here(project, rows, environment, out)
+    click.echo(f"Predictions: {out}")
+
+
+def _score_on_azure(project: Project, rows: str, environment: Environment, out: Path) -> None:
+    from mlops.azure import batch, pipeline
+    from mlops.azure.workspace import connect
+
+    client = connect(project, environment)
+    job = batch.submit(project, client, environment, rows)
+    click.echo(f"Submitted: {job.studio_url}")
+    pipeline.follow(client, str(job.name))
+    batch.fetch(client, str(job.name), out)
+
+
+def _score_here(project: Project, rows: str, environment: Environment, out: Path) -> None:
+    """Score with the files of the version that an environment of this machine serves."""
+    import tempfile
+
+    from mlops import lifecycle
+    from mlops.model import tags
+
+    platform = lifecycle.platform(project)
+    version = lifecycle.served(platform, environment)
+    click.echo(f"Version {version.number}, which {environment} serves.")
+    with tempfile.TemporaryDirectory() as folder:
+        files = platform.registry(environment).download(version, Path(folder))
+        _score(project, rows, out, files, version.tags[tags.MODEL_DIGEST])
+
+
+def _score(project: Project, rows: str, out: Path, model: Path, digest: str) -> None:
+    from mlops import lifecycle, terminal
+
+    for scored in lifecycle.score(project, Path(rows), out, model, digest):
+        terminal.show(scored)
+
+
+@main.command()
 @on_option
 @pass_project
 def status(project: Project, on: Where) -> None:

@@ -8,7 +8,7 @@ version to staging and production. Each function writes its result below outputs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,6 +21,7 @@ from mlops.results import (
     Evaluation,
     Registration,
     S,
+    Scored,
     Stored,
     Training,
     Validation,
@@ -346,6 +347,36 @@ def rollback(project: Project, platform: Platform, tell: Callable[[str], None] =
     version = releaser.roll_back()
     platform.after_release(version, "production", tell)
     return version
+
+
+def served(platform: Platform, environment: Environment) -> Version:
+    """Return the version that an environment serves.
+
+    Raises
+    ------
+    ConfigError
+        It serves none.
+    """
+    state = platform.target(environment).describe()
+    if state.live is None:
+        raise ConfigError(f"{environment} serves no version.", "Run `mlops release` first.")
+    return platform.registry(environment).version(state.slots[state.live].version)
+
+
+def score(project: Project, rows: Path, out: Path, model: Path, digest: str) -> Iterator[Scored]:
+    """Score a file of rows, or all files of a folder; yield the count of each.
+
+    Parameters
+    ----------
+    model : Path
+        The folder of a registered version's files, such as ``Registry.download`` returns.
+    digest : str
+        Its registered digest: no other files are loaded.
+    """
+    from mlops.model.loading import trust
+    from mlops.serving.batch import score_files
+
+    return score_files(rows, out, model, trust(project, digest))
 
 
 def history(platform: Platform) -> dict[Environment, History]:

@@ -245,3 +245,12 @@ def read_result(folder: Path, kind: type[S]) -> S:
         reason = ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
         text = f"{path} cannot be read: {reason}."
         raise ConfigError(text, f"Run `mlops {kind.verb}` again.") from None
+
+
+class Scored(Result):
+    """A file whose rows were scored: where its lines are, and how many rows have problems."""
+
+    file: str
+    lines: Path
+    rows: int
+    problems: int

@@ -19,7 +19,7 @@ from mlops.errors import MlopsError, safe
 from mlops.lifecycle import Deployment, Progress
 from mlops.model import tags
 from mlops.model.history import History, Period
-from mlops.results import Decision, Evaluation, Reason, Registration, Training, Validation
+from mlops.results import Decision, Evaluation, Reason, Registration, Scored, Training, Validation
 
 if TYPE_CHECKING:
     from mlops.config import Environment
@@ -86,6 +86,9 @@ def show(result: object) -> None:
         case Deployment():
             where = f"{result.environment}: {result.address}"
             say(f"Version {result.version} is in {where}")
+        case Scored():
+            bad = f"; {result.problems:,} have problems" if result.problems else ""
+            say(f"{result.file}: {result.rows:,} rows{bad}.")
         case _:
             say(str(result))
 

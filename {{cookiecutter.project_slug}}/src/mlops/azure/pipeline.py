@@ -84,17 +84,22 @@ def follow(client: MLClient, name: str) -> None:
 def fetch(project: Project, client: MLClient, name: str) -> None:
     """Replace the results in outputs/ by those of a job."""
     with tempfile.TemporaryDirectory() as folder:
-        with azure_errors(f"download the results of {name}"):
-            client.jobs.download(name, download_path=folder, output_name=RESULTS)
-        found = Path(folder) / "named-outputs" / RESULTS
-        if not found.is_dir():
-            raise AzureError(
-                f"The job {name} has no results.",
-                f"Run `mlops run --on azureml --job {name}` once it has ended.",
-            )
+        found = download(client, name, RESULTS, Path(folder))
         for kind in ("validation", "training", "evaluation", "registration", "report"):
             shutil.rmtree(project.outputs / kind, ignore_errors=True)
         shutil.copytree(found, project.outputs, dirs_exist_ok=True)
+
+
+def download(client: MLClient, name: str, output: str, folder: Path) -> Path:
+    """Download an output of a job that has ended into a folder; return where it is there."""
+    with azure_errors(f"download the {output} of {name}"):
+        client.jobs.download(name, download_path=folder, output_name=output)
+    found = folder / "named-outputs" / output
+    if not found.is_dir():
+        raise AzureError(
+            f"The job {name} has no {output}.", "Run the same command once it has ended."
+        )
+    return found
 
 
 def _failed_step(client: MLClient, name: str) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from azure.ai.ml import MLClient
 
-from mlops.azure import specs
-from mlops.azure.assets import provide_compute, provide_environment
+from mlops.azure import batch, specs
 from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry
 from mlops.azure.targets.container_instance import ContainerInstanceTarget
 from mlops.azure.targets.managed import KubernetesTarget, ManagedTarget
-from mlops.azure.workspace import azure_errors, connect, find, put
+from mlops.azure.workspace import azure_errors, connect, put
 from mlops.config import Environment, Project
 from mlops.errors import ConfigError
-from mlops.model import tags
 from mlops.model.registry import Version
 from mlops.release.target import Target, Tell
 
@@ -52,7 +50,8 @@ class AzurePlatform:
 
     def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
         if (self._project.root / "azureml" / "batch").is_dir():
-            self._update_batch_endpoint(version, environment, tell)
+            name = batch.deploy(self._project, self.client(environment), environment, version)
+            tell(f"The batch endpoint {name} scores with version {version.number}.")
         online = self._project.endpoint(environment).target in ("managed", "kubernetes")
         if environment == "production" and online and specs.is_monitored(self._project):
             self._schedule_monitor(environment, tell)
@@ -62,27 +61,6 @@ class AzurePlatform:
 
     def _production(self) -> ProductionRegistry:
         return ProductionRegistry(self._project, self.client("production"), self._staging())
-
-    def _update_batch_endpoint(
-        self, version: Version, environment: Environment, tell: Tell
-    ) -> None:
-        """Make the version the default of the batch endpoint."""
-        project, client = self._project, self.client(environment)
-        provide_environment(project, client)
-        provide_compute(project, client)
-        with azure_errors(f"deploy version {version.number} to the batch endpoint"):
-            wanted = specs.batch_endpoint(project, environment)
-            name = str(wanted.name)
-            if find(lambda: client.batch_endpoints.get(name)) is None:
-                put(client.batch_endpoints, wanted)
-            digest = version.tags[tags.MODEL_DIGEST]
-            deployment = specs.batch_deployment(project, environment, version.number, digest)
-            put(client.batch_deployments, deployment, name)
-            endpoint = client.batch_endpoints.get(name)
-            if endpoint.defaults is None or endpoint.defaults.deployment_name != deployment.name:
-                endpoint.defaults = {"deployment_name": deployment.name}
-                put(client.batch_endpoints, endpoint)
-        tell(f"The batch endpoint {name} serves version {version.number}.")
 
     def _schedule_monitor(self, environment: Environment, tell: Tell) -> None:
         """Schedule the monitoring of the online endpoint."""

@@ -134,7 +134,10 @@ def deployment(
     settings = {
         "name": slot,
         "endpoint_name": project.azure.name("endpoint", environment),
-        **_version_settings(project, version, digest),
+        "model": _model(project, version),
+        "environment": environment_reference(project),
+        "environment_variables": server_settings(project, digest),
+        "tags": _version_tags(project, version, digest),
         "instance_type": wanted.instance_type,
         "instance_count": wanted.instances,
         "request_settings.request_timeout_ms": int(wanted.timeout_s * 1000),
@@ -156,18 +159,31 @@ def batch_endpoint(project: Project, environment: Environment) -> entities.Batch
     return _load(sdk.load_batch_endpoint, project, "batch/endpoint.yml", settings)
 
 
+def batch_component(project: Project, version: int, digest: str) -> entities.PipelineComponent:
+    """Return what the batch endpoint runs: the files of a version, with its digest, score rows."""
+    settings = {
+        "name": f"{project.project.replace('-', '_')}_score",
+        "jobs.score.inputs.model.path": _model(project, version),
+        "jobs.score.inputs.digest": digest,
+    }
+    loaded = _load(sdk.load_component, project, "batch/pipeline.yml", settings)
+    assert isinstance(loaded, entities.PipelineComponent)
+    loaded.jobs["score"].component.environment = environment_reference(project)
+    return loaded
+
+
 def batch_deployment(
     project: Project, environment: Environment, version: int, digest: str
-) -> entities.ModelBatchDeployment:
-    """Return the deployment of a version behind the batch endpoint, on all nodes of the cluster."""
+) -> entities.PipelineComponentBatchDeployment:
+    """Return the deployment of a version behind the batch endpoint, on the jobs' cluster."""
     name = project.azure.name
     settings = {
         "endpoint_name": name("batch_endpoint", environment),
-        **_version_settings(project, version, digest),
-        "compute": f"azureml:{name('compute', environment)}",
-        "resources.instance_count": project.azure.compute.nodes,
+        "settings.default_compute": name("compute", environment),
+        "tags": _version_tags(project, version, digest),
     }
-    return _load(sdk.load_model_batch_deployment, project, "batch/deployment.yml", settings)
+    file = "batch/deployment.yml"
+    return _load(sdk.load_pipeline_component_batch_deployment, project, file, settings)
 
 
 def _pipeline(project: Project, rows: str, kind: str, **reasons: str) -> entities.PipelineJob:
@@ -199,16 +215,15 @@ def _pipeline(project: Project, rows: str, kind: str, **reasons: str) -> entitie
     return job
 
 
-def _version_settings(project: Project, version: int, digest: str) -> dict[str, Any]:
+def _model(project: Project, version: int) -> str:
+    return f"azureml:{project.project}:{version}"
+
+
+def _version_tags(project: Project, version: int, digest: str) -> dict[str, str]:
     return {
-        "model": f"azureml:{project.project}:{version}",
-        "environment": environment_reference(project),
-        "environment_variables": server_settings(project, digest),
-        "tags": {
-            tags.PROJECT: project.project,
-            tags.VERSION: str(version),
-            tags.MODEL_DIGEST: digest,
-        },
+        tags.PROJECT: project.project,
+        tags.VERSION: str(version),
+        tags.MODEL_DIGEST: digest,
     }
 
 

@@ -59,6 +59,17 @@ def predicted_classes(model: Any, probabilities: NDArray[np.float64]) -> NDArray
     return np.where(probabilities[:, positive] >= model.threshold, positive, 1 - positive)
 
 
+def label_rows(model: Any, probabilities: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return the label and the probabilities by class of each row, as JSON holds them."""
+    labels = model.classes_.tolist()
+    names = [str(label) for label in labels]
+    chosen = predicted_classes(model, probabilities)
+    return [
+        {"label": labels[label], "probabilities": dict(zip(names, row, strict=True))}
+        for label, row in zip(chosen.tolist(), probabilities.tolist(), strict=True)
+    ]
+
+
 def _import(path: str) -> Any:
     module, _, name = path.rpartition(".")
     try:

@@ -31,7 +31,7 @@ from azureml_inference_server_http.api.aml_request import rawhttp
 from azureml_inference_server_http.api.aml_response import AMLResponse
 
 from mlops.data.rows import Columns, find_problems, inputs_of, read, read_columns
-from mlops.model.estimators import predicted_classes
+from mlops.model.estimators import label_rows
 from mlops.model.loading import Trust, load_model, saved_examples
 from mlops.serving.compiled import compile_model
 from mlops.serving.limits import MAX_BODY, MAX_ROWS, TOO_LARGE
@@ -82,8 +82,6 @@ class Scorer:
         loaded = load_model(home, trusted)
         self.name, self.version = folder.parts[-2:]
         self._model = loaded.model
-        self._names = [str(label) for label in self._model.classes_]
-        self._labels = self._model.classes_.tolist()
         self.columns = inputs_of(loaded.signature)
         self._collect = make_collector()
         self._together = Together(self._probabilities, scoring_timeout())
@@ -114,14 +112,7 @@ class Scorer:
             raise BadRequest(f"The model cannot score these rows: {str(error)[:200]}") from error
         if not np.isfinite(probabilities).all():
             raise BadRequest("The model cannot score these rows: some numbers are too large.")
-        chosen = predicted_classes(self._model, probabilities)
-        return [
-            {
-                "label": self._labels[label],
-                "probabilities": dict(zip(self._names, row, strict=True)),
-            }
-            for label, row in zip(chosen.tolist(), probabilities.tolist(), strict=True)
-        ]
+        return label_rows(self._model, probabilities)
 
     def _probabilities(self, columns: Columns) -> Any:
         few = count_rows(columns) <= FEW_ROWS

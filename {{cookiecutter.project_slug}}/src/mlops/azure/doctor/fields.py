@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops.azure.doctor.documents import Context, Document, FieldPath, Finding, nearest
 
-BATCH = "modelBatchDeployment"
+BATCH = "pipelineComponentBatchDeployment"
 MANAGED, KUBERNETES = "managedOnlineDeployment", "kubernetesOnlineDeployment"
 COMPUTES = ("amlCompute", "kubernetesCompute")
 ONLINE_ENDPOINTS = ("managedOnlineEndpoint", "kubernetesOnlineEndpoint")
@@ -52,6 +52,7 @@ UNITS |= {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 ASSET_NAME = Pattern(r"[A-Za-z0-9][\w.-]{0,254}", "letters, digits, '.', '-' and '_'")
 SHORT_NAME = Pattern(r"[A-Za-z][A-Za-z0-9-]{1,30}[A-Za-z0-9]", "3 to 32 letters, digits and '-'")
 CLUSTER_NAME = Pattern(r"[A-Za-z][A-Za-z0-9-]{0,14}[A-Za-z0-9]", "2 to 16 letters, digits and '-'")
+COMPONENT_NAME = Pattern(r"[a-z][a-z0-9_]{0,254}", "lower-case letters, digits and '_'")
 ENTRA = Pattern("aad_token", "aad_token; endpoints take tokens, never keys")
 AML_TOKEN = Pattern("aml_token", "aml_token; endpoints take tokens, never keys")
 INSTANCE_TYPE = Pattern(r"(?i)(?!standard_).+", "defaultinstancetype; this is a VM size")
@@ -73,6 +74,7 @@ VALUES: tuple[tuple[str, Range | Pattern, *tuple[str, ...]], ...] = (
     ("jobs.*.objective.primary_metric", Pattern("score", "score, which trials log")),
     ("max_instances", Range(1, 65_000)),
     ("min_instances", Range(0, 65_000)),
+    ("name", COMPONENT_NAME, "pipelineComponent"),
     ("name", ASSET_NAME, "data", "environment", "monitorSchedule", "schedule"),
     ("name", CLUSTER_NAME, "kubernetesCompute"),
     ("name", SHORT_NAME, BATCH, "amlCompute"),
@@ -84,13 +86,6 @@ VALUES: tuple[tuple[str, Range | Pattern, *tuple[str, ...]], ...] = (
     ("resources.*.cpu", Pattern(QUANTITY.pattern, "an amount such as 0.5 or 500m")),
     ("resources.*.memory", Pattern(QUANTITY.pattern, "an amount such as 2Gi")),
     ("resources.instance_count", Range(1, 1000)),
-    ("settings.error_threshold", Range(-1)),
-    ("settings.logging_level", Pattern("debug|info|warning", "debug, info or warning")),
-    ("settings.max_concurrency_per_instance", Range(1, 1000)),
-    ("settings.mini_batch_size", Range(1)),
-    ("settings.output_file_name", Pattern(r"[\w.-]+", "a file name without a folder")),
-    ("settings.retry_settings.max_retries", Range(0, 1000)),
-    ("settings.retry_settings.timeout", Range(1, 259_200)),
     ("trigger.interval", Range(1)),
     ("trigger.schedule.hours", Range(0, 23)),
     ("trigger.schedule.minutes", Range(0, 59)),
@@ -98,7 +93,8 @@ VALUES: tuple[tuple[str, Range | Pattern, *tuple[str, ...]], ...] = (
 )
 # Fields that Azure ML's own validation does not require.
 REQUIRED = {
-    **dict.fromkeys((BATCH, MANAGED, KUBERNETES), ("model", "code_configuration.scoring_script")),
+    **dict.fromkeys((MANAGED, KUBERNETES), ("model", "code_configuration.scoring_script")),
+    BATCH: ("component", "settings.default_compute"),
     **dict.fromkeys(("batchEndpoint", *ONLINE_ENDPOINTS), ("auth_mode",)),
     "amlCompute": ("size",),
     "commandComponent": ("code",),
@@ -118,6 +114,7 @@ PATHS = (
     "build.path",
     "code",
     "code_configuration.code",
+    "component",
     "conda_file",
     "create_job",
     "inputs.*.path",
@@ -130,14 +127,17 @@ REMOTE = ("azureml:", "/subscriptions/", "https://", "wasbs://", "abfss://", "ad
 # Fields with a reference: its form, and the kinds of files that define the name.
 NAME = r"azureml:([A-Za-z0-9][\w.-]{0,254})"
 COMPUTE = Pattern(NAME, "azureml:NAME, without a version")
+PLAIN = Pattern(r"([A-Za-z][A-Za-z0-9-]*)", "a cluster's name alone")
+MODEL = Pattern(rf"{NAME}:[\w.-]+", "azureml:NAME:VERSION, one exact version")
 VERSIONED = Pattern(rf"{NAME}(?:@[\w-]+|:[\w.-]+)", "azureml:NAME@latest or azureml:NAME:VERSION")
-REFERENCES = {
+REFERENCES: dict[str, tuple[Pattern, tuple[str, ...]]] = {
     "compute": (COMPUTE, COMPUTES),
     "environment": (VERSIONED, ("environment",)),
     "inputs.*.path": (VERSIONED, ("data",)),
     "jobs.*.compute": (COMPUTE, COMPUTES),
     "jobs.*.environment": (VERSIONED, ("environment",)),
-    "model": (Pattern(rf"{NAME}:[\w.-]+", "azureml:NAME:VERSION, one exact version"), ()),
+    "jobs.*.inputs.model.path": (MODEL, ()),
+    "model": (MODEL, ()),
     "settings.default_compute": (COMPUTE, COMPUTES),
     MONITORED: (Pattern(rf"{NAME}:[\w-]+", "azureml:ENDPOINT:DEPLOYMENT"), ONLINE_ENDPOINTS),
 }
@@ -242,6 +242,8 @@ def check_paths(document: Document, context: Context) -> Iterator[Finding]:
 def check_references(document: Document, context: Context) -> Iterator[Finding]:
     """Check the form of ``azureml:NAME``, and that a file of azureml/ defines the name."""
     for field, (form, kinds) in REFERENCES.items():
+        if field == "settings.default_compute" and document.kind == BATCH:
+            form = PLAIN  # as Microsoft's samples of such deployments have it
         for path, value in document.match(field):
             local = field in PATHS and not str(value).startswith("azureml:")
             if not isinstance(value, str) or local or re.match(r"(azureml:)*/", value):  # a full ID

@@ -28,8 +28,9 @@ LOADERS = {
     "kubernetesOnlineEndpoint": "load_online_endpoint",
     "managedOnlineDeployment": "load_online_deployment",
     "managedOnlineEndpoint": "load_online_endpoint",
-    "modelBatchDeployment": "load_model_batch_deployment",
     "monitorSchedule": "load_schedule",
+    "pipelineComponent": "load_component",
+    "pipelineComponentBatchDeployment": "load_pipeline_component_batch_deployment",
     "pipelineJob": "load_job",
     "schedule": "load_schedule",
 }
