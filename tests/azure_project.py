@@ -49,6 +49,14 @@ with tempfile.TemporaryDirectory() as folder:
 None
 """
 
+TRIGGER = """
+from pathlib import Path
+from mlops.azure.workspace import connect
+from mlops.config import load_project
+connect(load_project(Path(".")), "staging").schedules.trigger(schedule).job_name
+"""
+ADDRESS = "azureml://datastores/workspaceblobstore/paths/credit/"
+
 
 @dataclass
 class Lab:
@@ -76,6 +84,19 @@ class Lab:
         environment = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
         with running_session(self.python, environment, self.mlops.root) as session:
             session(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
+
+    def trigger(self, schedule: str, environment: Mapping[str, str] | None = None) -> str:
+        """Start staging's schedule at once, as its time does; return the job's name."""
+        variables = {**(environment or self.azure.environment), "PYTHONPATH": str(self.mlops.root / "src")}
+        with running_session(self.python, variables, self.mlops.root) as session:
+            return str(session(TRIGGER, schedule=schedule))
+
+    def add_rows(self, name: str, first: int, last: int) -> None:
+        """Put some rows of the sample into the folder of ADDRESS, as another system does."""
+        header, *rows = (self.mlops.root / "data" / "credit.csv").read_text("utf-8").splitlines(keepends=True)
+        folder = self.azure.folder / "storage" / f"st{PREFIX}staging" / "azureml-blobstore" / "credit"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("".join([header, *rows[first:last]]), encoding="utf-8")
 
     def attach_cluster(self) -> None:
         """Attach production's AKS cluster, as whoever may apply infra/ does once."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure_project import PREFIX, Lab, azure_lab, configure
+from azure_project import ADDRESS, PREFIX, Lab, azure_lab, configure
 from rendering import Render
 
 WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
@@ -238,10 +238,48 @@ def test_files_are_scored_by_the_version_in_production(managed: Lab, tmp_path: P
     assert not (tmp_path / "none").exists()
 
 
-def test_retraining_is_scheduled(managed: Lab) -> None:
+def training(lab: Lab) -> dict[str, Any]:
+    """Return the last fetched training."""
+    return dict(json.loads((lab.mlops.root / "outputs" / "training" / "training.json").read_text("utf-8")))
+
+
+def test_a_schedule_trains_on_the_rows_of_its_time(managed: Lab) -> None:
+    mlops, root = managed.mlops, managed.mlops.root
+    text = (root / "project.yml").read_text("utf-8")
     before = len(managed.azure.calls())
-    assert "credit-risk-retrain" in managed.mlops("run", "--on", "azureml", "--schedule").text
-    assert "staging: the schedule credit-risk-retrain is on" in story(managed.azure.calls()[before:])
+    assert "azure.data is not set" in mlops("run", "--on", "azureml", "--schedule", code=2).text
+    assert story(managed.azure.calls()[before:]) == ["staging: the workspace exists"]
+    configure(root, lambda content: content["azure"].update(data=ADDRESS))
+    try:
+        said = mlops("run", "--on", "azureml", code=1).text
+        assert "in the step validate: Error Code: ScriptExecution.StreamAccess.NotFound" in said
+        managed.add_rows("january.csv", 0, 1000)
+        assert "credit-risk-retrain" in mlops("run", "--on", "azureml", "--schedule").text
+        assert "staging: the schedule credit-risk-retrain is on" in story(managed.azure.calls()[before:])
+        rows = []
+        for file, last in (("february.csv", 1100), ("march.csv", 1200)):
+            job = managed.trigger("credit-risk-retrain")
+            mlops("run", "--on", "azureml", "--job", job, code=3)  # the champion has no run to load it from
+            rows.append(training(managed)["rows"])
+            managed.add_rows(file, last - 100, last)
+        mlops("run", "--on", "azureml", code=3)
+        rows.append(training(managed)["rows"])
+        assert training(managed)["data"] == ADDRESS
+        assert ADDRESS in (root / "outputs/report/report.html").read_text("utf-8")
+    finally:
+        (root / "project.yml").write_text(text, "utf-8")
+    assert rows == sorted(set(rows))
+    assert rows[2] == pytest.approx(900, rel=0.1)
+
+
+def test_equal_rows_are_not_trained_on_twice(managed: Lab) -> None:
+    """Azure ML uses the results of a step with equal inputs again."""
+    trained = []
+    for _ in range(2):
+        managed.mlops("run", "--on", "azureml", code=3)
+        trained.append(training(managed))
+    assert trained[0] == trained[1]
+    assert trained[0]["data"] == f"azureml:credit-risk:{trained[0]['data_digest'][:16]}"
 
 
 def test_missing_prerequisites_are_reported_before_any_change(managed: Lab) -> None:

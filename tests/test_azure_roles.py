@@ -1,18 +1,19 @@
 """Terraform's roles and the command line, proved against each other: enough for every verb, and none too many."""
 
+import json
 import re
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure_landing import landing_zone_of
-from azure_project import PREFIX, Lab, azure_lab, configure
+from azure_project import ADDRESS, MODEL, PREFIX, Lab, azure_lab, configure
 from doubles.roles import ROLES, Assignment, Need
 from doubles.terraform.client import Terraform
 from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
@@ -44,20 +45,27 @@ class Office:
         The client id of each environment's CI identity.
     assignments :
         Each identity's roles, by the identity's name.
+    environment :
+        The variables of a job of staging's CI.
     needs :
         What each verb needed, by verb and identity.
+    trained :
+        How many rows each scheduled retraining used.
     """
 
     lab: Lab
     ci: dict[str, Mlops]
     client: dict[str, str]
     assignments: dict[str, list[Assignment]]
-    needs: dict[str, dict[str, set[Need]]]
+    environment: dict[str, str]
+    needs: dict[str, dict[str, set[Need]]] = field(default_factory=dict)
+    trained: list[int] = field(default_factory=list)
 
-    def run(self, verb: str, environment: str, *arguments: str, code: int = 0) -> str:
+    def run(self, verb: str, environment: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run a verb as the CI identity of an environment; remember what it needed."""
         before = len(self.lab.azure.needs())
-        said = self.ci[environment](*arguments, "--on", "azureml", code=code)
+        said = self.ci[environment].attempt(*arguments, "--on", "azureml")
+        assert said.code in codes, said.text
         by_identity = self.needs.setdefault(verb, {})
         for who, need, allowed in self.lab.azure.needs()[before:]:
             assert allowed, f"{who} may not {need['action']} on {need['scope']}"
@@ -85,17 +93,18 @@ def office(
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, zone_content))
         clients = {one["name"]: one["client"] for one in zone_content["principals"]}
-        ci = {}
+        ci, jobs = {}, []
         for environment, zone in zip(ENVIRONMENTS, zones, strict=True):
             job = lab.azure.github_job(zone.outputs()["federated_subject"], clients[CI[environment]])
             login = {"DOUBLE_LOGIN": CI[environment]}  # az is logged in as the same identity
             variables = {**lab.azure.environment, **login, **job}
+            jobs.append(variables)
             ci[environment] = stack.enter_context(warm_mlops(project_python, lab.mlops.root, variables))
         names = {one["object"]: one["name"] for one in zone_content["principals"]}
         assignments: dict[str, list[Assignment]] = {}
         for given in zone_content["assignments"]:
             assignments.setdefault(names[given["principal"]], []).append(Assignment(**given))
-        made = Office(lab, ci, {where: clients[name] for where, name in CI.items()}, assignments, {})
+        made = Office(lab, ci, {where: clients[name] for where, name in CI.items()}, assignments, jobs[0])
         tell_the_story(made, zones[1].outputs())
         yield made
 
@@ -110,8 +119,15 @@ def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
         office.run("deploy staging", "staging", "deploy", "staging", "--version", version)
         office.run("deploy production", "production", "deploy", "production", "--version", version, "--yes")
     office.run("score", "production", "score", "data/credit.csv")
-    office.run("run --schedule", "staging", "run", "--schedule")
     office.run("rollback", "production", "rollback")
+    configure(office.lab.mlops.root, lambda content: content["azure"].update(data=ADDRESS))
+    office.run("run --schedule", "staging", "run", "--schedule")
+    for name, first, last in (("january.csv", 0, 1000), ("february.csv", 1000, 1200)):
+        office.lab.add_rows(name, first, last)
+        job = office.lab.trigger(f"{MODEL}-retrain", office.environment)
+        office.run("run", "staging", "run", "--job", job, codes=(0, 3))
+        trained = office.lab.mlops.root / "outputs" / "training" / "training.json"
+        office.trained.append(json.loads(trained.read_text(encoding="utf-8"))["rows"])
 
 
 def resize(nodes: int, content: dict[str, Any]) -> None:
@@ -122,6 +138,7 @@ def resize(nodes: int, content: dict[str, Any]) -> None:
 def test_the_roles_suffice_for_the_whole_story(office: Office) -> None:
     assert office.lab.stages(1) == ("production", "production")
     assert office.lab.stages(2) == ("withdrawn", "withdrawn")
+    assert office.trained[0] < office.trained[1]  # the schedule saw the rows that were added
     assert set(office.needs) == {*("run", "run --schedule", "deploy staging", "deploy production", "rollback", "score")}
 
 
@@ -157,7 +174,7 @@ def table(needs: dict[str, dict[str, set[Need]]]) -> list[str]:
         for need in needs[verb][who]:
             kind, _, action = need.action.removesuffix("/action").rpartition("/")
             cells.setdefault(kind.removeprefix("Microsoft."), {}).setdefault((verb, who), set()).add(action)
-    heads = [f"`{verb}`{', the jobs' * (who == JOBS['staging'])}" for verb, who in columns]
+    heads = [f"`{verb}`{', the jobs' * (who in JOBS.values())}" for verb, who in columns]
     lines = [["resource", *heads], ["---"] * (len(columns) + 1)]
     for kind, found in sorted(cells.items()):
         lines.append([f"`{kind}`", *(", ".join(sorted(found.get(column, {"-"}))) for column in columns)])

@@ -70,6 +70,8 @@ class History:
 
     def _describe(self, run: Run) -> Resource:
         properties = {"azureml.runsource": run.kind, "best_child_run_id": run.best} if run.best else {}
+        if run.reused:
+            properties |= {"azureml.isreused": "true", "azureml.reusedrunid": run.reused}
         error = {"error": {"code": "UserError", "message": run.error}} if run.error else None
         return {
             "runId": run.name,

@@ -9,7 +9,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Jobs:
         self._front = front
         self._running: dict[str, Child] = {}
         self._cancelled: set[str] = set()
+        self._reusable: dict[str, Run] = {}
         self.runs: dict[str, Run] = {}
 
     def routes(self) -> list[Route]:
@@ -96,6 +97,20 @@ class Jobs:
         if lacking := self._cloud.access.missing(run.identity, [*image, *mount]):
             what = "use the registry" if lacking in image else "mount the storage (AuthorizationPermissionMismatch)"
             raise AzureError(400, "UserError", f"The compute's identity may not {what}: {lacking.action}.")
+
+    def _check_inputs(self, run: Run, inputs: Mapping[str, str | Path]) -> None:
+        """Refuse to start a step with an input that is not there; its log says why.
+
+        Source: MicrosoftDocs/azure-ai-docs, how-to-troubleshoot-data-access.md, ScriptExecution.StreamAccess.NotFound.
+        """
+        for name, value in inputs.items():
+            if isinstance(value, Path) and not value.exists():
+                log = run.files(self._cloud) / "system_logs" / "data_capability" / "data-capability.log"
+                log.parent.mkdir(parents=True)
+                message = "The requested stream was not found. Please make sure the request uri is correct."
+                code = "ScriptExecution.StreamAccess.NotFound"
+                log.write_text(f"Failed to mount INPUT_{name}\nError Code: {code}\nError Message: {message}\n", "utf-8")
+                raise AzureError(400, "UserError", message)
 
     def _list(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
@@ -173,7 +188,10 @@ class Jobs:
         for name in _in_order(properties["jobs"]):
             step = properties["jobs"][name]
             inputs = self._inputs(run, properties, steps, step)
-            steps[name] = self._run_step(run, name, step, inputs)
+            key = self._reuse_key(properties, steps, step)
+            steps[name] = self._reuse(run, name, key) or self._run_step(run, name, step, inputs)
+            if key and steps[name].status == "Completed":
+                self._reusable.setdefault(key, steps[name])
             if self._is_cancelled(run):
                 self.end(run, "Canceled", "")
                 return
@@ -186,6 +204,38 @@ class Jobs:
                 if found and found[1] == "outputs":
                     run.outputs[found[3]] = steps[name].outputs[output]
         self.end(run, "Completed", "")
+
+    def _reuse_key(self, properties: Resource, steps: Mapping[str, Run], step: Resource) -> str:
+        """Return what makes two runs of a step the same to Azure ML; "" where it always runs again.
+
+        Neither an address' content nor the time counts: code, environment, command and the text of the inputs do. The
+        documentation does not say whether files added below an address count, so that the double assumes the worst.
+        Source: MicrosoftDocs/azure-ai-docs, how-to-debug-pipeline-reuse-issues.md.
+        """
+        spec = self._cloud.store.existing(_component(step))["properties"]["componentSpec"]
+        forced = (properties.get("settings") or {}).get("force_rerun")
+        if forced or spec.get("is_deterministic") is False or step.get("type") == "sweep":
+            return ""
+        given: dict[str, Any] = {}
+        for name, value in (step.get("inputs") or {}).items():
+            found = REFERENCE.fullmatch(str(value.get("value")))
+            if found and found[2]:
+                given[name] = steps[found[2]].outputs[found[3]]
+            else:
+                given[name] = (properties.get("inputs") or {}).get(found[3]) if found else value
+        parts = [spec.get(field) for field in ("code", "environment", "command", "environment_variables")]
+        return json.dumps([parts, given, step.get("environment_variables")], sort_keys=True)
+
+    def _reuse(self, run: Run, name: str, key: str) -> Run | None:
+        """Return a step with the outputs of an earlier run of the same, if there is one."""
+        earlier = self._reusable.get(key)
+        if earlier is None:
+            return None
+        child = replace(earlier, name=uuid.uuid4().hex, display_name=name, parent=run.name, reused=earlier.name)
+        self.runs[child.name] = child
+        self._save(child)
+        self._log(run, f"The step {name} is reused from {earlier.name}")
+        return child
 
     def _inputs(
         self, run: Run, properties: Resource, steps: Mapping[str, Run], step: Resource
@@ -224,9 +274,14 @@ class Jobs:
         made = server.call("runs/create", experiment_id=experiment, start_time=_now(), run_name=name)
         child = Run(run.workspace, made["run"]["info"]["run_id"], name, run.experiment, run.name, status="Running")
         child.identity = run.identity
-        self._check_identity(child)
         self.runs[child.name] = child
         self._save(child)
+        try:
+            self._check_identity(child)
+            self._check_inputs(child, inputs)
+        except AzureError as error:
+            self.end(child, "Failed", str(error))
+            return child
         home = self._cloud.folder / "jobs" / run.name / f"{name}-{child.name[:8]}"
         process = Step(self._cloud, child, spec, inputs, home).start(experiment)
         self._running[child.name] = process

@@ -29,6 +29,8 @@ class Run:
         The name of a sweep's best trial.
     identity :
         The object id of the compute's identity, with which its steps use storage and the workspace.
+    reused :
+        The name of the earlier run whose outputs it has, instead of running again.
     """
 
     workspace: str
@@ -42,6 +44,7 @@ class Run:
     outputs: dict[str, str] = field(default_factory=dict)
     best: str = ""
     identity: str = ""
+    reused: str = ""
 
     @property
     def ended(self) -> bool:

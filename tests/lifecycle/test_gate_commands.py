@@ -53,6 +53,19 @@ def test_only_a_better_and_fair_challenger_replaces_the_champion(toy: Toy) -> No
     assert list(toy.stages()) == [1, 2]
 
 
+def test_every_evaluation_of_a_model_is_kept(toy: Toy) -> None:
+    toy.mlops("run")
+    kept = []
+    for _ in range(2):
+        toy.mlops("evaluate")
+        run = evaluation(toy).run_id
+        kept.append({file.path for file in mlflow.artifacts.list_artifacts(run_id=run, artifact_path="evaluations")})
+    assert len(kept[1] - kept[0]) == 1
+    assert len(kept[1]) == 3
+    text = mlflow.artifacts.load_text(f"runs:/{run}/{max(kept[1])}")
+    assert Evaluation.model_validate_json(text) == evaluation(toy)
+
+
 def test_an_equal_challenger_is_a_tie(toy: Toy) -> None:
     toy.model("Columns", width=2)
     toy.mlops("run")

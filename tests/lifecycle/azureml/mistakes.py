@@ -148,7 +148,9 @@ SCRIPT = "code_configuration.scoring_script"
 ABSENT = "kubernetes" if (ROOT / "azureml" / "managed").is_dir() else "managed"  # target of other renders
 
 LITERAL = (put("inputs.first", -1), put("jobs.search.inputs.candidate", "${{parent.inputs.first}}"))
-AGAIN = "inputs: {data: {type: uri_file}, earlier: {type: uri_folder}}\noutputs:"
+AGAIN = (
+    "inputs: {data: {type: uri_file}, earlier: {type: uri_folder}, origin: {type: string, optional: true}}\noutputs:"
+)
 
 M = Mistake
 ALL = [

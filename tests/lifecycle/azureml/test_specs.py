@@ -118,6 +118,8 @@ def test_the_pipeline_runs_the_verbs_on_the_data_asset(root: Path) -> None:
         assert f"python -m mlops {name}" in step.component.command
         assert step.component.environment == specs.environment_reference(project)
     assert set(properties["jobs"]["evaluate"]["inputs"]) == {"data", "earlier"}
+    assert properties["jobs"]["train"]["inputs"]["origin"]["value"] == f"azureml:toy:{DIGEST[:16]}"
+    assert "force_rerun" not in properties["settings"]
 
 
 def test_data_in_a_folder_is_a_folder_for_every_step(root: Path) -> None:
@@ -156,15 +158,41 @@ def test_a_search_is_a_sweep_with_one_trial_per_node(root: Path) -> None:
     assert limits["limits"]["max_total_trials"] == 2
 
 
-def test_retraining_uses_the_latest_data(root: Path) -> None:
-    project = load_project(root)
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("azureml://datastores/workspaceblobstore/paths/credit/", "uri_folder"),
+        ("azureml://datastores/workspaceblobstore/paths/credit/rows.csv", "uri_file"),
+        ("abfss://rows@account.dfs.core.windows.net/credit/", "uri_folder"),
+    ],
+)
+@pytest.mark.parametrize("search", [None, SEARCH])
+def test_rows_on_azure_are_read_anew_each_time(root: Path, address: str, kind: str, search: Any) -> None:
+    """Neither a version of an asset, which would stay the same, nor steps whose results Azure ML would use again."""
+    project = change(root, {"azure.data": address, "model.search": search})
     schedule = specs.schedule(project)
     content = yaml.safe_load((root / "azureml" / "schedule.yml").read_text("utf-8"))
     assert schedule.name == "toy-retrain"
     properties = sent(schedule)["properties"]
     assert properties["trigger"]["expression"] == content["trigger"]["expression"]
-    definition = properties["action"]["jobDefinition"]
-    assert definition["inputs"]["data"]["uri"] == "toy@latest"
+    submitted = sent(specs.pipeline(project, None))["properties"]
+    for definition in (properties["action"]["jobDefinition"], submitted):
+        assert definition["inputs"]["data"] == {"jobInputType": kind, "uri": address}
+        assert definition["settings"]["force_rerun"] is True
+        assert definition["jobs"]["train"]["inputs"]["origin"]["value"] == address
+
+
+def test_a_schedule_without_rows_on_azure_is_refused(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"azure\.data is not set"):
+        specs.schedule(load_project(root))
+
+
+@pytest.mark.parametrize(
+    "address", ["rows.csv", "azureml:rows@latest", "s3://rows", 'azureml://datastores/a/"b', "https://"]
+)
+def test_an_address_that_jobs_cannot_read_is_refused(root: Path, address: str) -> None:
+    with pytest.raises(ConfigError, match=r"azure\.data = .*azureml://datastores/"):
+        change(root, {"azure.data": address})
 
 
 @has("managed")

@@ -190,8 +190,9 @@ def validate(project: Project, data: Path | None, scoring: bool) -> None:
 
 @main.command()
 @data_option
+@click.option("--origin", default="", hidden=True)  # of what a job has mounted at DATA
 @change("run")
-def train(project: Project, data: Path | None) -> None:
+def train(project: Project, data: Path | None, origin: str) -> None:
     """Fit the model on validated data.
 
     Keeps the last model if data, settings, code and library versions are unchanged.
@@ -201,9 +202,9 @@ def train(project: Project, data: Path | None) -> None:
     rows = _read(project, data)
     validation = lifecycle.last(project, results.Validation)
     lifecycle.require_passed(project, validation)
-    terminal.show(
-        lifecycle.train(project, lifecycle.split(project, rows), validation, terminal.say)
-    )
+    dataset = lifecycle.split(project, rows)
+    origin = origin or str(data or "")
+    terminal.show(lifecycle.train(project, dataset, validation, terminal.say, origin))
 
 
 @main.command()

@@ -286,6 +286,12 @@ class Azure(Section):
     network: Literal["public", "private"] = Field(
         "public", description="public, or private, as infra/ was rendered"
     )
+    data: str | None = Field(
+        None,
+        pattern=r"^(azureml|abfss|wasbs|https)://[^\s\"$`\\]+$",
+        description="a file or, ending with /, a folder on Azure, such as "
+        "azureml://datastores/workspaceblobstore/paths/credit/",
+    )
     compute: Compute = Field(
         default_factory=Compute, description="a section with size, nodes, tier and idle_seconds"
     )

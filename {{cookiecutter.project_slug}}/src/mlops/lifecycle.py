@@ -125,9 +125,16 @@ def split(project: Project, rows: RawData) -> Dataset:
 
 
 def train(
-    project: Project, dataset: Dataset, validation: Validation, tell: Callable[[str], None] = print
+    project: Project,
+    dataset: Dataset,
+    validation: Validation,
+    tell: Callable[[str], None] = print,
+    origin: str = "",
 ) -> Training:
-    """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run."""
+    """Fit the model on validated data and log it to MLflow; unchanged inputs reuse the last run.
+
+    ``origin`` is recorded as where the rows came from; by default data.path of project.yml.
+    """
     from mlops.evaluation.caveats import check_class_counts
     from mlops.model import training
     from mlops.science import find_science
@@ -138,7 +145,8 @@ def train(
     for note in check_class_counts(dataset):
         tell(f"Note ({note.code}): {note.text}")
     folder = _folder(project, Training)
-    return training.train(dataset, project, find_science(project), folder, tell)
+    origin = origin or project.data.path.as_posix()
+    return training.train(dataset, project, find_science(project), folder, tell, origin)
 
 
 def load_model(project: Project, training: Training) -> Any:
@@ -219,7 +227,7 @@ def run(
     require_passed(project, validation)
     progress.step("train")
     dataset = split(project, rows)
-    training = train(project, dataset, validation, progress.tell)
+    training = train(project, dataset, validation, progress.tell, str(data or ""))
     progress.show(training)
     progress.step("evaluate")
     evaluation = evaluate(project, dataset, training, replace, accept)
@@ -359,7 +367,9 @@ def served(platform: Platform, environment: Environment) -> Version:
     """
     state = platform.target(environment).describe()
     if state.live is None:
-        raise ConfigError(f"{environment} serves no version.", "Run `mlops release` first.")
+        raise ConfigError(
+            f"{environment.capitalize()} serves no version.", f"Run `mlops deploy {environment}`."
+        )
     return platform.registry(environment).version(state.slots[state.live].version)
 
 

@@ -74,6 +74,7 @@ class Training(Stored):
     run_id: str  # of the MLflow run that logged the model
     key: str  # SHA-256 of all that determines the model: data, settings, science, versions
     model_digest: str
+    data: str = ""  # where the rows came from: a path, or an address on Azure
     data_digest: str
     threshold: float | None  # of the positive class's probability; None with more than two classes
     params: Mapping[str, bool | int | float | str | None]  # also those that a search found

@@ -11,7 +11,8 @@ def load(source: Path) -> pd.DataFrame:
     Parameters
     ----------
     source : Path
-        ``data.path`` of project.yml, or the file given with ``--data``.
+        ``data.path`` of project.yml, or what is given with ``--data``: a CSV file, or a folder of
+        them.
 
     Returns
     -------
@@ -19,4 +20,8 @@ def load(source: Path) -> pd.DataFrame:
         Columns named as in the expectations; missing values as NaN. Only an empty cell is missing:
         None, NA and n/a are words, as they are when a server gets them.
     """
-    return pd.read_csv(source, keep_default_na=False, na_values=[""], low_memory=False)
+    files = sorted(source.rglob("*.csv")) if source.is_dir() else [source]
+    parts = [
+        pd.read_csv(file, keep_default_na=False, na_values=[""], low_memory=False) for file in files
+    ]
+    return pd.concat(parts, ignore_index=True)

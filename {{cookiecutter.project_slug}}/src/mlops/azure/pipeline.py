@@ -21,20 +21,22 @@ from mlops.errors import AzureError
 
 RESULTS: Final = "results"  # the pipeline's output: all files that the verbs wrote
 FAILED: Final = "Failed"
-MESSAGES: Final = re.compile(r"^(Error: .*|Fix: .*)", re.M)  # as the verbs print them
+# As the verbs print them, and as Azure ML logs why an input cannot be read.
+MESSAGES: Final = re.compile(r"^(Error: .*|Fix: .*|Error Code: .*|Error Message: .*)", re.M)
 
 
 def submit(
     project: Project, client: MLClient, rows: Path | None, replace: str = "", accept: str = ""
 ) -> Job:
-    """Submit the pipeline on a file or folder of rows, by default data.path of project.yml.
+    """Submit the pipeline on a file or folder of rows, by default azure.data or else data.path.
 
     ``replace`` is why not to compare with the champion; "" compares. ``accept`` is why to accept a
     change of the data; "" stops at one.
     """
     provide_environment(project, client)
     provide_compute(project, client)
-    asset = provide_data(project, client, rows)
+    live = rows is None and project.azure.data
+    asset = None if live else provide_data(project, client, rows)
     with azure_errors("submit the pipeline"):
         submitted: Job = client.jobs.create_or_update(
             specs.pipeline(project, asset, replace, accept)
@@ -43,12 +45,17 @@ def submit(
 
 
 def schedule(project: Project, client: MLClient) -> str:
-    """Schedule retraining as azureml/schedule.yml says; return the schedule's name."""
+    """Schedule retraining as azureml/schedule.yml says; return the schedule's name.
+
+    Raises
+    ------
+    ConfigError
+        azure.data is not set: a schedule would train on the same rows again and again.
+    """
+    wanted = specs.schedule(project)
     provide_environment(project, client)
     provide_compute(project, client)
-    provide_data(project, client)
     with azure_errors("schedule the pipeline"):
-        wanted = specs.schedule(project)
         put(client.schedules, wanted)
     return str(wanted.name)
 
@@ -109,7 +116,8 @@ def _failed_step(client: MLClient, name: str) -> str:
             if step.status == FAILED:
                 with tempfile.TemporaryDirectory() as folder:
                     client.jobs.download(step.name, download_path=folder)
-                    logs = sorted(Path(folder).rglob("*.txt"))
+                    files = sorted(Path(folder).rglob("*"))
+                    logs = [file for file in files if file.suffix in (".txt", ".log")]
                     text = "\n".join(log.read_text("utf-8", errors="replace") for log in logs)
                 messages = MESSAGES.findall(text) or text.strip().splitlines()[-1:]
                 return f" in the step {step.display_name}: {' '.join(messages)}"

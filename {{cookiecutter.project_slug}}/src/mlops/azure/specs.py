@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -75,24 +75,26 @@ def compute(project: Project) -> entities.AmlCompute:
 
 
 def pipeline(
-    project: Project, data: entities.Data, replace: str = "", accept: str = ""
+    project: Project, data: entities.Data | None, replace: str = "", accept: str = ""
 ) -> entities.PipelineJob:
-    """Return the steps of `mlops run` on a data asset, preceded by model.search if it is set.
+    """Return the steps of `mlops run`, preceded by model.search if it is set.
 
+    ``data`` is a data asset; None takes the rows that azure.data holds when the job runs.
     ``replace`` is why not to compare with the champion; "" compares. ``accept`` is why to accept a
     change of the data; "" stops at one.
     """
-    rows = f"azureml:{data.name}:{data.version}"
-    return _pipeline(project, rows, str(data.type), replace=replace, accept=accept)
+    reasons = {"replace": replace, "accept": accept}
+    if data is None:
+        return _live_pipeline(project, reasons)
+    return _pipeline(project, f"azureml:{data.name}:{data.version}", str(data.type), reasons)
 
 
 def schedule(project: Project) -> entities.JobSchedule:
-    """Return the schedule that retrains on the newest version of the data asset."""
+    """Return the schedule that retrains on what azure.data holds at that time."""
     settings = {"name": f"{project.project}-retrain"}
     loaded = _load(sdk.load_schedule, project, "schedule.yml", settings)
     assert isinstance(loaded, entities.JobSchedule)
-    newest = f"azureml:{project.project}@latest"
-    loaded.create_job = _pipeline(project, newest, _kind(project.data_path))
+    loaded.create_job = _live_pipeline(project, {})
     return loaded
 
 
@@ -186,10 +188,28 @@ def batch_deployment(
     return _load(sdk.load_pipeline_component_batch_deployment, project, file, settings)
 
 
-def _pipeline(project: Project, rows: str, kind: str, **reasons: str) -> entities.PipelineJob:
+def _live_pipeline(project: Project, reasons: Mapping[str, str]) -> entities.PipelineJob:
+    """Return the steps on azure.data, which Azure ML would not run again for the same address."""
+    rows = project.azure.data
+    if rows is None:
+        raise ConfigError(
+            "azure.data is not set in project.yml.",
+            "Put the rows into a datastore and set azure.data to their address, such as "
+            "azureml://datastores/workspaceblobstore/paths/NAME/.",
+        )
+    job = _pipeline(project, rows, "uri_folder" if rows.endswith("/") else "uri_file", reasons)
+    assert job.settings is not None
+    job.settings.force_rerun = True
+    return job
+
+
+def _pipeline(
+    project: Project, rows: str, kind: str, reasons: Mapping[str, str]
+) -> entities.PipelineJob:
     """Return the steps; ``reasons`` are inputs of the step evaluate, without those that are ""."""
     settings: dict[str, Any] = {
         "experiment_name": project.project,
+        "jobs.train.inputs.origin": rows,
         "inputs.data.path": rows,
         "inputs.data.type": kind,
     }

@@ -77,6 +77,8 @@ def read_rows(source: Path, load: Load) -> RawData:
     """
     if not source.exists():
         raise DataError(f"{source} does not exist.", "Check `data.path` in project.yml, or --data.")
+    if source.is_dir() and not any(file.is_file() for file in source.rglob("*")):
+        raise DataError(f"{source} has no files.", "Put the rows there, or name another folder.")
     try:
         require_fits(source)
         frame = load(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def evaluate(
     """Score the holdout and decide.
 
     Writes evaluation.json and predictions.parquet (one row per judged row) into ``folder`` and
-    logs metrics and evaluation.json to the model's run.
+    logs metrics and the evaluation to the model's run, beside earlier ones.
 
     Raises
     ------
@@ -164,4 +165,6 @@ def _save(
     write_result(folder, evaluation)
     metrics = {f"holdout_{k}": v for k, v in evaluation.metrics.items() if v is not None}
     mlflow.log_metrics(metrics, run_id=evaluation.run_id)
-    mlflow.log_artifact(str(folder / evaluation.file), run_id=evaluation.run_id)
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")  # Azure ML refuses a second of a name
+    text = evaluation.model_dump_json(indent=2)
+    mlflow.log_text(text, f"evaluations/{now}.json", run_id=evaluation.run_id)

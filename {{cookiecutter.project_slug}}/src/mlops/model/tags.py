@@ -7,6 +7,7 @@ from typing import Final
 PROJECT: Final = "mlops.project"
 VERSION: Final = "mlops.version"
 MODEL_DIGEST: Final = "mlops.model_digest"
+DATA: Final = "mlops.data"
 DATA_DIGEST: Final = "mlops.data_digest"
 TRAINING_KEY: Final = "mlops.training_key"
 GIT_COMMIT: Final = "mlops.git_commit"

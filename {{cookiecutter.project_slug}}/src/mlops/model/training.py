@@ -81,11 +81,12 @@ def train(
     science: Science,
     folder: Path,
     tell: Callable[[str], None],
+    origin: str = "",
 ) -> Training:
     """Fit on the training rows and log the model; unchanged inputs reuse the earlier run.
 
     Writes ``folder``/training.json. Parameters that a search on other machines found are read
-    from the folder search beside it.
+    from the folder search beside it. ``origin`` says where the rows came from.
     """
     import mlflow
 
@@ -105,13 +106,14 @@ def train(
         if threshold is not None:
             mlflow.log_metric("threshold", threshold)
         mlflow.log_params({name: str(value)[:500] for name, value in params.items()})
-        _log_provenance(project, dataset.digest, key)
+        _log_provenance(project, origin, dataset.digest, key)
         log_record(dataset, project.data.target)
         logged_digest = log_model(model, dataset, project)
     training = Training(
         run_id=run.info.run_id,
         key=key,
         model_digest=logged_digest,
+        data=origin,
         data_digest=dataset.digest,
         threshold=threshold,
         params={k: v if isinstance(v, PLAIN) else str(v) for k, v in params.items()},
@@ -206,7 +208,7 @@ def choose_threshold(
     return min(max(best, 1e-6), 1 - 1e-6)
 
 
-def _log_provenance(project: Project, data_digest: str, key: str) -> None:
+def _log_provenance(project: Project, origin: str, data_digest: str, key: str) -> None:
     """Log settings, package versions, data and commit to the active run."""
     import mlflow
 
@@ -216,6 +218,7 @@ def _log_provenance(project: Project, data_digest: str, key: str) -> None:
     mlflow.log_dict(environment, "environment.json")
     mlflow.set_tags(
         {
+            tags.DATA: origin,
             tags.DATA_DIGEST: data_digest,
             tags.TRAINING_KEY: key,
             tags.GIT_COMMIT: git_commit(project.root),

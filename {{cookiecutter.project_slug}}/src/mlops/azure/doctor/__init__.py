@@ -151,7 +151,7 @@ def _check_settings(context: Context) -> Iterator[Finding]:
         fix = f"{nearest(region, fields.REGIONS.split())}`az account list-locations` lists them."
         message = f"{region} is not a known region."
         yield settings.finding("AZ073", ("azure", "region"), message, fix)
-    if not project.data_path.exists():
+    if not project.data_path.exists() and project.azure.data is None:
         message = f"{project.data.path} does not exist."
         yield settings.finding("AZ008", ("data", "path"), message, "Correct the path.")
 
