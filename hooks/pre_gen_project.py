@@ -22,9 +22,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": ("public", "private"),
 }
 
-# The longest prefix that keeps the Key Vault's name, kv-<prefix>-production, within Azure's 24 characters. The table of
+# The longest prefix that keeps the Key Vault's name, kv-<prefix>-xxxxxx, within Azure's 24 characters. The table of
 # all names and limits is src/mlops/naming.py, which a hook can't import.
-LONGEST_PREFIX = 10
+LONGEST_PREFIX = 14
 
 AZURE_REGIONS = tuple(
     """
@@ -191,7 +191,7 @@ def check_azure_prefix(answers: Answers) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9]*", prefix) or prefix in YAML_VALUES:
         return "lower-case letters and digits, starting with a letter, and not a value in YAML"
     if len(prefix) > LONGEST_PREFIX:
-        name = f"kv-{prefix}-production"
+        name = f"kv-{prefix}-xxxxxx"
         return f"at most {LONGEST_PREFIX} characters: the Key Vault {name} would have {len(name)}, Azure allows 24"
     return None
 

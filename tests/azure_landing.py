@@ -27,6 +27,7 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
         "federations": list(federations(resources)),
         "workspaces": {
             resource.values["id"]: {
+                "storageAccount": resource.values["storage_account_id"],
                 "containerRegistry": resource.values["container_registry_id"],
                 "imageBuildCompute": resource.values["image_build_compute_name"],
             }

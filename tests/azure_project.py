@@ -18,9 +18,11 @@ import yaml
 from doubles import SUBSCRIPTION
 from doubles.client import Double, running_double
 from doubles.session import running_session
+from rendering import load_naming
 from warm_mlops import Mlops, warm_mlops
 
 PREFIX = "creditrisk"  # as the default answers make it
+NAMING = load_naming()
 MODEL = "credit-risk"
 ROWS = 1200
 
@@ -56,6 +58,12 @@ from mlops.config import load_project
 connect(load_project(Path(".")), "staging").schedules.trigger(schedule).job_name
 """
 ADDRESS = "azureml://datastores/workspaceblobstore/paths/credit/"
+
+
+def name_of(resource: str, environment: str) -> str:
+    """Return the name of an Azure resource; in the double, as in Terraform, it may derive from the subscription."""
+    unique = NAMING.unique(SUBSCRIPTION, PREFIX, environment)
+    return str(NAMING.RULES[resource].name(PREFIX, environment, unique=unique))
 
 
 @dataclass
@@ -94,7 +102,10 @@ class Lab:
     def add_rows(self, name: str, first: int, last: int) -> None:
         """Put some rows of the sample into the folder of ADDRESS, as another system does."""
         header, *rows = (self.mlops.root / "data" / "credit.csv").read_text("utf-8").splitlines(keepends=True)
-        folder = self.azure.folder / "storage" / f"st{PREFIX}staging" / "azureml-blobstore" / "credit"
+        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
+        (workspace,) = [one for path, one in kept.items() if path.endswith(f"/workspaces/mlw-{PREFIX}-staging")]
+        account = workspace["properties"]["storageAccount"].rsplit("/", 1)[1]
+        folder = self.azure.folder / "storage" / account / "azureml-blobstore" / "credit"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("".join([header, *rows[first:last]]), encoding="utf-8")
 
@@ -139,7 +150,7 @@ class Lab:
 
     def score(self, environment: str) -> dict[str, Any]:
         """Send a row of the sample to a managed endpoint as a client does."""
-        url = f"{self.azure.url}/inference/{PREFIX}-{environment}/score"
+        url = f"{self.azure.url}/inference/{name_of('endpoint', environment)}/score"
         for _ in range(2):
             headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
             request = Request(url, json.dumps({"input_data": [row(self.mlops.root)]}).encode(), headers)
@@ -193,7 +204,7 @@ def azure_lab(
     groups = {environment: f"rg-{PREFIX}-{environment}" for environment in ("staging", "production")}
     workspaces = [f"{group}/mlw-{PREFIX}-{environment}" for environment, group in groups.items()]
     resources = [
-        f"{groups['staging']}/Microsoft.ContainerRegistry/registries/cr{PREFIX}staging",
+        f"{groups['staging']}/Microsoft.ContainerRegistry/registries/{name_of('registry', 'staging')}",
         f"{groups['production']}/Microsoft.ContainerService/managedClusters/aks-{PREFIX}-production",
     ]
     with ExitStack() as stack:

@@ -31,6 +31,14 @@ EVERYTHING = {
         'subject = "/eid1/c/pub/t/x/a/y/sc/00000000-0000-4000-8000-000000000003/production" }'
     ),
     "isolation_mode": "AllowOnlyApprovedOutbound",
+    "hub_network_id": "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub",
+    "log_analytics_workspace_id": (
+        "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.OperationalInsights/workspaces/log-hub"
+    ),
+    "dns_zone_ids": (
+        '{ "privatelink.azurecr.io" = "/subscriptions/s/resourceGroups/rg-hub/providers/'
+        'Microsoft.Network/privateDnsZones/privatelink.azurecr.io" }'
+    ),
     "serving_tls": '{ host = "score.example.com", secret = "tls" }',
 }
 

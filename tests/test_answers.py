@@ -35,7 +35,7 @@ GOOD = {
     "description": ["x", 'Say "no" to \\ and \'', "Ja/nein: ü, 信, 🙂 # no comment", "{ almost } a tag", "x" * 200],
     "repository": ["ORG/credit-risk", "a/b", "a-b-c/.github", "A1/a.git.b", "o/_", "o/...", "x" * 39 + "/" + "y" * 100],
     "azure_region": ["westeurope", "eastus2", "uksouth"],
-    "azure_prefix": ["a", "credit", "x1", "x" * 10],
+    "azure_prefix": ["a", "credit", "x1", "x" * 14],
 }
 BAD = {
     "project_name": ["", "x", "x" * 61, " Risk", "Risk ", "-Risk", "Risk/2", "Risk: 2", "Risk\n", "\u0301a", "Risk 🙂"],
@@ -59,7 +59,7 @@ BAD = {
     "repository": ["", "credit-risk", "/a", "a/", "a/b/c", "-a/b", "a-/b", "a--b/c", "a_b/c", "a b/c", "a/b c", "a/é"]
     + ["x" * 40 + "/b", "a/" + "y" * 101, "a/.", "a/..", "a/b.git", "a/b\n", "https://github.com/a/b"],
     "azure_region": ["", "West Europe", "WestEurope", "westeurop", "usgovvirginia", "westeurope\n"],
-    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "y", "x" * 11, "x" * 13],
+    "azure_prefix": ["", "Credit", "1credit", "a-b", "a_b", "é", "a\n", "no", "y", "x" * 15, "x" * 17],
     "ci_cd": ["", "gitlab", "Github-Actions"],
     "serving": ["", "aks", "Managed"],
     "batch_endpoint": ["", "y", "Yes"],
@@ -102,7 +102,7 @@ def test_a_bad_answer_is_the_only_one_reported(question: str, answer: str) -> No
         ("repository", "git@github.com:ORG/credit-risk.git", "ORG/credit-risk"),
         ("azure_region", "West Europe", "westeurope"),
         ("azure_region", "wsteurop", "westeurope"),
-        ("azure_prefix", "Credit_Risk_2024", "creditrisk"),
+        ("azure_prefix", "Credit_Risk_2024", "creditrisk2024"),
         ("ci_cd", "azure", "azure-pipelines"),
         ("serving", "aks", "aci-aks"),
         ("monitoring", "YES", "yes"),
@@ -123,11 +123,11 @@ def test_an_answer_cannot_contain_jinja(question: str, tag: str) -> None:
 
 def test_a_long_prefix_names_the_resource_that_it_breaks() -> None:
     """tests/test_azure_names.py compares the rule with the table of names in src/mlops/naming.py."""
-    [problem] = hook.find_problems({**DEFAULTS, "azure_prefix": "x" * 11})
+    [problem] = hook.find_problems({**DEFAULTS, "azure_prefix": "x" * 15})
     assert problem.rule == (
-        "at most 10 characters: the Key Vault kv-xxxxxxxxxxx-production would have 25, Azure allows 24"
+        "at most 14 characters: the Key Vault kv-xxxxxxxxxxxxxxx-xxxxxx would have 25, Azure allows 24"
     )
-    assert hook.find_problems({**DEFAULTS, "azure_prefix": "x" * 10}) == []
+    assert hook.find_problems({**DEFAULTS, "azure_prefix": "x" * 14}) == []
 
 
 @pytest.mark.parametrize("repository", ["My Team/credit risk", "a/b", "Team_1/a.b", "x" * 64 + "/" + "y" * 64])

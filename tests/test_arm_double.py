@@ -414,7 +414,7 @@ jobs:
 """
 DEPLOYED = """
 made = ml.batch_endpoints.begin_create_or_update(BatchEndpoint(name=name)).result()
-ml.batch_deployments.begin_create_or_update(deployment).result()
+ml.batch_deployments.begin_create_or_update(scoring).result()
 made.defaults = {"deployment_name": "default"}
 ml.batch_endpoints.begin_create_or_update(made).result()
 job = ml.batch_endpoints.invoke(name, inputs={"rows": Input(type="uri_folder", path=folder + "/rows")})
@@ -439,7 +439,7 @@ def test_a_batch_endpoint_runs_the_component_of_its_deployment(sdk: Session, row
     sdk(
         """
         component = ml.components.create_or_update(load_component(folder + "/shout.yml"))
-        deployment = PipelineComponentBatchDeployment(
+        scoring = PipelineComponentBatchDeployment(
             name="default", endpoint_name=name, component=component.id, settings={"default_compute": "cpu-cluster"})
         """,
         folder=str(rows),
@@ -457,7 +457,7 @@ def test_a_batch_deployment_of_a_model_needs_azureml_core(sdk: Session, rows: Pa
     (rows / "code" / "batch.py").write_text("def init(): pass\ndef run(files): return files\n", encoding="utf-8")
     sdk(
         """
-        deployment = ModelBatchDeployment(
+        scoring = ModelBatchDeployment(
             name="default", endpoint_name=name, model=model.id, environment=image.id, compute="cpu-cluster",
             code_configuration=CodeConfiguration(code=folder + "/code", scoring_script="batch.py"),
             settings=ModelBatchDeploymentSettings(mini_batch_size=1, output_file_name="scores.txt"))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure_project import MODEL, PREFIX, Lab, azure_lab
+from azure_project import MODEL, PREFIX, Lab, azure_lab, name_of
 from doubles.client import Double
 from rendering import Render
 from warm_mlops import Said
 
 WORKSPACE = f"mlw-{PREFIX}-production"
-ENDPOINT = f"onlineEndpoints/{PREFIX}-production"
+ENDPOINT = f"onlineEndpoints/{name_of('endpoint', 'production')}"
 VERSION = rf"PUT .*{WORKSPACE}/models/{MODEL}/versions/\d+$"
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure_project import ADDRESS, PREFIX, Lab, azure_lab, configure
+from azure_project import ADDRESS, PREFIX, Lab, azure_lab, configure, name_of
 from rendering import Render
 
 WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
-ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)"
+ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)-\w{{6}}"
+REGISTRY = name_of("registry", "staging")
 GROUP = rf"ci-{PREFIX}-(?P<where>staging)-(?P<slot>\w+)"
 # The meaning of a recorded call, by method and path.
 MEANINGS = {
@@ -21,11 +22,11 @@ MEANINGS = {
     rf"PUT .*{WORKSPACE}/models/[^/]+/versions/(?P<number>\d+)": "{where}: version {number} is tagged {stage}",
     rf"PUT .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: version {version} goes to the {slot} slot",
     rf"PUT .*{ENDPOINT}": "{where}: {traffic}",
-    rf"POST /inference/{PREFIX}-(?P<where>\w+)/score": "{where}: rows are scored",
+    rf"POST /inference/{PREFIX}-(?P<where>[a-z]+)-\w{{6}}/score": "{where}: rows are scored",
     rf"DELETE .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: the {slot} slot is removed",
-    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/\w+": "{where}: the batch endpoint scores with {tagged}",
+    rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/[\w-]+": "{where}: the batch endpoint scores with {tagged}",
     rf"PUT .*{WORKSPACE}/schedules/(?P<name>[^/]+)": "{where}: the schedule {name} is on",
-    rf"AZ acr build .*cr{PREFIX}(?P<where>\w+) .*VERSION=(?P<number>\d+).*": "{where}: version {number} is an image",
+    rf"AZ acr build .*{REGISTRY} .*VERSION=(?P<number>\d+).*": "staging: version {number} is an image",
     rf"AZ container create .*{GROUP} .*": "{where}: the {slot} container group is started",
     rf"AZ container delete .*{GROUP} .*": "{where}: the {slot} container group is removed",
     rf"AZ tag update .*{GROUP} .*mlops.turn=\d+ .*": "{where}: the {slot} container group is live",
@@ -142,6 +143,8 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
         "production: the schedule credit-risk-production-monitor is on",
     ]
     assert managed.served("production") == {2}
+    deployments = [path for path in managed.resources() if "/batchendpoints/" in path and "/deployments/" in path]
+    assert [path.rpartition("/")[2].partition("-")[0] for path in deployments] == ["v2", "v2"]  # and no other version
     assert managed.stages(1) == ("retired", "retired")
     assert managed.stages(2) == ("production", "production")
     digest = "mlops.model_digest"
@@ -196,7 +199,7 @@ def test_a_second_release_of_the_same_version_changes_nothing(managed: Lab) -> N
 
 def test_a_busy_endpoint_is_not_taken_for_a_broken_model(managed: Lab) -> None:
     """Azure answers 429 where clients send more at once than the instances take."""
-    score = rf"POST /inference/{PREFIX}-production/score"
+    score = rf"POST /inference/{name_of('endpoint', 'production')}/score"
     managed.azure.plant("throttled", score, count=4, seconds=1)
     managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
     assert managed.azure.faults_left() == []
@@ -408,7 +411,7 @@ def test_a_role_that_takes_effect_late_is_waited_for(containers: Lab) -> None:
         "Details:Cluster exchange ACR token failed because AAD token is unauthorized. The role assignment takes some "
         "time, please wait a moment and try again."
     )
-    deployment = rf"PUT .*/onlineEndpoints/{PREFIX}-production/deployments/\w+"
+    deployment = rf"PUT .*/onlineEndpoints/{name_of('endpoint', 'production')}/deployments/\w+"
     containers.azure.plant("provisioning-fails", deployment, count=2, message=reason)
     containers.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
     assert containers.azure.faults_left() == []

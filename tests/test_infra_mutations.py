@@ -215,7 +215,7 @@ MUTATIONS = (
         r'key_vault += "kv-',
         'key_vault            = "kv-the-vault-of-the-project-',
         "rules",
-        r"key_vault\.this: kv-the-vault-\S+ has 49 characters, Azure allows 3 to 24",
+        r"key_vault\.this: kv-the-vault-\S+ has 45 characters, Azure allows 3 to 24",
     ),
     Mutation("replication", "storage.tf", r'"ZRS"', '"ZSR"', "rules", "'ZSR', which Azure does not allow"),
     Mutation("no-lock", "protection.tf", r"    registry +=.*\n", "", "rules", "registry.this has no lock"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from doubles.cloud import DATASTORES, Cloud, account
+from doubles.cloud import DATASTORES, Cloud
 from doubles.needs import artifact_needs
 from doubles.store import ML
 from doubles.web import Answer, AzureError, Names, Request, Route
@@ -80,6 +80,6 @@ class Artifacts:
 
     def _information(self, names: Names, path: str) -> dict[str, str]:
         origin, container, store, folder = self._location(names)
-        holder = account(self._cloud.workspace(names))
+        holder = self._cloud.account(self._cloud.workspace(names))
         address = self._cloud.storage.signed_url(holder, DATASTORES[store], f"{folder}/{path}")
         return {"contentUri": address, "origin": origin, "container": container, "path": path}

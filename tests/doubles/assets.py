@@ -3,7 +3,7 @@
 import uuid
 
 from doubles import errors
-from doubles.cloud import WORKSPACE, Cloud, account
+from doubles.cloud import WORKSPACE, Cloud
 from doubles.mlflow_front import MlflowFront
 from doubles.store import Resource
 from doubles.web import Answer, AzureError, Names, Request, Route
@@ -116,7 +116,7 @@ class Assets:
 
     def _upload(self, _: Request, names: Names) -> Answer:
         """Return a new container for the files of a version about to be created."""
-        holder, container = account(self._cloud.workspace(names)), str(uuid.uuid4())
+        holder, container = self._cloud.account(self._cloud.workspace(names)), str(uuid.uuid4())
         address = self._cloud.storage.signed_url(holder, container)
         reference = {
             "blobUri": self._cloud.storage.url(holder, container),

@@ -62,7 +62,15 @@ class Cloud:
         """Return the folder behind a workspace's datastore."""
         if name not in DATASTORES:
             raise errors.not_found(f"{workspace}/datastores/{name}")
-        return self.storage.folder(account(workspace), DATASTORES[name])
+        return self.storage.folder(self.account(workspace), DATASTORES[name])
+
+    def account_path(self, workspace: str) -> str:
+        """Return the path of a workspace's storage account."""
+        return str(self.store.existing(workspace)["properties"]["storageAccount"])
+
+    def account(self, workspace: str) -> str:
+        """Return the name of a workspace's storage account."""
+        return self.account_path(workspace).rsplit("/", 1)[1]
 
     def locate(self, workspace: str, uri: str) -> Path:
         """Return the file or folder behind a data, code or model address."""
@@ -116,16 +124,6 @@ def owner(path: str) -> str:
 def workspace_path(names: Names) -> str:
     """Return the path of a request's workspace, whether it exists or not."""
     return WORKSPACE.format(**{name: names[name] for name in ("subscription", "group", "workspace")})
-
-
-def account(workspace: str) -> str:
-    """Return the storage account of a workspace."""
-    return "st" + re.sub(r"[^a-z0-9]", "", workspace.rsplit("/", 1)[1].lower().removeprefix("mlw-"))[-22:]
-
-
-def account_path(workspace: str) -> str:
-    """Return the path of a workspace's storage account."""
-    return f"{workspace.partition('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{account(workspace)}"
 
 
 def datastore_uri(workspace: str, store: str, path: str) -> str:

@@ -4,7 +4,7 @@ import datetime
 
 from doubles import errors
 from doubles.artifacts import SCOPE
-from doubles.cloud import DATASTORES, Cloud, account
+from doubles.cloud import DATASTORES, Cloud
 from doubles.jobs import Jobs
 from doubles.needs import history_needs
 from doubles.steps import Run
@@ -44,7 +44,7 @@ class History:
         run = self._find(request, names, names["run"])
         home = run.files(self._cloud)
         paths = [file.relative_to(home).as_posix() for file in sorted(home.rglob("*logs*/**/*.txt"))]
-        holder, container = account(run.workspace), DATASTORES["workspaceartifactstore"]
+        holder, container = self._cloud.account(run.workspace), DATASTORES["workspaceartifactstore"]
         logs = {
             path: self._cloud.storage.signed_url(holder, container, f"ExperimentRun/dcid.{run.name}/{path}")
             for path in paths

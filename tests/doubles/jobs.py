@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from doubles import errors
-from doubles.cloud import WORKSPACE, Cloud, account_path
+from doubles.cloud import WORKSPACE, Cloud
 from doubles.mlflow_front import MlflowFront
 from doubles.processes import Child
 from doubles.roles import BLOBS, Need
@@ -92,7 +92,7 @@ class Jobs:
             Need(f"Microsoft.ContainerRegistry/registries/{verb}", registry) for verb in ("pull/read", "push/write")
         )
         image = [push, pull] if workspace.get("imageBuildCompute") else [pull]
-        container = f"{account_path(run.workspace)}/blobServices/default/containers/azureml-blobstore"
+        container = f"{self._cloud.account_path(run.workspace)}/blobServices/default/containers/azureml-blobstore"
         mount = [Need(f"{BLOBS}/blobs/{verb}", container, data=True) for verb in ("read", "write")]
         if lacking := self._cloud.access.missing(run.identity, [*image, *mount]):
             what = "use the registry" if lacking in image else "mount the storage (AuthorizationPermissionMismatch)"

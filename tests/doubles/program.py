@@ -53,6 +53,7 @@ def main() -> None:
         workspaces.add_resource(*given.split("/", 1))
     for path, properties in landing_zone.get("workspaces", {}).items():
         cloud.store.change(path, **properties)
+        cloud.storage.add_account(properties["storageAccount"])
     for path, resource in landing_zone.get("resources", {}).items():
         cloud.store.put(path, resource)
     cli = AzureCli(cloud)

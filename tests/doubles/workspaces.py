@@ -1,9 +1,10 @@
 """Workspaces, their datastores, and the description of the cloud."""
 
+import re
 from urllib.parse import urlsplit
 
 from doubles import SUBSCRIPTION, TENANT, errors
-from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Resources, account, account_path
+from doubles.cloud import DATASTORES, GROUP, LOCATION, WORKSPACE, Resources
 from doubles.store import ML, Resource
 from doubles.web import OPEN, Answer, AzureError, Names, Request, Route
 
@@ -29,7 +30,7 @@ class Workspaces(Resources):
         """Create a workspace, and its resource group if missing."""
         path = WORKSPACE.format(subscription=SUBSCRIPTION, group=group, workspace=name)
         self.add_group(group)
-        storage = account_path(path)
+        storage = f"{path.partition('/providers/')[0]}/providers/Microsoft.Storage/storageAccounts/{_account(name)}"
         host = urlsplit(self._cloud.url).netloc
         properties = {
             "friendlyName": name,
@@ -98,7 +99,7 @@ class Workspaces(Resources):
     def _describe(self, workspace: str, name: str) -> Resource:
         properties = {
             "datastoreType": "AzureBlob",
-            "accountName": self._cloud.storage.account_name(account(workspace)),
+            "accountName": self._cloud.storage.account_name(self._cloud.account(workspace)),
             "containerName": DATASTORES[name],
             "endpoint": "core.windows.net",
             "protocol": "https",
@@ -117,5 +118,10 @@ class Workspaces(Resources):
             raise errors.not_found(request.path.removesuffix("/listSecrets"))
         if self._cloud.access.enforced:
             raise AzureError(400, "UserError", "The datastore has no credentials: it is accessed by identity.")
-        signature = self._cloud.storage.signature(account(workspace), DATASTORES[names["datastore"]])
+        signature = self._cloud.storage.signature(self._cloud.account(workspace), DATASTORES[names["datastore"]])
         return Answer(200, {"secretsType": "Sas", "sasToken": signature})
+
+
+def _account(workspace: str) -> str:
+    """Return a storage account's name for a workspace that was made by hand."""
+    return "st" + re.sub(r"[^a-z0-9]", "", workspace.lower().removeprefix("mlw-"))[-22:]

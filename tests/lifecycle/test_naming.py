@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlops.config import Project, load_project
 from mlops.errors import ConfigError
-from mlops.naming import ENVIRONMENTS, RULES, STRICTEST
+from mlops.naming import ENVIRONMENTS, RULES, STRICTEST, unique
 
 LONGEST = STRICTEST.longest_prefix
 PROJECT_YML = """\
@@ -29,7 +29,10 @@ def load(folder: Path, project: str = "toy", prefix: str = "toy") -> Project:
 
 
 @pytest.mark.parametrize("length", [1, 2, LONGEST - 1, LONGEST])
-def test_azure_accepts_the_names_of_every_accepted_prefix(tmp_path: Path, length: int) -> None:
+def test_azure_accepts_the_names_of_every_accepted_prefix(
+    tmp_path: Path, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "00000000-0000-4000-8000-000000000001")
     project = load(tmp_path, prefix="a" * length)
     for environment in ENVIRONMENTS:
         for key, rule in RULES.items():
@@ -43,8 +46,8 @@ def test_a_long_prefix_is_refused_with_the_name_that_it_breaks(tmp_path: Path, l
     with pytest.raises(ConfigError) as error:
         load(tmp_path, prefix=prefix)
     assert (
-        f"azure.prefix = '{prefix}': the Key Vault kv-{prefix}-production would have {length + 14} "
-        "characters, Azure allows 24; use at most 10 for the prefix. Expected: "
+        f"azure.prefix = '{prefix}': the Key Vault kv-{prefix}-xxxxxx would have {length + 10} "
+        "characters, Azure allows 24; use at most 14 for the prefix. Expected: "
     ) in str(error.value)
 
 
@@ -73,6 +76,26 @@ def test_a_name_that_yaml_reads_as_a_value_is_refused(tmp_path: Path, field: str
         load(tmp_path, **{field: value})
 
 
+def test_names_that_azure_shares_differ_by_subscription(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, found = load(tmp_path), []
+    for subscription in ("00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"):
+        monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", subscription)
+        names = {(key, where): project.azure.name(key, where) for key in RULES for where in ENVIRONMENTS}
+        monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", subscription.upper())
+        assert names == {(key, where): project.azure.name(key, where) for key in RULES for where in ENVIRONMENTS}
+        found.append(names)
+    differing = {key for key, where in found[0] if found[0][key, where] != found[1][key, where]}
+    assert differing == {"storage", "key_vault", "registry", "state_storage", "endpoint", "batch_endpoint"}
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")
+    assert project.azure.name("workspace", "staging") == "mlw-toy-staging"
+    with pytest.raises(ConfigError, match="AZURE_SUBSCRIPTION_ID is not set"):
+        project.azure.name("endpoint", "staging")
+
+
 def test_environments_share_only_names_inside_other_resources() -> None:
-    same = {key for key, rule in RULES.items() if rule.name("toy", "staging") == rule.name("toy", "production")}
+    names = {
+        where: {key: rule.name("toy", where, unique=unique("a", "toy", where)) for key, rule in RULES.items()}
+        for where in ENVIRONMENTS
+    }
+    same = {key for key in RULES if names["staging"][key] == names["production"][key]}
     assert same == {"container_subnet", "attached_cluster", "compute"}

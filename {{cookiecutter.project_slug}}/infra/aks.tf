@@ -158,7 +158,7 @@ resource "azurerm_kubernetes_cluster" "this" {
   }
 
   oms_agent {
-    log_analytics_workspace_id      = azurerm_log_analytics_workspace.this.id
+    log_analytics_workspace_id      = local.logs
     msi_auth_for_monitoring_enabled = true
   }
 
@@ -244,7 +244,7 @@ resource "azurerm_monitor_data_collection_rule" "cluster" {
   destinations {
     log_analytics {
       name                  = "log-analytics"
-      workspace_resource_id = azurerm_log_analytics_workspace.this.id
+      workspace_resource_id = local.logs
     }
   }
 }

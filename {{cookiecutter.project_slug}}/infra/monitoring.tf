@@ -1,5 +1,7 @@
 # Logs, alerts and the budget, for the resources that `mlops run` and `mlops deploy` create.
 resource "azurerm_log_analytics_workspace" "this" {
+  count = var.log_analytics_workspace_id == null ? 1 : 0
+
   name                         = local.names.log_analytics
   resource_group_name          = local.group
   location                     = local.location
@@ -16,7 +18,7 @@ resource "azurerm_application_insights" "this" {
   resource_group_name = local.group
   location            = local.location
   application_type    = "web"
-  workspace_id        = azurerm_log_analytics_workspace.this.id
+  workspace_id        = local.logs
   tags                = local.tags
 }
 
@@ -35,7 +37,7 @@ resource "azurerm_monitor_diagnostic_setting" "this" {
 
   name                       = "to-log-analytics"
   target_resource_id         = each.value.id
-  log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
+  log_analytics_workspace_id = local.logs
 
   enabled_log {
     category_group = each.value.category_group

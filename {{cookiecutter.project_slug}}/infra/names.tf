@@ -1,13 +1,15 @@
 # The names, tags and settings for the other files, from project.yml through shared/.
 module "shared" {
-  source      = "./shared"
-  environment = var.environment
+  source       = "./shared"
+  environment  = var.environment
+  subscription = data.azurerm_client_config.current.subscription_id
 }
 
 # Production serves the versions tested in staging, so it needs staging's names.
 module "staging" {
-  source      = "./shared"
-  environment = "staging"
+  source       = "./shared"
+  environment  = "staging"
+  subscription = data.azurerm_client_config.current.subscription_id
 }
 
 data "azurerm_client_config" "current" {}

@@ -22,6 +22,17 @@ variable "approved_hosts" {
   }
 }
 
+variable "dns_zone_ids" {
+  description = "IDs of existing private DNS zones, by names such as privatelink.blob.core.windows.net, which their owner links to the network. Others are created."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name, id in var.dns_zone_ids : contains(values(local.zones), name) && endswith(id, "/privateDnsZones/${name}")])
+    error_message = "dns_zone_ids holds the IDs of zones of network_private.tf by their names."
+  }
+}
+
 # Settings that the other files read; in public projects, infra/network_public.tf defines them.
 locals {
   public_access       = false
@@ -89,11 +100,15 @@ locals {
 }
 
 resource "azurerm_private_dns_zone" "this" {
-  for_each = local.zones
+  for_each = { for key, name in local.zones : key => name if !contains(keys(var.dns_zone_ids), name) }
 
   name                = each.value
   resource_group_name = local.group
   tags                = local.tags
+}
+
+locals {
+  zone_ids = { for key, name in local.zones : key => try(azurerm_private_dns_zone.this[key].id, var.dns_zone_ids[name]) }
 }
 
 resource "azurerm_private_dns_zone_virtual_network_link" "this" {
@@ -123,6 +138,6 @@ resource "azurerm_private_endpoint" "this" {
 
   private_dns_zone_group {
     name                 = "default"
-    private_dns_zone_ids = [for zone in each.value.zones : azurerm_private_dns_zone.this[zone].id]
+    private_dns_zone_ids = [for zone in each.value.zones : local.zone_ids[zone]]
   }
 }

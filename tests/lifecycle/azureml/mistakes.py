@@ -23,7 +23,7 @@ from mlops.cli import main as cli
 from mlops.config import load_project
 
 ROOT = Path(mlops.__file__).resolve().parents[2]  # the render under test
-COPIED = ("azureml", "expectations", "src")
+COPIED = ("azureml", "expectations", "src", "infra")
 COPIED_FILES = (".amlignore", "project.yml", "requirements.txt", "docs/model-card.md")
 
 
@@ -424,6 +424,13 @@ ALL = [
     M(K8S_ENDPOINT, "unknown cluster", put("compute", "azureml:aks1"), "AZ011", "defines aks1"),
     M(K8S_COMPUTE, "invalid namespace", put("namespace", "Azure_ML"), "AZ007", "Azure_ML"),
     M(K8S_COMPUTE, "invalid resource ID", put("resource_id", "aks-credit-production"), "AZ007", "resource ID"),
+    M(
+        PROJECT,
+        "another network than that of infra/",
+        put("azure.network", "public" if (ROOT / "infra" / "network_private.tf").is_file() else "private"),
+        "AZ007",
+        "but infra/ builds a",
+    ),
     # batch
     M(BATCH, "unknown field", put("mini_batch_size", 3), "AZ004", "mini_batch_size"),
     M(BATCH, "no cluster", drop("settings.default_compute"), "AZ015", "settings.default_compute is missing"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ from mistakes import ROOT, copy_project, put
 from mlops.azure import specs
 from mlops.config import Project, load_project
 from mlops.errors import ConfigError
+from mlops.naming import unique
 
+SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
+OWN = {name: unique(SUBSCRIPTION, "toy", name) for name in ("staging", "production")}
 DIGEST = "0123456789abcdef" * 4
 SEARCH = {"space": {"learning_rate": [0.1, 0.2], "max_iter": [5, 10, 20]}, "candidates": 4}
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of this project with other settings."""
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     made = copy_project(tmp_path)
     change(
         made,
@@ -200,10 +205,10 @@ def test_a_managed_endpoint_serves_exactly_one_version(root: Path) -> None:
     project = serve(root, target="managed", instance_type="Standard_F4s_v2", instances=2, timeout_s=3)
     endpoint = sent(specs.endpoint(project, "production"))
     assert endpoint["properties"]["authMode"] == "AADToken"
-    assert specs.endpoint(project, "production").name == "toy-production"
+    assert specs.endpoint(project, "production").name == f"toy-production-{OWN['production']}"
     deployment = specs.deployment(project, "production", "green", 3, DIGEST)
     rest = sent(deployment)
-    assert (deployment.name, deployment.endpoint_name) == ("green", "toy-production")
+    assert (deployment.name, deployment.endpoint_name) == ("green", f"toy-production-{OWN['production']}")
     assert rest["properties"]["model"] == "toy:3"
     assert rest["properties"]["instanceType"] == "Standard_F4s_v2"
     assert rest["properties"]["requestSettings"]["requestTimeout"] == "PT3S"
@@ -256,12 +261,15 @@ def test_a_target_of_another_render_is_refused(root: Path) -> None:
 def test_batch_scoring_loads_one_version_on_the_cluster(root: Path) -> None:
     project = load_project(root)
     endpoint = specs.batch_endpoint(project, "staging")
-    assert endpoint.name == "toy-staging-batch"
+    assert endpoint.name == f"toy-{OWN['staging']}-batch"
     sent(endpoint)
-    rest = sent(specs.batch_deployment(project, "staging", 3, DIGEST))
+    component = specs.batch_component(project, 3, DIGEST)
+    deployment = specs.batch_deployment(project, "staging", 3, DIGEST)
+    assert deployment.component == f"toy_score:{component.version}"
+    assert deployment.name == f"v{component.version}"
+    rest = sent(deployment)
     assert rest["properties"]["deploymentConfiguration"]["settings"] == {"default_compute": "cpu-cluster"}
     assert rest["tags"]["mlops.version"] == "3"
-    component = specs.batch_component(project, 3, DIGEST)
     assert component.name == "toy_score"
     step = component.jobs["score"]
     assert step.inputs["model"].path == "toy:3"
@@ -270,12 +278,25 @@ def test_batch_scoring_loads_one_version_on_the_cluster(root: Path) -> None:
     assert step.component.is_deterministic is False
 
 
+@has("batch")
+@pytest.mark.parametrize(
+    "file", ["src/mlops/serving/batch.py", "project.yml", "requirements.txt", "azureml/batch/score.yml"]
+)
+def test_a_batch_deployment_has_another_name_with_other_code_or_image(root: Path, file: str) -> None:
+    names = [specs.batch_deployment(load_project(root), "staging", 3, d).name for d in (DIGEST, DIGEST[::-1])]
+    with (root / file).open("a", encoding="utf-8") as stream:
+        stream.write("\n# changed\n")
+    names.append(specs.batch_deployment(load_project(root), "staging", 3, DIGEST).name)
+    assert len(set(names)) == 3
+    assert all(re.fullmatch(r"v3-[0-9a-f]{16}", str(name)) for name in names)
+
+
 @has("monitoring.yml")
 def test_the_monitor_watches_the_given_slot(root: Path) -> None:
     monitor: Any = specs.monitor(load_project(root), "production", "green")
     assert monitor.name == "toy-production-monitor"
     definition = monitor._to_rest_object().as_dict()["properties"]["action"]["monitorDefinition"]
-    assert definition["monitoringTarget"]["deploymentId"] == "azureml:toy-production:green"
+    assert definition["monitoringTarget"]["deploymentId"] == f"azureml:toy-production-{OWN['production']}:green"
     assert {signal["signalType"] for signal in definition["signals"].values()} == {
         "DataDrift",
         "DataQuality",

@@ -1,13 +1,15 @@
 # The environment's resource group, the storage account for the state of infra/, and the identity with which a workflow
 # runs Terraform. `terraform -chdir=infra/bootstrap apply` creates them, and can be run again.
 module "shared" {
-  source      = "../shared"
-  environment = var.environment
+  source       = "../shared"
+  environment  = var.environment
+  subscription = data.azurerm_client_config.current.subscription_id
 }
 
 module "staging" {
-  source      = "../shared"
-  environment = "staging"
+  source       = "../shared"
+  environment  = "staging"
+  subscription = data.azurerm_client_config.current.subscription_id
 }
 
 data "azurerm_client_config" "current" {}

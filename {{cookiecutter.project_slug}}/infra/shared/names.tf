@@ -10,10 +10,16 @@ variable "environment" {
   }
 }
 
+variable "subscription" {
+  description = "The ID of the subscription: names that all of Azure shares derive from it."
+  type        = string
+}
+
 locals {
   project = yamldecode(file("${path.module}/../../project.yml"))
   prefix  = local.project.azure.prefix
   suffix  = "${local.prefix}-${var.environment}"
+  unique  = substr(sha256("${lower(var.subscription)}/${local.prefix}/${var.environment}"), 0, 6)
 }
 
 output "names" {
@@ -21,9 +27,9 @@ output "names" {
   value = {
     resource_group       = "rg-${local.suffix}"
     workspace            = "mlw-${local.suffix}"
-    storage              = "st${local.prefix}${var.environment}"
-    key_vault            = "kv-${local.suffix}"
-    registry             = "cr${local.prefix}${var.environment}"
+    storage              = "st${local.prefix}${local.unique}"
+    key_vault            = "kv-${local.prefix}-${local.unique}"
+    registry             = "cr${local.prefix}${local.unique}"
     log_analytics        = "log-${local.suffix}"
     application_insights = "appi-${local.suffix}"
     action_group         = "ag-${local.suffix}"
@@ -34,7 +40,7 @@ output "names" {
     nodes_identity       = "id-${local.suffix}-nodes"
     terraform_identity   = "id-${local.suffix}-terraform"
     state_group          = "rg-${local.suffix}-state"
-    state_storage        = "tf${local.prefix}${var.environment}"
+    state_storage        = "tf${local.prefix}${local.unique}"
     network              = "vnet-${local.suffix}"
     network_security     = "nsg-${local.suffix}"
     nat_gateway          = "ng-${local.suffix}"
@@ -45,8 +51,8 @@ output "names" {
     cluster              = "aks-${local.suffix}"
     node_group           = "rg-${local.suffix}-nodes"
     cluster_logs         = "dcr-${local.suffix}"
-    endpoint             = local.suffix
-    batch_endpoint       = "${local.suffix}-batch"
+    endpoint             = "${local.suffix}-${local.unique}"
+    batch_endpoint       = "${local.prefix}-${local.unique}-batch"
     compute              = "cpu-cluster"
     container_subnet     = "snet-aci"
     attached_cluster     = "aks"

@@ -14,7 +14,7 @@ run "staging" {
   }
 
   assert {
-    condition     = azurerm_storage_account.this.shared_access_key_enabled == false && azurerm_container_registry.this.admin_enabled == false && azurerm_log_analytics_workspace.this.local_authentication_enabled == false
+    condition     = azurerm_storage_account.this.shared_access_key_enabled == false && azurerm_container_registry.this.admin_enabled == false && azurerm_log_analytics_workspace.this[0].local_authentication_enabled == false
     error_message = "A key to what identities should open is enabled."
   }
 
@@ -51,7 +51,7 @@ run "staging" {
       for tags in [
         azurerm_storage_account.this.tags, azurerm_key_vault.this.tags, azurerm_container_registry.this.tags,
         azurerm_machine_learning_workspace.this.tags, azurerm_machine_learning_compute_cluster.this.tags,
-        azurerm_log_analytics_workspace.this.tags, azurerm_application_insights.this.tags,
+        azurerm_log_analytics_workspace.this[0].tags, azurerm_application_insights.this.tags,
         azurerm_monitor_action_group.this.tags, azurerm_virtual_network.this.tags,
         azurerm_network_security_group.this.tags, azurerm_user_assigned_identity.jobs.tags,
         azurerm_user_assigned_identity.ci.tags,

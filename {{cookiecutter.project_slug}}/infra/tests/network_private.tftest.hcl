@@ -45,6 +45,39 @@ run "nothing_answers_on_the_internet" {
   }
 }
 
+run "zones_of_a_platform_are_used" {
+  variables {
+    environment = "staging"
+    dns_zone_ids = {
+      "privatelink.blob.core.windows.net" = "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/privateDnsZones/privatelink.blob.core.windows.net"
+    }
+  }
+
+  assert {
+    condition     = !contains(keys(azurerm_private_dns_zone.this), "blob") && length(azurerm_private_dns_zone_virtual_network_link.this) == length(local.zones) - 1
+    error_message = "A zone of the platform is made again, or linked twice."
+  }
+
+  assert {
+    condition = alltrue([
+      for name in ["blob", "state"] :
+      toset(azurerm_private_endpoint.this[name].private_dns_zone_group[0].private_dns_zone_ids) == toset(values(var.dns_zone_ids))
+    ])
+    error_message = "Addresses are not registered in the platform's zone."
+  }
+}
+
+run "zones_by_other_names_are_refused" {
+  command = plan
+
+  variables {
+    environment  = "staging"
+    dns_zone_ids = { blob = "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/privateDnsZones/blob" }
+  }
+
+  expect_failures = [var.dns_zone_ids]
+}
+
 run "approved_hosts_alone" {
   variables {
     environment    = "staging"

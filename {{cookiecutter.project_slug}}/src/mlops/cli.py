@@ -543,10 +543,17 @@ def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
         sys.exit(1)
     if not offline:
         from mlops.azure.workspace import connect
+        from mlops.naming import RULES
 
         for environment in ENVIRONMENTS:
             workspace = connect(project, environment).workspace_name
+            names = ", ".join(
+                f"{rule.resource} {project.azure.name(key, environment)}"
+                for key, rule in RULES.items()
+                if rule.is_global
+            )
             click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
+            click.echo(f"  Names that are unique in Azure: {names}.")
 
 
 @main.command(hidden=True)

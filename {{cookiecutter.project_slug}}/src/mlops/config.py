@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from mlops.errors import ConfigError
-from mlops.naming import RULES, prefix_problem
+from mlops.naming import RULES, prefix_problem, unique
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -298,7 +298,9 @@ class Azure(Section):
 
     def name(self, resource: str, environment: Environment, slot: str = "") -> str:
         """Return the name of an Azure resource: a key of `mlops.naming.RULES`."""
-        return RULES[resource].name(self.prefix, environment, slot)
+        rule = RULES[resource]
+        own = unique(subscription(), self.prefix, environment) if rule.is_global else ""
+        return rule.name(self.prefix, environment, slot, own)
 
     @field_validator("prefix")
     @classmethod
@@ -358,6 +360,22 @@ class Project(Section):
     def endpoint(self, environment: Environment) -> AnyEndpoint:
         """Return the settings of an environment's endpoint."""
         return self.serving.staging if environment == "staging" else self.serving.production
+
+
+def subscription() -> str:
+    """Return the ID of the Azure subscription.
+
+    Raises
+    ------
+    ConfigError
+        AZURE_SUBSCRIPTION_ID is not set.
+    """
+    if found := os.environ.get("AZURE_SUBSCRIPTION_ID"):
+        return found
+    raise ConfigError(
+        "AZURE_SUBSCRIPTION_ID is not set.",
+        "Set it to your subscription's ID: `az account show --query id`.",
+    )
 
 
 def load_project(start: Path = Path()) -> Project:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
 
 ENVIRONMENTS: Final = ("staging", "production")
+UNKNOWN: Final = "xxxxxx"  # as long as what `unique` returns
 
 
 @dataclass(frozen=True)
@@ -14,15 +16,22 @@ class Rule:
     """The name of one Azure resource, and what Azure allows."""
 
     resource: str  # in words
-    pattern: str  # made from {prefix}, {environment}, {suffix} (both) and {slot}
+    pattern: str  # made from {prefix}, {environment}, {suffix} (both), {unique} and {slot}
     legal: str  # regular expression of the allowed characters
     shortest: int
     longest: int
 
-    def name(self, prefix: str, environment: str, slot: str = "green") -> str:
+    def name(
+        self, prefix: str, environment: str, slot: str = "green", unique: str = UNKNOWN
+    ) -> str:
         """Return the name in one environment; only container groups have slots."""
-        suffix = f"{prefix}-{environment}"
-        return self.pattern.format(prefix=prefix, environment=environment, suffix=suffix, slot=slot)
+        parts = {"prefix": prefix, "environment": environment, "unique": unique, "slot": slot}
+        return self.pattern.format(suffix=f"{prefix}-{environment}", **parts)
+
+    @property
+    def is_global(self) -> bool:
+        """Return whether no other subscription may have the same name."""
+        return "{unique}" in self.pattern
 
     def allows(self, name: str) -> bool:
         """Return whether Azure accepts the name."""
@@ -51,9 +60,9 @@ GROUP: Final = r"[\w.()-]*[\w()-]"
 RULES: Final[dict[str, Rule]] = {
     "resource_group": Rule("resource group", "rg-{suffix}", GROUP, 1, 90),
     "workspace": Rule("Azure ML workspace", "mlw-{suffix}", WORD, 3, 33),
-    "storage": Rule("storage account", "st{prefix}{environment}", LOWER, 3, 24),
-    "key_vault": Rule("Key Vault", "kv-{suffix}", VAULT, 3, 24),
-    "registry": Rule("container registry", "cr{prefix}{environment}", r"[a-zA-Z0-9]+", 5, 50),
+    "storage": Rule("storage account", "st{prefix}{unique}", LOWER, 3, 24),
+    "key_vault": Rule("Key Vault", "kv-{prefix}-{unique}", VAULT, 3, 24),
+    "registry": Rule("container registry", "cr{prefix}{unique}", r"[a-zA-Z0-9]+", 5, 50),
     "log_analytics": Rule("Log Analytics workspace", "log-{suffix}", HYPHENS, 4, 63),
     "application_insights": Rule("Application Insights", "appi-{suffix}", GROUP, 1, 255),
     "action_group": Rule("action group", "ag-{suffix}", GROUP, 1, 260),
@@ -64,7 +73,7 @@ RULES: Final[dict[str, Rule]] = {
     "nodes_identity": Rule("identity of AKS nodes", "id-{suffix}-nodes", WORD, 3, 128),
     "terraform_identity": Rule("identity of Terraform", "id-{suffix}-terraform", WORD, 3, 128),
     "state_group": Rule("resource group of the state", "rg-{suffix}-state", GROUP, 1, 90),
-    "state_storage": Rule("storage of the state", "tf{prefix}{environment}", LOWER, 3, 24),
+    "state_storage": Rule("storage of the state", "tf{prefix}{unique}", LOWER, 3, 24),
     "network": Rule("virtual network", "vnet-{suffix}", NETWORK, 2, 64),
     "network_security": Rule("network security group", "nsg-{suffix}", NETWORK, 1, 80),
     "nat_gateway": Rule("NAT gateway", "ng-{suffix}", NETWORK, 1, 80),
@@ -76,8 +85,8 @@ RULES: Final[dict[str, Rule]] = {
     "cluster": Rule("AKS cluster", "aks-{suffix}", AKS, 1, 63),
     "node_group": Rule("resource group of AKS nodes", "rg-{suffix}-nodes", GROUP, 1, 80),
     "cluster_logs": Rule("data collection rule", "dcr-{suffix}", WORD, 1, 64),
-    "endpoint": Rule("online endpoint", "{suffix}", ENDPOINT, 3, 32),
-    "batch_endpoint": Rule("batch endpoint", "{suffix}-batch", ENDPOINT, 3, 32),
+    "endpoint": Rule("online endpoint", "{suffix}-{unique}", ENDPOINT, 3, 32),
+    "batch_endpoint": Rule("batch endpoint", "{prefix}-{unique}-batch", ENDPOINT, 3, 32),
     "container_group": Rule("container group", "ci-{suffix}-{slot}", CONTAINER, 1, 63),
     # Inside another resource, so the same in both environments.
     "compute": Rule("compute cluster", "cpu-cluster", ENDPOINT, 3, 32),
@@ -88,6 +97,12 @@ RULES: Final[dict[str, Rule]] = {
 STRICTEST: Final = min(
     (rule for rule in RULES.values() if "{" in rule.pattern), key=lambda rule: rule.longest_prefix
 )
+
+
+def unique(subscription: str, prefix: str, environment: str) -> str:
+    """Return six digits that make an environment's names its own, as infra/shared/names.tf does."""
+    text = f"{subscription.lower()}/{prefix}/{environment}"
+    return hashlib.sha256(text.encode()).hexdigest()[: len(UNKNOWN)]
 
 
 def prefix_problem(prefix: str) -> str | None:

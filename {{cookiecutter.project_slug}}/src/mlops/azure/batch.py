@@ -22,7 +22,11 @@ ON_AZURE = "azureml:"
 
 
 def deploy(project: Project, client: MLClient, environment: Environment, version: Version) -> str:
-    """Make a version the one that the batch endpoint scores with; return the endpoint's name."""
+    """Make a version the one that the batch endpoint scores with; return the endpoint's name.
+
+    It gets a deployment of its own, which becomes the default once it exists; then others go. One
+    that exists with the same model, code and image stays.
+    """
     provide_environment(project, client)
     provide_compute(project, client)
     with azure_errors(f"deploy version {version.number} to the batch endpoint"):
@@ -30,16 +34,17 @@ def deploy(project: Project, client: MLClient, environment: Environment, version
         name = str(wanted.name)
         if find(lambda: client.batch_endpoints.get(name)) is None:
             put(client.batch_endpoints, wanted)
-        digest = version.tags[tags.MODEL_DIGEST]
-        component = specs.batch_component(project, version.number, digest)
-        created = client.components.create_or_update(component)
-        deployment = specs.batch_deployment(project, environment, version.number, digest)
-        deployment.component = created.id
-        put(client.batch_deployments, deployment, name)
         endpoint = client.batch_endpoints.get(name)
+        number, digest = version.number, version.tags[tags.MODEL_DIGEST]
+        deployment = specs.batch_deployment(project, environment, number, digest)
         if endpoint.defaults is None or endpoint.defaults.deployment_name != deployment.name:
+            client.components.create_or_update(specs.batch_component(project, number, digest))
+            put(client.batch_deployments, deployment, name)
             endpoint.defaults = {"deployment_name": deployment.name}
             put(client.batch_endpoints, endpoint)
+        for other in client.batch_deployments.list(name):
+            if other.name != deployment.name:
+                client.batch_deployments.begin_delete(str(other.name), name).result()
     return name
 
 

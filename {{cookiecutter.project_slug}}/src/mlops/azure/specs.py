@@ -18,6 +18,7 @@ from azure.ai.ml.entities import _load_functions as sdk  # azure.ai.ml exports o
 from mlops.config import Environment, KubernetesEndpoint, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model import tags
+from mlops.outputs import digest as digest_of
 from mlops.serving.limits import server_settings
 
 Entity = TypeVar("Entity")
@@ -165,6 +166,7 @@ def batch_component(project: Project, version: int, digest: str) -> entities.Pip
     """Return what the batch endpoint runs: the files of a version, with its digest, score rows."""
     settings = {
         "name": f"{project.project.replace('-', '_')}_score",
+        "version": f"{version}-{_score_digest(project, digest)}",
         "jobs.score.inputs.model.path": _model(project, version),
         "jobs.score.inputs.digest": digest,
     }
@@ -177,9 +179,15 @@ def batch_component(project: Project, version: int, digest: str) -> entities.Pip
 def batch_deployment(
     project: Project, environment: Environment, version: int, digest: str
 ) -> entities.PipelineComponentBatchDeployment:
-    """Return the deployment of a version behind the batch endpoint, on the jobs' cluster."""
+    """Return the deployment of a version behind the batch endpoint, on the jobs' cluster.
+
+    Its name changes with all that it runs, so that an existing one never needs to change.
+    """
     name = project.azure.name
+    component = batch_component(project, version, digest)
     settings = {
+        "name": f"v{component.version}",
+        "component": f"azureml:{component.name}:{component.version}",
         "endpoint_name": name("batch_endpoint", environment),
         "settings.default_compute": name("compute", environment),
         "tags": _version_tags(project, version, digest),
@@ -233,6 +241,14 @@ def _pipeline(
         if "data" in component.inputs:
             component.inputs["data"]["type"] = kind
     return job
+
+
+def _score_digest(project: Project, model: str) -> str:
+    """Return the first digits of the digest of all that scores files: model, code and image."""
+    files = [*sorted((project.root / "src").rglob("*.py")), project.root / "project.yml"]
+    parts = [model, environment_version(project), *map(digest_of, files)]
+    parts.append(digest_of(_existing(project.root / "azureml" / "batch")))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:VERSION_LENGTH]
 
 
 def _model(project: Project, version: int) -> str:

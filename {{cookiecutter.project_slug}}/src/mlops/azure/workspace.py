@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -22,8 +21,8 @@ from azure.core.exceptions import (
 )
 
 from mlops.azure.credential import make_credential
-from mlops.config import Environment, Project
-from mlops.errors import AzureError, ConfigError
+from mlops.config import Environment, Project, subscription
+from mlops.errors import AzureError
 from mlops.release.client import wait_until
 
 Result = TypeVar("Result")
@@ -85,19 +84,14 @@ def connect(project: Project, environment: Environment) -> MLClient:
     AzureError
         The workspace does not exist or cannot be accessed.
     """
-    subscription = os.environ.get("AZURE_SUBSCRIPTION_ID")
-    if not subscription:
-        raise ConfigError(
-            "AZURE_SUBSCRIPTION_ID is not set.",
-            "Set it to your subscription's ID: `az account show --query id`.",
-        )
+    subscription_id = subscription()
     workspace = project.azure.name("workspace", environment)
     group = project.azure.name("resource_group", environment)
     credential = make_credential()
     with azure_errors(f"reach the workspace {workspace} in {group}"):
         client = MLClient(
             credential,
-            subscription,
+            subscription_id,
             group,
             workspace,
             show_progress=False,

@@ -151,6 +151,11 @@ def _check_settings(context: Context) -> Iterator[Finding]:
         fix = f"{nearest(region, fields.REGIONS.split())}`az account list-locations` lists them."
         message = f"{region} is not a known region."
         yield settings.finding("AZ073", ("azure", "region"), message, fix)
+    built = "private" if (project.root / "infra" / "network_private.tf").is_file() else "public"
+    if project.azure.network != built and (project.root / "infra").is_dir():
+        message = f"azure.network is {project.azure.network}, but infra/ builds a {built} network."
+        fix = f"Set it to {built}, or render the project with the other `network`."
+        yield settings.finding("AZ007", ("azure", "network"), message, fix)
     if not project.data_path.exists() and project.azure.data is None:
         message = f"{project.data.path} does not exist."
         yield settings.finding("AZ008", ("data", "path"), message, "Correct the path.")
