@@ -235,6 +235,7 @@ def test_files_are_scored_by_the_version_in_production(managed: Lab, tmp_path: P
     assert (tmp_path / "again" / "july.csv.jsonl").read_text("utf-8").splitlines() == [
         json.dumps(line) for line in lines["july.csv.jsonl"]
     ]
+    assert "nowhere does not exist" in mlops("score", "nowhere", "--on", "azureml", code=1).text
     (rows / "june.csv").write_text("x\n1\n", encoding="utf-8")
     failed = mlops("score", str(rows), "--on", "azureml", "--out", str(tmp_path / "none"), code=1).text
     assert "failed in the step score: Error: june.csv lacks columns" in failed
@@ -244,6 +245,16 @@ def test_files_are_scored_by_the_version_in_production(managed: Lab, tmp_path: P
 def training(lab: Lab) -> dict[str, Any]:
     """Return the last fetched training."""
     return dict(json.loads((lab.mlops.root / "outputs" / "training" / "training.json").read_text("utf-8")))
+
+
+def test_the_doctor_prints_the_names_that_nobody_else_may_have(managed: Lab) -> None:
+    said = managed.mlops("doctor").text
+    for environment in ("staging", "production"):
+        assert f"{environment.capitalize()}: workspace mlw-{PREFIX}-{environment} exists." in said
+        for resource in ("storage", "key_vault", "registry", "state_storage", "endpoint", "batch_endpoint"):
+            assert f" {name_of(resource, environment)}" in said
+    served = [path.rpartition("/")[2] for path in managed.resources() if re.search(r"/onlineendpoints/[^/]+$", path)]
+    assert sorted(served) == [name_of("endpoint", "production"), name_of("endpoint", "staging")]
 
 
 def test_a_schedule_trains_on_the_rows_of_its_time(managed: Lab) -> None:

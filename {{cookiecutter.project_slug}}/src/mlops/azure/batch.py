@@ -14,7 +14,7 @@ from mlops.azure.assets import provide_compute, provide_environment
 from mlops.azure.pipeline import download
 from mlops.azure.workspace import azure_errors, find, put
 from mlops.config import Environment, Project
-from mlops.errors import ConfigError
+from mlops.errors import ConfigError, DataError
 from mlops.model import tags
 from mlops.model.registry import Version
 
@@ -50,6 +50,10 @@ def deploy(project: Project, client: MLClient, environment: Environment, version
 
 def submit(project: Project, client: MLClient, environment: Environment, rows: str) -> Job:
     """Start scoring a file or folder, of this machine or ``azureml:...``; return the job."""
+    if not rows.startswith(ON_AZURE) and not Path(rows).exists():
+        raise DataError(
+            f"{rows} does not exist.", "Name a CSV or Parquet file, or a folder of them."
+        )
     name = str(specs.batch_endpoint(project, environment).name)
     with azure_errors("find the batch endpoint"):
         if find(lambda: client.batch_endpoints.get(name)) is None:
