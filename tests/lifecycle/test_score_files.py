@@ -162,6 +162,7 @@ def test_a_file_without_a_needed_column_fails(score: Any, tmp_path: Path) -> Non
         file = write(make_rows(3).drop(columns="near"), tmp_path / name)
         with pytest.raises(DataError, match=rf"{name} lacks columns: .*near"):
             score(file)
+        assert not (tmp_path / "scored" / f"{name}.jsonl").exists()
 
 
 def test_a_file_of_another_kind_fails(score: Any, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def show(result: object) -> None:
             where = f"{result.environment}: {result.address}"
             say(f"Version {result.version} is in {where}")
         case Scored():
-            bad = f"; {result.problems:,} have problems" if result.problems else ""
+            bad = f", {result.problems:,} with problems" if result.problems else ""
             say(f"{result.file}: {result.rows:,} rows{bad}.")
         case _:
             say(str(result))

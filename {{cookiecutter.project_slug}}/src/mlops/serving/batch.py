@@ -56,12 +56,16 @@ def score_files(source: Path, out: Path, model: Path, trusted: Trust) -> Iterato
         lines = out / f"{name}.jsonl"
         lines.parent.mkdir(parents=True, exist_ok=True)
         rows = problems = 0
-        with lines.open("w", encoding="utf-8", newline="\n") as stream:
-            for chunk in _read(file, columns):
-                for answer in _score(chunk, columns, loaded.model):
-                    rows += 1
-                    problems += "problems" in answer
-                    stream.write(json.dumps({"row": rows, **answer}) + "\n")
+        try:
+            with lines.open("w", encoding="utf-8", newline="\n") as stream:
+                for chunk in _read(file, columns):
+                    for answer in _score(chunk, columns, loaded.model):
+                        rows += 1
+                        problems += "problems" in answer
+                        stream.write(json.dumps({"row": rows, **answer}) + "\n")
+        except BaseException:
+            lines.unlink()  # a part would look like the whole
+            raise
         yield Scored(file=name, lines=lines, rows=rows, problems=problems)
 
 
