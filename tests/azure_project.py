@@ -102,9 +102,7 @@ class Lab:
     def add_rows(self, name: str, first: int, last: int) -> None:
         """Put some rows of the sample into the folder of ADDRESS, as another system does."""
         header, *rows = (self.mlops.root / "data" / "credit.csv").read_text("utf-8").splitlines(keepends=True)
-        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
-        (workspace,) = [one for path, one in kept.items() if path.endswith(f"/workspaces/mlw-{PREFIX}-staging")]
-        account = workspace["properties"]["storageAccount"].rsplit("/", 1)[1]
+        account = self.resources()[f"/mlw-{PREFIX}-staging"]["storageAccount"].rsplit("/", 1)[1]
         folder = self.azure.folder / "storage" / account / "azureml-blobstore" / "credit"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("".join([header, *rows[first:last]]), encoding="utf-8")
@@ -139,6 +137,11 @@ class Lab:
         kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
         found = {path.partition("/workspaces")[2]: resource for path, resource in kept.items()}
         return {path: resource["properties"] for path, resource in found.items() if path}
+
+    def training(self) -> dict[str, Any]:
+        """Return the last training that was fetched."""
+        file = self.mlops.root / "outputs" / "training" / "training.json"
+        return dict(json.loads(file.read_text(encoding="utf-8")))
 
     def tags(self, environment: str, number: int) -> dict[str, str]:
         """Return a version's tags in an environment's registry."""

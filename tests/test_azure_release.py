@@ -242,11 +242,6 @@ def test_files_are_scored_by_the_version_in_production(managed: Lab, tmp_path: P
     assert not (tmp_path / "none").exists()
 
 
-def training(lab: Lab) -> dict[str, Any]:
-    """Return the last fetched training."""
-    return dict(json.loads((lab.mlops.root / "outputs" / "training" / "training.json").read_text("utf-8")))
-
-
 def test_the_doctor_prints_the_names_that_nobody_else_may_have(managed: Lab) -> None:
     said = managed.mlops("doctor").text
     for environment in ("staging", "production"):
@@ -274,11 +269,11 @@ def test_a_schedule_trains_on_the_rows_of_its_time(managed: Lab) -> None:
         for file, last in (("february.csv", 1100), ("march.csv", 1200)):
             job = managed.trigger("credit-risk-retrain")
             mlops("run", "--on", "azureml", "--job", job, code=3)  # the champion has no run to load it from
-            rows.append(training(managed)["rows"])
+            rows.append(managed.training()["rows"])
             managed.add_rows(file, last - 100, last)
         mlops("run", "--on", "azureml", code=3)
-        rows.append(training(managed)["rows"])
-        assert training(managed)["data"] == ADDRESS
+        rows.append(managed.training()["rows"])
+        assert managed.training()["data"] == ADDRESS
         assert ADDRESS in (root / "outputs/report/report.html").read_text("utf-8")
     finally:
         (root / "project.yml").write_text(text, "utf-8")
@@ -291,7 +286,7 @@ def test_equal_rows_are_not_trained_on_twice(managed: Lab) -> None:
     trained = []
     for _ in range(2):
         managed.mlops("run", "--on", "azureml", code=3)
-        trained.append(training(managed))
+        trained.append(managed.training())
     assert trained[0] == trained[1]
     assert trained[0]["data"] == f"azureml:credit-risk:{trained[0]['data_digest'][:16]}"
 

@@ -1,6 +1,5 @@
 """Terraform's roles and the command line, proved against each other: enough for every verb, and none too many."""
 
-import json
 import re
 import subprocess
 import time
@@ -72,11 +71,6 @@ class Office:
             by_identity.setdefault(who, set()).add(Need(**need))
         return said.text
 
-    def training(self) -> dict[str, Any]:
-        """Return the last fetched training."""
-        file = self.lab.mlops.root / "outputs" / "training" / "training.json"
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def office(
@@ -125,13 +119,13 @@ def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
         office.run("deploy production", "production", "deploy", "production", "--version", version, "--yes")
         office.lab.add_rows(f"{version}.csv", first, last)
         configure(office.lab.mlops.root, lambda content: content["azure"].update(data=ADDRESS))
-        office.trained.append(office.training()["rows"])
+        office.trained.append(office.lab.training()["rows"])
     office.run("score", "production", "score", "data/credit.csv")
     office.run("rollback", "production", "rollback")
     office.run("run --schedule", "staging", "run", "--schedule")
     job = office.lab.trigger(f"{MODEL}-retrain", office.environment)
     office.run("run", "staging", "run", "--job", job, codes=(0, 3))
-    office.trained.append(office.training()["rows"])
+    office.trained.append(office.lab.training()["rows"])
 
 
 def resize(nodes: int, content: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import uuid
 
 from doubles.cloud import LOCATION, WORKSPACE, Cloud, Resources, owner
-from doubles.jobs import Jobs
+from doubles.jobs import Jobs, studio
 from doubles.needs import invoke_batch_needs
 from doubles.steps import Run
 from doubles.store import Resource
@@ -119,13 +119,12 @@ class Batch(Resources):
         error = "The double has no parallel runs." if ready else "ModuleNotFoundError: No module named 'azureml'"
         run = Run(workspace, f"batchjob-{uuid.uuid4()}", endpoint, endpoint, kind="azureml.PipelineRun")
         self._jobs.runs[run.name] = run
-        studio = {"jobServiceType": "Studio", "endpoint": f"https://ml.azure.com/runs/{run.name}?wsid={workspace}"}
         kept = {
             "jobType": "Pipeline",
             "experimentName": endpoint,
             "jobs": {},
             "properties": {},
-            "services": {"Studio": studio},
+            "services": {"Studio": studio(workspace, run.name)},
         }
         self._cloud.store.put(f"{workspace}/jobs/{run.name}", {"properties": {**kept, "status": "Running"}})
         self._jobs.end(run, "Failed", error)

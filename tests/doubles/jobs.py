@@ -64,9 +64,8 @@ class Jobs:
             identity=self._identity(properties),
         )
         self.runs[name] = run
-        page = f"https://ml.azure.com/runs/{name}?wsid={workspace}"
         services = {
-            "Studio": {"jobServiceType": "Studio", "endpoint": page},
+            "Studio": studio(workspace, name),
             "Tracking": {"jobServiceType": "Tracking", "endpoint": f"azureml://localhost/mlflow{workspace}"},
         }
         path = f"{workspace}/jobs/{name}"
@@ -216,13 +215,7 @@ class Jobs:
         forced = (properties.get("settings") or {}).get("force_rerun")
         if forced or spec.get("is_deterministic") is False or step.get("type") == "sweep":
             return ""
-        given: dict[str, Any] = {}
-        for name, value in (step.get("inputs") or {}).items():
-            found = REFERENCE.fullmatch(str(value.get("value")))
-            if found and found[2]:
-                given[name] = steps[found[2]].outputs[found[3]]
-            else:
-                given[name] = (properties.get("inputs") or {}).get(found[3]) if found else value
+        given = self._given(properties, steps, step)
         parts = [spec.get(field) for field in ("code", "environment", "command", "environment_variables")]
         return json.dumps([parts, given, step.get("environment_variables")], sort_keys=True)
 
@@ -237,20 +230,29 @@ class Jobs:
         self._log(run, f"The step {name} is reused from {earlier.name}")
         return child
 
+    def _given(self, properties: Resource, steps: Mapping[str, Run], step: Resource) -> dict[str, Resource]:
+        """Return a step's inputs without references, each as text (`value`) or an address (`uri`)."""
+        given = {}
+        for name, about in (step.get("inputs") or {}).items():
+            found = REFERENCE.fullmatch(str(about.get("value")))
+            if found and found[2]:
+                given[name] = {"uri": steps[found[2]].outputs[found[3]]}
+            elif found and found[1] == "inputs":
+                given[name] = (properties.get("inputs") or {}).get(found[3], {})
+            else:
+                given[name] = about
+        return given
+
     def _inputs(
         self, run: Run, properties: Resource, steps: Mapping[str, Run], step: Resource
     ) -> dict[str, str | Path]:
         """Return the values of a step's inputs: text, or the path of files."""
         values: dict[str, str | Path] = {}
-        for name, given in (step.get("inputs") or {}).items():
-            found = REFERENCE.fullmatch(str(given.get("value")))
-            if found and found[1] == "inputs":
-                given = (properties.get("inputs") or {}).get(found[3], {})
-            uri = steps[found[2]].outputs[found[3]] if found and found[2] else given.get("uri")
-            if uri:
-                values[name] = self._cloud.locate(run.workspace, uri)
-            elif given.get("value") is not None:
-                values[name] = str(given["value"])
+        for name, about in self._given(properties, steps, step).items():
+            if about.get("uri"):
+                values[name] = self._cloud.locate(run.workspace, about["uri"])
+            elif about.get("value") is not None:
+                values[name] = str(about["value"])
         return values
 
     def _run_step(self, run: Run, name: str, step: Resource, inputs: Mapping[str, str | Path]) -> Run:
@@ -348,6 +350,11 @@ class Jobs:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"[{now}] {text}\n")
+
+
+def studio(workspace: str, name: str) -> Resource:
+    """Return a job's page as a service of the job."""
+    return {"jobServiceType": "Studio", "endpoint": f"https://ml.azure.com/runs/{name}?wsid={workspace}"}
 
 
 def _component(step: Resource) -> str:

@@ -264,7 +264,7 @@ def test_batch_scoring_loads_one_version_on_the_cluster(root: Path) -> None:
     assert endpoint.name == f"toy-{OWN['staging']}-batch"
     sent(endpoint)
     component = specs.batch_component(project, 3, DIGEST)
-    deployment = specs.batch_deployment(project, "staging", 3, DIGEST)
+    deployment = specs.batch_deployment(project, "staging", 3, DIGEST, component)
     assert deployment.component == f"toy_score:{component.version}"
     assert deployment.name == f"v{component.version}"
     rest = sent(deployment)
@@ -283,12 +283,17 @@ def test_batch_scoring_loads_one_version_on_the_cluster(root: Path) -> None:
     "file", ["src/mlops/serving/batch.py", "project.yml", "requirements.txt", "azureml/batch/score.yml"]
 )
 def test_a_batch_deployment_has_another_name_with_other_code_or_image(root: Path, file: str) -> None:
-    names = [specs.batch_deployment(load_project(root), "staging", 3, d).name for d in (DIGEST, DIGEST[::-1])]
+    def name(digest: str) -> str:
+        project = load_project(root)
+        component = specs.batch_component(project, 3, digest)
+        return str(specs.batch_deployment(project, "staging", 3, digest, component).name)
+
+    names = [name(DIGEST), name(DIGEST[::-1])]
     with (root / file).open("a", encoding="utf-8") as stream:
         stream.write("\n# changed\n")
-    names.append(specs.batch_deployment(load_project(root), "staging", 3, DIGEST).name)
+    names.append(name(DIGEST))
     assert len(set(names)) == 3
-    assert all(re.fullmatch(r"v3-[0-9a-f]{16}", str(name)) for name in names)
+    assert all(re.fullmatch(r"v3-[0-9a-f]{16}", found) for found in names)
 
 
 @has("monitoring.yml")

@@ -14,7 +14,7 @@ from mlops.azure.assets import provide_compute, provide_environment
 from mlops.azure.pipeline import download
 from mlops.azure.workspace import azure_errors, find, put
 from mlops.config import Environment, Project
-from mlops.errors import ConfigError, DataError
+from mlops.errors import ConfigError
 from mlops.model import tags
 from mlops.model.registry import Version
 
@@ -32,13 +32,15 @@ def deploy(project: Project, client: MLClient, environment: Environment, version
     with azure_errors(f"deploy version {version.number} to the batch endpoint"):
         wanted = specs.batch_endpoint(project, environment)
         name = str(wanted.name)
-        if find(lambda: client.batch_endpoints.get(name)) is None:
+        endpoint = find(lambda: client.batch_endpoints.get(name))
+        if endpoint is None:
             put(client.batch_endpoints, wanted)
-        endpoint = client.batch_endpoints.get(name)
+            endpoint = client.batch_endpoints.get(name)
         number, digest = version.number, version.tags[tags.MODEL_DIGEST]
-        deployment = specs.batch_deployment(project, environment, number, digest)
+        component = specs.batch_component(project, number, digest)
+        deployment = specs.batch_deployment(project, environment, number, digest, component)
         if endpoint.defaults is None or endpoint.defaults.deployment_name != deployment.name:
-            client.components.create_or_update(specs.batch_component(project, number, digest))
+            client.components.create_or_update(component)
             put(client.batch_deployments, deployment, name)
             endpoint.defaults = {"deployment_name": deployment.name}
             put(client.batch_endpoints, endpoint)
@@ -50,10 +52,10 @@ def deploy(project: Project, client: MLClient, environment: Environment, version
 
 def submit(project: Project, client: MLClient, environment: Environment, rows: str) -> Job:
     """Start scoring a file or folder, of this machine or ``azureml:...``; return the job."""
-    if not rows.startswith(ON_AZURE) and not Path(rows).exists():
-        raise DataError(
-            f"{rows} does not exist.", "Name a CSV or Parquet file, or a folder of them."
-        )
+    from mlops.serving.batch import find_files  # scikit-learn, which only scoring needs
+
+    if not rows.startswith(ON_AZURE):
+        find_files(Path(rows))
     name = str(specs.batch_endpoint(project, environment).name)
     with azure_errors("find the batch endpoint"):
         if find(lambda: client.batch_endpoints.get(name)) is None:

@@ -104,7 +104,9 @@ def download(client: MLClient, name: str, output: str, folder: Path) -> Path:
     found = folder / "named-outputs" / output
     if not found.is_dir():
         raise AzureError(
-            f"The job {name} has no {output}.", "Run the same command once it has ended."
+            f"The job {name} has no {output}.",
+            f"Look at it in the studio; once it has them: az ml job download --name {name} "
+            f"--output-name {output}",
         )
     return found
 

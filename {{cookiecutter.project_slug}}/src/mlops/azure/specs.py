@@ -177,14 +177,17 @@ def batch_component(project: Project, version: int, digest: str) -> entities.Pip
 
 
 def batch_deployment(
-    project: Project, environment: Environment, version: int, digest: str
+    project: Project,
+    environment: Environment,
+    version: int,
+    digest: str,
+    component: entities.PipelineComponent,
 ) -> entities.PipelineComponentBatchDeployment:
-    """Return the deployment of a version behind the batch endpoint, on the jobs' cluster.
+    """Return the deployment of a version's component behind the batch endpoint.
 
     Its name changes with all that it runs, so that an existing one never needs to change.
     """
     name = project.azure.name
-    component = batch_component(project, version, digest)
     settings = {
         "name": f"v{component.version}",
         "component": f"azureml:{component.name}:{component.version}",

@@ -48,7 +48,7 @@ def score_files(source: Path, out: Path, model: Path, trusted: Trust) -> Iterato
     ModelError
         The model's files are missing, changed, damaged or not trusted.
     """
-    files = _find(source)
+    files = find_files(source)
     loaded = load_model(model, trusted)
     columns = inputs_of(loaded.signature)
     for file in files:
@@ -69,8 +69,14 @@ def score_files(source: Path, out: Path, model: Path, trusted: Trust) -> Iterato
         yield Scored(file=name, lines=lines, rows=rows, problems=problems)
 
 
-def _find(source: Path) -> list[Path]:
-    """Return the files of rows, without hidden ones and notes such as Spark's _SUCCESS."""
+def find_files(source: Path) -> list[Path]:
+    """Return the files of rows, without hidden ones and notes such as Spark's _SUCCESS.
+
+    Raises
+    ------
+    DataError
+        There is none.
+    """
     if source.is_file():
         return [source]
     inside = (file for file in sorted(source.rglob("*")) if file.is_file())

@@ -124,23 +124,25 @@ PATHS = (
     "path",
 )
 REMOTE = ("azureml:", "/subscriptions/", "https://", "wasbs://", "abfss://", "adl://")
-# Fields with a reference: its form, and the kinds of files that define the name.
+# A field with a reference, its form, the kinds of files that define the name, and the kinds of
+# files that this is about if not all.
 NAME = r"azureml:([A-Za-z0-9][\w.-]{0,254})"
 COMPUTE = Pattern(NAME, "azureml:NAME, without a version")
 PLAIN = Pattern(r"([A-Za-z][A-Za-z0-9-]*)", "a cluster's name alone")
 MODEL = Pattern(rf"{NAME}:[\w.-]+", "azureml:NAME:VERSION, one exact version")
 VERSIONED = Pattern(rf"{NAME}(?:@[\w-]+|:[\w.-]+)", "azureml:NAME@latest or azureml:NAME:VERSION")
-REFERENCES: dict[str, tuple[Pattern, tuple[str, ...]]] = {
-    "compute": (COMPUTE, COMPUTES),
-    "environment": (VERSIONED, ("environment",)),
-    "inputs.*.path": (VERSIONED, ("data",)),
-    "jobs.*.compute": (COMPUTE, COMPUTES),
-    "jobs.*.environment": (VERSIONED, ("environment",)),
-    "jobs.*.inputs.model.path": (MODEL, ()),
-    "model": (MODEL, ()),
-    "settings.default_compute": (COMPUTE, COMPUTES),
-    MONITORED: (Pattern(rf"{NAME}:[\w-]+", "azureml:ENDPOINT:DEPLOYMENT"), ONLINE_ENDPOINTS),
-}
+REFERENCES: tuple[tuple[str, Pattern, tuple[str, ...], *tuple[str, ...]], ...] = (
+    ("compute", COMPUTE, COMPUTES),
+    ("environment", VERSIONED, ("environment",)),
+    ("inputs.*.path", VERSIONED, ("data",)),
+    ("jobs.*.compute", COMPUTE, COMPUTES),
+    ("jobs.*.environment", VERSIONED, ("environment",)),
+    ("jobs.*.inputs.model.path", MODEL, ()),
+    ("model", MODEL, ()),
+    ("settings.default_compute", COMPUTE, COMPUTES, "pipelineJob"),
+    ("settings.default_compute", PLAIN, COMPUTES, BATCH),  # as in Microsoft's samples
+    (MONITORED, Pattern(rf"{NAME}:[\w-]+", "azureml:ENDPOINT:DEPLOYMENT"), ONLINE_ENDPOINTS),
+)
 # VM series, with # for the number of vCPUs; from "Sizes for virtual machines in Azure".
 SERIES = """
 A#_v2 A#m_v2 D# D#_v2 DS#_v2 D#_v3 D#s_v3 D#_v4 D#s_v4 D#d_v4 D#ds_v4 D#a_v4 D#as_v4 D#_v5 D#s_v5
@@ -241,10 +243,9 @@ def check_paths(document: Document, context: Context) -> Iterator[Finding]:
 
 def check_references(document: Document, context: Context) -> Iterator[Finding]:
     """Check the form of ``azureml:NAME``, and that a file of azureml/ defines the name."""
-    for field, (form, kinds) in REFERENCES.items():
-        if field == "settings.default_compute" and document.kind == BATCH:
-            form = PLAIN  # as Microsoft's samples of such deployments have it
-        for path, value in document.match(field):
+    for field, form, definers, *kinds in REFERENCES:
+        applies = not kinds or document.kind in kinds
+        for path, value in document.match(field) if applies else ():
             local = field in PATHS and not str(value).startswith("azureml:")
             if not isinstance(value, str) or local or re.match(r"(azureml:)*/", value):  # a full ID
                 continue
@@ -252,8 +253,8 @@ def check_references(document: Document, context: Context) -> Iterator[Finding]:
             if not found:
                 message = f"{value!r} is not a valid reference."
                 yield document.finding("AZ010", path, message, f"Use {form}.")
-            elif kinds:
-                yield from check_defined(document, path, found[1], context.names(*kinds))
+            elif definers:
+                yield from check_defined(document, path, found[1], context.names(*definers))
 
 
 def check_defined(
