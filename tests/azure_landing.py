@@ -10,7 +10,7 @@ from landing_zone import LandingZone, Resource
 OPERATOR = {"name": "operator", "id": "/operator", "client": "operator", "object": "operator"}
 OPERATORS_ROLES = ("Contributor", "Storage Blob Data Contributor", "AzureML Data Scientist")
 # Stored as they are; Azure ML's resources have forms of their own.
-STORED = ("azurerm_container_registry", "azurerm_kubernetes_cluster", "azurerm_virtual_network", "azurerm_subnet")
+STORED = ("azurerm_kubernetes_cluster", "azurerm_virtual_network", "azurerm_subnet")
 
 
 def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
@@ -29,13 +29,14 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
             resource.values["id"]: {
                 "storageAccount": resource.values["storage_account_id"],
                 "containerRegistry": resource.values["container_registry_id"],
-                "imageBuildCompute": resource.values["image_build_compute_name"],
             }
             for resource in of_type(resources, "azurerm_machine_learning_workspace")
         },
         "resources": {
             **{resource.values["id"]: {"properties": {}} for kind in STORED for resource in of_type(resources, kind)},
             **dict(map(cluster, of_type(resources, "azurerm_machine_learning_compute_cluster"))),
+            **dict(map(registry, of_type(resources, "azurerm_container_registry"))),
+            **dict(map(task, of_type(resources, "azurerm_container_registry_task"))),
         },
     }
 
@@ -67,6 +68,31 @@ def principal(identity: Resource) -> dict[str, str]:
 def assignment(role: Resource) -> dict[str, str]:
     values = role.values
     return {"principal": values["principal_id"], "role": values["role_definition_name"], "scope": values["scope"]}
+
+
+def registry(resource: Resource) -> tuple[str, dict[str, Any]]:
+    """Return a container registry's path and its form in Resource Manager."""
+    values = resource.values
+    properties = {
+        "publicNetworkAccess": "Enabled" if values["public_network_access_enabled"] else "Disabled",
+        "networkRuleBypassOptions": values["network_rule_bypass_option"],
+        "networkRuleBypassAllowedForTasks": values["network_rule_bypass_for_tasks_enabled"],
+    }
+    return values["id"], {"properties": properties}
+
+
+def task(resource: Resource) -> tuple[str, dict[str, Any]]:
+    """Return a registry's task and its form in Resource Manager."""
+    values = resource.values
+    credentials = {
+        one["login_server"]: {"identity": one["identity"]} for one in values["registry_credential"][0]["custom"]
+    }
+    properties = {
+        "step": {"type": "EncodedTask", "encodedTaskContent": values["encoded_step"][0]["task_content"]},
+        "credentials": {"customRegistries": credentials},
+    }
+    identity = {"type": "SystemAssigned", "principalId": values["identity"][0]["principal_id"]}
+    return values["id"], {"identity": identity, "properties": properties}
 
 
 def cluster(resource: Resource) -> tuple[str, dict[str, Any]]:

@@ -207,7 +207,10 @@ def azure_lab(
     groups = {environment: f"rg-{PREFIX}-{environment}" for environment in ("staging", "production")}
     workspaces = [f"{group}/mlw-{PREFIX}-{environment}" for environment, group in groups.items()]
     resources = [
-        f"{groups['staging']}/Microsoft.ContainerRegistry/registries/{name_of('registry', 'staging')}",
+        *(
+            f"{group}/Microsoft.ContainerRegistry/registries/{name_of('registry', one)}"
+            for one, group in groups.items()
+        ),
         f"{groups['production']}/Microsoft.ContainerService/managedClusters/aks-{PREFIX}-production",
     ]
     with ExitStack() as stack:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure_project import ADDRESS, PREFIX, Lab, azure_lab, configure, name_of
+from azure_project import ADDRESS, MODEL, PREFIX, Lab, azure_lab, configure, name_of
 from rendering import Render
 
 WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
 ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)-\w{{6}}"
-REGISTRY = name_of("registry", "staging")
-GROUP = rf"ci-{PREFIX}-(?P<where>staging)-(?P<slot>\w+)"
+REGISTRY = rf"/resourceGroups/rg-{PREFIX}-(?P<where>staging|production)/.*/registries/\w+"
+GROUP = rf"/containerGroups/ci-{PREFIX}-(?P<where>staging)-(?P<slot>\w+)"
 # The meaning of a recorded call, by method and path.
 MEANINGS = {
     rf"GET .*{WORKSPACE}": "{where}: the workspace exists",
@@ -26,10 +26,11 @@ MEANINGS = {
     rf"DELETE .*{ENDPOINT}/deployments/(?P<slot>\w+)": "{where}: the {slot} slot is removed",
     rf"PUT .*{WORKSPACE}/batchEndpoints/[^/]+/deployments/[\w-]+": "{where}: the batch endpoint scores with {tagged}",
     rf"PUT .*{WORKSPACE}/schedules/(?P<name>[^/]+)": "{where}: the schedule {name} is on",
-    rf"AZ acr build .*{REGISTRY} .*VERSION=(?P<number>\d+).*": "staging: version {number} is an image",
-    rf"AZ container create .*{GROUP} .*": "{where}: the {slot} container group is started",
-    rf"AZ container delete .*{GROUP} .*": "{where}: the {slot} container group is removed",
-    rf"AZ tag update .*{GROUP} .*mlops.turn=\d+ .*": "{where}: the {slot} container group is live",
+    rf"POST .*{REGISTRY}/scheduleRun": "{where}: {built} is built",
+    rf"POST .*{REGISTRY}/importImage": "{where}: the image of jobs and endpoints is copied",
+    rf"PUT .*{GROUP}": "{where}: the {slot} container group is started",
+    rf"DELETE .*{GROUP}": "{where}: the {slot} container group is removed",
+    rf"PATCH .*{GROUP}": "{where}: the {slot} container group {turned}",
 }
 ONCE = "the workspace exists"  # the SDK checks it before each change
 
@@ -50,13 +51,17 @@ def story(calls: list[dict[str, Any]]) -> list[str]:
 
 def details(call: dict[str, Any]) -> dict[str, str]:
     """Return the content of a call: traffic, a model's version, a stage."""
-    body = (call["body"] or {}).get("properties") or {}
+    whole = call["body"] or {}
+    body, label = whole.get("properties") or {}, whole.get("tags") or {}
+    name = (whole.get("imageNames") or [""])[0].removeprefix(f"{MODEL}-server:")
     traffic = [f"{percent} % to {slot}" for slot, percent in sorted((body.get("traffic") or {}).items())]
     model = body.get("model") or ""
     return {
         "traffic": ", ".join(traffic) or "no traffic yet",
         "stage": str((body.get("tags") or {}).get("mlops.stage")),
-        "tagged": "version " + str(((call["body"] or {}).get("tags") or {}).get("mlops.version")),
+        "tagged": f"version {label.get('mlops.version')}",
+        "turned": "has a pending release" if label.get("mlops.release") else "is live",
+        "built": "the image of jobs and endpoints" if ":" in name else f"the image of version {name.partition('-')[0]}",
         "version": str(model["assetId"] if isinstance(model, dict) else model).rsplit("/", 1)[-1],
     }
 
@@ -205,6 +210,42 @@ def test_a_busy_endpoint_is_not_taken_for_a_broken_model(managed: Lab) -> None:
     assert managed.azure.faults_left() == []
 
 
+def test_production_runs_the_very_image_that_staging_tested(managed: Lab) -> None:
+    mlops, azure = managed.mlops, managed.azure
+    file = mlops.root / "requirements.txt"
+    text = file.read_text("utf-8")
+    try:
+        file.write_text(f"{text}# another image\n", "utf-8")
+        deploy = ("--version", "1", "--on", "azureml")
+        said = mlops("deploy", "production", *deploy, "--yes", code=1).text
+        assert "Staging has not tested the image of this requirements.txt and Dockerfile." in said
+        azure.plant("provisioning-fails", "POST .*/scheduleRun", message="ERROR: No matching distribution found")
+        said = mlops("deploy", "staging", *deploy, code=1).text
+        assert "Failed. The log says: failed to build: ERROR: No matching distribution found" in said
+        azure.plant("tasks-not-allowed", "POST .*/scheduleRun")
+        assert "Free and student subscriptions cannot build" in mlops("deploy", "staging", *deploy, code=1).text
+        before = len(azure.calls())
+        mlops("deploy", "staging", *deploy)
+        mlops("deploy", "production", *deploy, "--yes")
+        made = [sentence for sentence in story(azure.calls()[before:]) if "image" in sentence]
+        assert made == [
+            "staging: the image of jobs and endpoints is built",
+            "production: the image of jobs and endpoints is copied",
+        ]
+    finally:
+        file.write_text(text, "utf-8")
+    images = {
+        path.partition("/environments/")[::2]: properties["image"].partition("@")
+        for path, properties in managed.resources().items()
+        if "/environments/" in path
+    }
+    assert len(images) == 4
+    for (workspace, version), (name, _, digest) in images.items():
+        environment = workspace.rpartition("-")[2]
+        assert name == f"{name_of('registry', environment)}.azurecr.io/{MODEL}"
+        assert digest == images[f"/mlw-{PREFIX}-staging", version][2]
+
+
 def test_invalid_rows_stop_the_pipeline_and_are_reported(managed: Lab) -> None:
     bad = managed.mlops.root / "bad.csv"
     good = (managed.mlops.root / "data" / "credit.csv").read_text("utf-8")
@@ -342,12 +383,14 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
     assert story(azure.calls()[before:]) == [
         "staging: the workspace exists",
         "production: the workspace exists",
-        "staging: version 1 is an image",
+        "staging: the image of jobs and endpoints is built",
+        "staging: the image of version 1 is built",
         "staging: the blue container group is started",
         "staging: the blue container group is live",
         "staging: version 1 is tagged staging",
         "production: version 1 is tagged staging",
         "production: no traffic yet",
+        "production: the image of jobs and endpoints is copied",
         "production: version 1 goes to the blue slot",
         "production: rows are scored",
         "production: 100 % to blue",
@@ -362,7 +405,8 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
     assert story(azure.calls()[before:]) == [
         "staging: the workspace exists",
         "production: the workspace exists",
-        "staging: version 2 is an image",
+        "staging: the blue container group has a pending release",
+        "staging: the image of version 2 is built",
         "staging: the green container group is started",
         "staging: the green container group is live",
         "staging: version 2 is tagged staging",  # and in its history
@@ -386,8 +430,12 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
         "production: the blue slot is removed",
         "production: 100 % to green",
     ]
-    created = [call["path"] for call in azure.calls() if call["path"].startswith("container create")]
-    assert all("--ip-address Private" in call and "--subnet snet-aci" in call for call in created)
+    calls = [call for call in azure.calls() if call["method"] == "PUT" and re.search(GROUP, call["path"])]
+    created = [call["body"]["properties"] for call in calls]
+    assert len(created) == 2
+    for properties in created:
+        assert properties["ipAddress"]["type"] == "Private"
+        assert [subnet["id"].rpartition("/")[2] for subnet in properties["subnetIds"]] == ["snet-aci"]
     assert containers.stages(2) == ("production", "production")
 
 

@@ -4,10 +4,8 @@ import http.client
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from typing import Any
 
 import pytest
 from azure_project import MODEL, configure, make_small, shrink
-from doubles.containers import build_image
+from doubles.images import Images
 from doubles.processes import free_port, free_ports
 from doubles.session import running_session
 from rendering import Render
@@ -28,7 +26,7 @@ import json
 from pathlib import Path
 import mlflow.sklearn
 from mlops.config import load_project
-from mlops.azure.targets.container_instance import copy_build_context
+from mlops.azure.images import copy_server
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import model_digest, trust
 from mlops.model.registry import Registry
@@ -36,7 +34,7 @@ from mlops.science import find_science
 project = load_project(Path("."))
 registry = Registry(project)
 files = registry.download(registry.version(1), Path(folder) / "registered")
-copy_build_context(project, files, Path(context))
+copy_server(project, 1, files, Path(context))
 rows = find_science(project).load(project.data_path).drop(columns=project.data.target).head(60)
 rows = rows.astype({name: "float64" for name in rows.select_dtypes("number")})
 model = mlflow.sklearn.load_model(str(files))
@@ -90,21 +88,25 @@ def test_the_local_server_gives_the_models_answers(scored: Scored) -> None:
     assert ask(int(port), scored.rows) == scored.predictions
 
 
-def test_the_containers_command_gives_the_models_answers(scored: Scored, tmp_path: Path) -> None:
-    """Run the image's command in an environment with only what its Dockerfile installs."""
-    dockerfile = (scored.context / "Dockerfile").read_text(encoding="utf-8")
-    image = build_image(dockerfile, scored.context, tmp_path / "files", {"NAME": MODEL, "VERSION": "1"})
-    programs = install(dockerfile, scored.context, tmp_path / "environment")
-    here = {name: place(value, tmp_path) for name, value in image["environment"].items()}
+def test_the_containers_command_gives_the_models_answers(scored: Scored, project_python: Path, tmp_path: Path) -> None:
+    images, base = Images(tmp_path / "images"), tmp_path / "base"
+    base.mkdir()
+    (base / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
+    arguments = {"IMAGE": f"one.azurecr.io/base@{images.build('one.azurecr.io', 'base', base, {})}"}
+    home = images.find(f"one.azurecr.io/server@{images.build('one.azurecr.io', 'server', scored.context, arguments)}")
+    assert home is not None
+    image, programs = json.loads((home / "image.json").read_text("utf-8")), project_python.parent
+    here = {name: place(value, home) for name, value in image["environment"].items()}
+    here["AZUREML_MODEL_DIR"] = place(f"/home/server/models/{MODEL}/1", home)
     port = free_port()
-    words = [place(word, tmp_path).replace("5001", str(port)) for word in image["command"]]
+    words = [place(word, home).replace("5001", str(port)) for word in image["command"]]
     assert words[0] == "azmlinfsrv"
     plain = {"PATH": f"{programs}{os.pathsep}/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     with (
         (tmp_path / "log").open("wb") as log,
         subprocess.Popen(
             [programs / words[0], *words[1:]],
-            cwd=place(image["workdir"], tmp_path),
+            cwd=place(image["workdir"], home),
             env={**plain, **here, **scored.variables},
             stdout=log,
             stderr=log,
@@ -140,21 +142,6 @@ def ask(port: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     assert answer.status == 200, content
     assert content["model"] == {"name": MODEL, "version": "1"}
     return list(content["predictions"])
-
-
-def install(dockerfile: str, context: Path, environment: Path) -> Path:
-    """Create a virtual environment with what a Dockerfile installs; return its folder of programs."""
-    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    assert uv, "uv is missing: `make test` installs it"
-    [line] = re.findall(r"pip install (.*?) +&&", dockerfile.replace("\\\n", " "))
-    words = [word for word in shlex.split(line) if word != "--no-cache-dir"]
-    constraint = words.index("--constraint") + 1
-    words[constraint] = str(context / Path(words[constraint]).name)
-    [version] = re.findall(r"^FROM python:([\d.]+)-slim$", dockerfile, re.MULTILINE)
-    quiet = {**os.environ, "VIRTUAL_ENV": str(environment)}
-    subprocess.run([uv, "venv", "--quiet", "--python", version, environment], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--compile-bytecode", *words], check=True, env=quiet)
-    return environment / "bin"
 
 
 def place(text: str, folder: Path) -> str:

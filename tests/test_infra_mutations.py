@@ -93,7 +93,7 @@ MUTATIONS = (
     Mutation(
         "public-workspace",
         "workspace.tf",
-        r"(image_build_compute_name.*\n)  public_network_access_enabled .*",
+        r"(storage_account_access_type.*\n)  public_network_access_enabled .*",
         r"\1  public_network_access_enabled = true",
         "rules",
         r"workspace\.this has public_network_access_enabled = True, not False",

@@ -9,6 +9,7 @@ from typing import Any
 from doubles import errors
 from doubles.faults import Faults
 from doubles.identity import Identity
+from doubles.images import HOST, Images
 from doubles.operations import Operations
 from doubles.processes import Processes
 from doubles.roles import Access, Need
@@ -37,6 +38,9 @@ class Cloud:
     access: Access
     processes: Processes = field(default_factory=Processes)
 
+    def __post_init__(self) -> None:
+        self.images = Images(self.folder / "images")
+
     @property
     def url(self) -> str:
         return self.site.url
@@ -57,6 +61,12 @@ class Cloud:
             if lacking.linked:
                 raise errors.unauthorized_link(who, needs[0], lacking)
             raise errors.unauthorized(who, lacking)
+
+    def check_image(self, environment: str) -> None:
+        """Refuse an environment whose image is not in its registry."""
+        image = (self.store.get(environment) or {"properties": {}})["properties"].get("image") or ""
+        if HOST in image and self.images.find(image) is None:
+            raise AzureError(400, "ImagePullFailure", f"Failed to pull image {image}: manifest unknown.")
 
     def datastore(self, workspace: str, name: str) -> Path:
         """Return the folder behind a workspace's datastore."""

@@ -85,6 +85,20 @@ def over_core_quota() -> AzureError:
     )
 
 
+def tasks_not_allowed(path: str) -> AzureError:
+    """Return Container Registry's error for a free or student subscription.
+
+    Source: Azure-Samples/azure-search-openai-demo#2220.
+    """
+    name = path.rsplit("/", 2)[-2]
+    return AzureError(
+        400,
+        "TasksOperationsNotAllowed",
+        f"ACR Tasks requests for the registry {name} and {SUBSCRIPTION} are not permitted. Please file an Azure "
+        "support request at http://aka.ms/azuresupport for assistance.",
+    )
+
+
 def crashed(message: str = "") -> AzureError:
     """Return Azure ML's error for a deployment whose server ends or never becomes ready."""
     text = f"User container has crashed or terminated. {GUIDE}resourcenotready"

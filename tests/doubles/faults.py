@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from doubles import SUBSCRIPTION, errors
+from doubles import errors
 from doubles.identity import Identity
 from doubles.web import Answer, AzureError, DroppedError, Request
 
@@ -102,19 +102,8 @@ class Faults:
         return bool(kind and fault.count and not fault.after and re.search(fault.match, call, re.IGNORECASE))
 
 
-def _scope(request: Request) -> str:
-    """Return the path of a request's resource; an az command names it by its options."""
-    if request.method != "AZ":
-        return request.path
-    given: dict[str, str] = dict(re.findall(r"(--[a-z-]+|-[a-z]) (\S+)", request.path))
-    kind = "ContainerRegistry/registries" if request.path.startswith("acr") else "ContainerInstance/containerGroups"
-    name = next((given[option] for option in ("--registry", "-r", "--name", "-n") if option in given), "")
-    group = given.get("--resource-group") or given.get("-g", "")
-    return f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.{kind}/{name}"
-
-
 def _quota(fault: Fault, request: Request) -> AzureError:
-    if request.method == "AZ":
+    if "/containerGroups/" in request.path:
         return errors.over_core_quota()
     if "/computes/" in request.path:
         return errors.over_cluster_quota(fault.options.get("size", "Standard DSv2 family"))
@@ -134,12 +123,13 @@ def _unavailable(_: Fault, __: Request) -> AzureError:
 
 
 REFUSALS: dict[str, Callable[[Fault, Request], AzureError]] = {
-    "not-found": lambda _, request: errors.not_found(_scope(request)),
+    "not-found": lambda _, request: errors.not_found(request.path),
     "throttled": lambda fault, _: errors.throttled(fault.seconds),
-    "conflict": lambda _, request: errors.conflict(_scope(request)),
+    "conflict": lambda _, request: errors.conflict(request.path),
     "quota": _quota,
-    "forbidden": lambda _, request: errors.forbidden(request.method, _scope(request)),
+    "forbidden": lambda _, request: errors.forbidden(request.method, request.path),
     "server-error": _server_error,
     "unavailable": _unavailable,
+    "tasks-not-allowed": lambda _, request: errors.tasks_not_allowed(request.path),
     "logged-out": lambda _, __: AzureError(401, "", "Please run 'az login' to setup account."),
 }

@@ -86,11 +86,7 @@ class Jobs:
     def _check_identity(self, run: Run) -> None:
         """Refuse to start a step whose compute may not pull its image, or mount its inputs and outputs."""
         workspace = self._cloud.store.existing(run.workspace)["properties"]
-        registry = workspace.get("containerRegistry", "")
-        pull, push = (
-            Need(f"Microsoft.ContainerRegistry/registries/{verb}", registry) for verb in ("pull/read", "push/write")
-        )
-        image = [push, pull] if workspace.get("imageBuildCompute") else [pull]
+        image = [Need("Microsoft.ContainerRegistry/registries/pull/read", workspace.get("containerRegistry", ""))]
         container = f"{self._cloud.account_path(run.workspace)}/blobServices/default/containers/azureml-blobstore"
         mount = [Need(f"{BLOBS}/blobs/{verb}", container, data=True) for verb in ("read", "write")]
         if lacking := self._cloud.access.missing(run.identity, [*image, *mount]):
@@ -258,6 +254,7 @@ class Jobs:
     def _run_step(self, run: Run, name: str, step: Resource, inputs: Mapping[str, str | Path]) -> Run:
         component = self._cloud.store.get(_component(step)) or {}
         spec = component["properties"]["componentSpec"]
+        self._cloud.check_image(str(spec.get("environment") or "").removeprefix("azureml:"))
         if step.get("environment_variables"):
             spec = {
                 **spec,

@@ -59,6 +59,18 @@ class Operations:
         self._store.change(request.path, provisioningState="Deleting")
         return Answer(202, None, self._begin(request, remove, owner or request.path))
 
+    def post(self, request: Request, work: Callable[[], None]) -> Answer:
+        """Start an action; clients poll its result, which is 202 until `work` ends."""
+        address = self._begin(request, work, request.path)["Azure-AsyncOperation"]
+        return Answer(202, None, {"Location": f"{address}/result", "retry-after-ms": str(POLL_MS)})
+
+    def result(self, request: Request, names: Any) -> Answer:
+        """Answer a client that polls the result of an action."""
+        status = self.status(request, names)
+        if status.content["status"] == "Failed":
+            return Answer(400, {"error": status.content["error"]})
+        return Answer(200 if status.content["status"] == "Succeeded" else 202, None, status.headers)
+
     def status(self, _: Request, names: Any) -> Answer:
         """Answer a client that polls an operation."""
         with self._lock:

@@ -26,6 +26,7 @@ from doubles.jobs import Jobs
 from doubles.mlflow_front import MlflowFront
 from doubles.online import Online
 from doubles.operations import STATUS, Operations
+from doubles.registries import Registries
 from doubles.roles import Access
 from doubles.schedules import Schedules
 from doubles.scoring import Scoring
@@ -57,8 +58,7 @@ def main() -> None:
     for path, resource in landing_zone.get("resources", {}).items():
         cloud.store.put(path, resource)
     cli = AzureCli(cloud)
-    cloud.site.routes += [*control(cloud), *cli.routes(), *workspaces.routes(), *services(cloud)]
-    Containers(cloud).add_to(cli)
+    cloud.site.routes += [*control(cloud), *cli.routes(), *services(cloud), *workspaces.routes()]
     Computes(cloud).add_to(cli)
     program = cli.install(folder / "bin")
 
@@ -108,9 +108,15 @@ def services(cloud: Cloud) -> list[Route]:
         Online(cloud, servers),
         Scoring(cloud, servers),
         Batch(cloud, jobs),
+        Registries(cloud),
+        Containers(cloud),
     ]
     routes = [route for part in parts for route in part.routes()]
-    return [*routes, Route("GET", STATUS, cloud.operations.status, needs=no_needs)]
+    return [
+        *routes,
+        Route("GET", STATUS, cloud.operations.status, needs=no_needs),
+        Route("GET", f"{STATUS}/result", cloud.operations.result, needs=no_needs),
+    ]
 
 
 def environment(cloud: Cloud, programs: Path) -> dict[str, str]:

@@ -79,6 +79,10 @@ ROLES = {
     "AcrPush": Role(
         ("Microsoft.ContainerRegistry/registries/pull/read", "Microsoft.ContainerRegistry/registries/push/write")
     ),
+    # https://www.azadvertizer.net/azrolesadvertizer/577a9874-89fd-4f24-9dbd-b5034d0ad23a.html
+    "Container Registry Data Importer and Data Reader": Role(
+        tuple(f"Microsoft.ContainerRegistry/registries/{one}" for one in ("importImage/action", "pull/read", "read"))
+    ),
     # The pages that could be read are older than this role and the next one. Their actions are those that other pages
     # and bug reports name; the checklist of docs/azure.md has them compared with Azure's.
     "Container Registry Tasks Contributor": Role(

@@ -40,6 +40,7 @@ class Servers:
     def start(self, path: str, properties: Resource) -> None:
         """Start a deployment's server; stop the previous one once the new one answers."""
         *_, endpoint, _, deployment = segments = path.split("/")
+        self._cloud.check_image(properties.get("environmentId") or "")
         home = self._cloud.folder / "deployments" / endpoint / deployment / str(time.time_ns())
         app, environment = unpack(self._cloud, "/".join(segments[:9]), home, properties)
         port = free_port()

@@ -59,6 +59,11 @@ class Workspaces(Resources):
         """Create any other resource, such as Microsoft.ContainerRegistry/registries/NAME."""
         path = f"{self.add_group(group)}/providers/{provider_path}"
         self._cloud.store.put(path, {"location": LOCATION, "properties": {"provisioningState": "Succeeded"}})
+        if "/registries/" in path:  # as `az ml workspace create --container-registry` does
+            for workspace in self._cloud.store.children(
+                f"{path.partition('/providers/')[0]}/providers/{ML}/workspaces"
+            ):
+                self._cloud.store.change(workspace["id"], containerRegistry=path)
 
     def _metadata(self, _: Request, __: Names) -> Answer:
         url = self._cloud.url

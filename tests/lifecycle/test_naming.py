@@ -98,4 +98,4 @@ def test_environments_share_only_names_inside_other_resources() -> None:
         for where in ENVIRONMENTS
     }
     same = {key for key in RULES if names["staging"][key] == names["production"][key]}
-    assert same == {"container_subnet", "attached_cluster", "compute"}
+    assert same == {"build_task", "container_subnet", "attached_cluster", "compute"}

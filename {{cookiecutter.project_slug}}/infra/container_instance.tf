@@ -1,16 +1,11 @@
 # For `mlops deploy` to a `container-instance` target: a subnet, because the groups have no public address, and the
-# roles to build their image and to start and switch them.
+# roles to start and switch them.
 locals {
   container_roles = {
-    # Build the image in the registry.
-    build = { scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" }
-    # Create, read and remove the groups blue and green, which do not exist yet.
+    # Create, tag and remove the groups blue and green, which do not exist yet ...
     groups = { scope = data.azurerm_resource_group.this.id, role = "Azure Container Instances Contributor Role" }
-    # Switch between them, by a tag.
-    switch = { scope = data.azurerm_resource_group.this.id, role = "Tag Contributor" }
-    # Place them in the subnet.
-    find-network = { scope = azurerm_virtual_network.this.id, role = "Reader" }
-    join-subnet  = { scope = one(azurerm_subnet.containers[*].id), role = "Network Contributor" }
+    # ... in the subnet.
+    join-subnet = { scope = one(azurerm_subnet.containers[*].id), role = "Network Contributor" }
   }
 }
 

@@ -30,6 +30,8 @@ locals {
     ci-compute = { principal = local.ci, scope = azurerm_machine_learning_workspace.this.id, role = "AzureML Compute Operator" }
     # ... and assign it the jobs' identity, as Azure checks at every change; a container group gets the same identity.
     ci-lend-identity = { principal = local.ci, scope = azurerm_user_assigned_identity.jobs.id, role = "Managed Identity Operator" }
+    # Pull the image of jobs, endpoints and container groups.
+    jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPull" }
     # `mlops run`, `mlops deploy`: upload code and data, download models and results.
     ci-data = { principal = local.ci, scope = azurerm_storage_account.this.id, role = "Storage Blob Data Contributor" }
   }
@@ -37,6 +39,7 @@ locals {
   staging_group     = "/subscriptions/${data.azurerm_client_config.current.subscription_id}/resourceGroups/${module.staging.names.resource_group}"
   staging_workspace = "${local.staging_group}/providers/Microsoft.MachineLearningServices/workspaces/${module.staging.names.workspace}"
   staging_storage   = "${local.staging_group}/providers/Microsoft.Storage/storageAccounts/${module.staging.names.storage}"
+  staging_registry  = "${local.staging_group}/providers/Microsoft.ContainerRegistry/registries/${module.staging.names.registry}"
 
   training_roles = {
     # `mlops register`, in its job: log the run, register the version, tag it.
@@ -48,11 +51,22 @@ locals {
     staging-versions = { principal = local.ci, scope = local.staging_workspace, role = "AzureML Data Scientist" }
     # `mlops deploy production`: download that version.
     staging-models = { principal = local.ci, scope = local.staging_storage, role = "Storage Blob Data Reader" }
+    # `mlops deploy production`: copy the image that staging tested.
+    staging-images = { principal = local.ci, scope = local.staging_registry, role = "Container Registry Data Importer and Data Reader" }
+    copy-images    = { principal = local.ci, scope = azurerm_container_registry.this.id, role = "Container Registry Data Importer and Data Reader" }
   }
+
+  # `mlops run`: build the image of jobs and endpoints; `mlops deploy` to a `container-instance`: add a version to it.
+  builds_images = !local.in_production || local.serves_containers
+  build_roles   = { ci-images = { principal = local.ci, scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" } }
 }
 
 resource "azurerm_role_assignment" "lifecycle" {
-  for_each = merge(local.lifecycle_roles, local.network_job_roles, local.in_production ? local.promotion_roles : local.training_roles)
+  for_each = merge(
+    local.lifecycle_roles,
+    local.in_production ? local.promotion_roles : local.training_roles,
+    local.builds_images ? local.build_roles : {},
+  )
 
   principal_id         = each.value.principal
   principal_type       = "ServicePrincipal"

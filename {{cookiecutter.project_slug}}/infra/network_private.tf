@@ -12,9 +12,9 @@ variable "isolation_mode" {
 }
 
 variable "approved_hosts" {
-  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound; azureml/Dockerfile needs the default ones to build the image."
+  description = "Hosts that jobs may reach with AllowOnlyApprovedOutbound, besides Azure's own."
   type        = set(string)
-  default     = ["pypi.org", "files.pythonhosted.org", "conda.anaconda.org"]
+  default     = []
 
   validation {
     condition     = alltrue([for host in var.approved_hosts : can(regex("^(\\*\\.)?[a-z0-9-]+(\\.[a-z0-9-]+)+$", host))])
@@ -35,15 +35,55 @@ variable "dns_zone_ids" {
 
 # Settings that the other files read; in public projects, infra/network_public.tf defines them.
 locals {
-  public_access       = false
-  isolation_mode      = var.isolation_mode
-  registry_sku        = "Premium"           # the only SKU with private endpoints
-  image_build_compute = local.names.compute # serverless compute cannot reach it
+  public_access  = false
+  isolation_mode = var.isolation_mode
+  registry_sku   = "Premium" # the only SKU with private endpoints
+}
 
-  # `mlops run`: a node of the cluster builds the image, and pushes it; nodes and container groups pull it.
-  network_job_roles = {
-    jobs-images = { principal = local.jobs, scope = azurerm_container_registry.this.id, role = "AcrPush" }
+# `mlops run` builds the image of jobs and endpoints with this task, which gets the files and the image's name at each
+# run. Only a task with an identity of its own may push to a registry without public access.
+resource "azurerm_container_registry_task" "build" {
+  count = local.builds_images ? 1 : 0
+
+  name                  = local.names.build_task
+  container_registry_id = azurerm_container_registry.this.id
+  tags                  = local.tags
+
+  platform {
+    os           = "Linux"
+    architecture = "amd64"
   }
+
+  identity {
+    type = "SystemAssigned"
+  }
+
+  registry_credential {
+    custom {
+      login_server = azurerm_container_registry.this.login_server
+      identity     = "[system]"
+    }
+  }
+
+  encoded_step {
+    task_content = base64encode(<<-EOT
+      version: v1.1.0
+      steps:
+        - build: --tag $Registry/{{.Values.image}} --build-arg IMAGE={{.Values.base}} .
+          timeout: 3600
+        - push: ["$Registry/{{.Values.image}}"]
+    EOT
+    )
+  }
+}
+
+resource "azurerm_role_assignment" "build" {
+  count = length(azurerm_container_registry_task.build)
+
+  principal_id         = azurerm_container_registry_task.build[0].identity[0].principal_id
+  principal_type       = "ServicePrincipal"
+  scope                = azurerm_container_registry.this.id
+  role_definition_name = "AcrPush"
 }
 
 resource "azurerm_machine_learning_workspace_network_outbound_rule_fqdn" "this" {

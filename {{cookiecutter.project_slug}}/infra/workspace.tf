@@ -21,7 +21,7 @@ resource "azurerm_key_vault" "this" {
   }
 }
 
-# Images of environments, and of container groups, which `mlops deploy staging` builds.
+# The image of jobs and endpoints: `mlops run` builds it in staging's registry, `mlops deploy production` copies it.
 resource "azurerm_container_registry" "this" {
   name                                  = local.names.registry
   resource_group_name                   = local.group
@@ -31,7 +31,7 @@ resource "azurerm_container_registry" "this" {
   anonymous_pull_enabled                = false
   public_network_access_enabled         = local.public_access
   network_rule_bypass_option            = "AzureServices"
-  network_rule_bypass_for_tasks_enabled = !local.public_access # for `az acr build`
+  network_rule_bypass_for_tasks_enabled = local.builds_images && !local.public_access # for the task of network_private.tf
   tags                                  = local.tags
 
   lifecycle {
@@ -49,7 +49,6 @@ resource "azurerm_machine_learning_workspace" "this" {
   container_registry_id         = azurerm_container_registry.this.id
   application_insights_id       = azurerm_application_insights.this.id
   storage_account_access_type   = "Identity"
-  image_build_compute_name      = local.image_build_compute
   public_network_access_enabled = local.public_access
   tags                          = local.tags
 

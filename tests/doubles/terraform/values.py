@@ -15,6 +15,7 @@ GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{{resource_group_name}}/p
 # Azure's ids of the types whose scope or name matters to others: to role assignments and to Azure ML.
 PATHS = {
     "azurerm_container_registry": GROUP + "Microsoft.ContainerRegistry/registries/{name}",
+    "azurerm_container_registry_task": "{container_registry_id}/tasks/{name}",
     "azurerm_key_vault": GROUP + "Microsoft.KeyVault/vaults/{name}",
     "azurerm_kubernetes_cluster": GROUP + "Microsoft.ContainerService/managedClusters/{name}",
     "azurerm_log_analytics_workspace": GROUP + "Microsoft.OperationalInsights/workspaces/{name}",
@@ -87,6 +88,8 @@ def filled(kind: str, block: Block, value: Value) -> Value:
     created = rebuilt(block, value, fill)
     if is_unknown(value.get("id")):
         created["id"] = resource_id(kind, created, seed)
+    if kind == "azurerm_container_registry":
+        created["login_server"] = f"{created['name']}.azurecr.io"
     return created
 
 

@@ -54,6 +54,7 @@ output "names" {
     endpoint             = "${local.suffix}-${local.unique}"
     batch_endpoint       = "${local.prefix}-${local.unique}-batch"
     compute              = "cpu-cluster"
+    build_task           = "build"
     container_subnet     = "snet-aci"
     attached_cluster     = "aks"
   }

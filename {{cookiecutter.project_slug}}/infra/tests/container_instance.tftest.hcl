@@ -5,7 +5,7 @@ variables {
   environment = "staging"
 }
 
-run "ci_may_build_start_and_switch_containers" {
+run "ci_may_start_and_switch_containers" {
   assert {
     condition     = (local.project.serving.staging.target == "container-instance") == (length(azurerm_subnet.containers) == 1)
     error_message = "The subnet is missing where the target is container-instance, or exists elsewhere."

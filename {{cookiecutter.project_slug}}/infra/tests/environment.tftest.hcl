@@ -102,7 +102,7 @@ run "names_differ_between_environments" {
 
   assert {
     condition = toset([for kind, name in module.shared.names : kind if name == module.staging.names[kind]]) == toset(
-      ["compute", "container_subnet", "attached_cluster"]
+      ["build_task", "compute", "container_subnet", "attached_cluster"]
     )
     error_message = "Staging and production share a name."
   }

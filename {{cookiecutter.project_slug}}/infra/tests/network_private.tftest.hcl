@@ -45,6 +45,31 @@ run "nothing_answers_on_the_internet" {
   }
 }
 
+run "only_a_task_of_staging_pushes_images" {
+  variables {
+    environment = "staging"
+  }
+
+  assert {
+    condition     = azurerm_container_registry_task.build[0].identity[0].type == "SystemAssigned" && azurerm_container_registry.this.network_rule_bypass_for_tasks_enabled
+    error_message = "No task can push the image of jobs and endpoints to the private registry."
+  }
+}
+
+run "production_copies_what_it_does_not_build" {
+  variables {
+    environment = "production"
+  }
+
+  assert {
+    condition = (
+      length(azurerm_container_registry_task.build) == (local.serves_containers ? 1 : 0)
+      && azurerm_container_registry.this.network_rule_bypass_for_tasks_enabled == local.serves_containers
+    )
+    error_message = "A task could push images that staging has not tested."
+  }
+}
+
 run "zones_of_a_platform_are_used" {
   variables {
     environment = "staging"
@@ -82,6 +107,7 @@ run "approved_hosts_alone" {
   variables {
     environment    = "staging"
     isolation_mode = "AllowOnlyApprovedOutbound"
+    approved_hosts = ["pypi.org", "*.pythonhosted.org"]
   }
 
   assert {

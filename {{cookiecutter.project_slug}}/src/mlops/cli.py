@@ -304,15 +304,16 @@ def _run_on_azure(
 ) -> None:
     from mlops import lifecycle, terminal
     from mlops.azure import pipeline
-    from mlops.azure.workspace import connect
+    from mlops.azure.platform import AzurePlatform
 
-    client = connect(project, "staging")
+    platform = AzurePlatform(project)
+    client, images = platform.client("staging"), platform.images("staging")
     if schedule:
-        click.echo(f"Scheduled as {pipeline.schedule(project, client)}.")
+        click.echo(f"Scheduled as {pipeline.schedule(project, client, images)}.")
         return
     if job is None:
         rows = data.resolve() if data else None
-        submitted = pipeline.submit(project, client, rows, replace, accept)
+        submitted = pipeline.submit(project, client, images, rows, replace, accept)
         job = str(submitted.name)
         click.echo(f"Submitted: {submitted.studio_url}")
     if not wait:

@@ -91,6 +91,7 @@ RULES: Final[dict[str, Rule]] = {
     # Inside another resource, so the same in both environments.
     "compute": Rule("compute cluster", "cpu-cluster", ENDPOINT, 3, 32),
     "attached_cluster": Rule("attached AKS cluster", "aks", ENDPOINT, 2, 16),
+    "build_task": Rule("build task of the registry", "build", HYPHENS, 5, 50),
     "container_subnet": Rule("subnet of container groups", "snet-aci", NETWORK, 1, 80),
 }
 

@@ -1,4 +1,4 @@
-"""Create or update the environment, data and compute that jobs and endpoints need."""
+"""Create or update the data and the compute that jobs need."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from mlops.azure.workspace import azure_errors, find, put
 from mlops.config import Project
 from mlops.errors import AzureError
 from mlops.outputs import digest
-
-
-def provide_environment(project: Project, client: MLClient) -> None:
-    """Create the image of jobs and endpoints, unless it exists with the same files."""
-    with azure_errors("create the environment of jobs and endpoints"):
-        wanted = specs.environment(project)
-        if find(lambda: client.environments.get(wanted.name, wanted.version)) is None:
-            client.environments.create_or_update(wanted)
 
 
 def provide_data(project: Project, client: MLClient, rows: Path | None = None) -> Data:

@@ -10,7 +10,7 @@ from azure.ai.ml import Input, MLClient
 from azure.ai.ml.entities import Job
 
 from mlops.azure import specs
-from mlops.azure.assets import provide_compute, provide_environment
+from mlops.azure.assets import provide_compute
 from mlops.azure.pipeline import download
 from mlops.azure.workspace import azure_errors, find, put
 from mlops.config import Environment, Project
@@ -27,7 +27,6 @@ def deploy(project: Project, client: MLClient, environment: Environment, version
     It gets a deployment of its own, which becomes the default once it exists; then others go. One
     that exists with the same model, code and image stays.
     """
-    provide_environment(project, client)
     provide_compute(project, client)
     with azure_errors(f"deploy version {version.number} to the batch endpoint"):
         wanted = specs.batch_endpoint(project, environment)

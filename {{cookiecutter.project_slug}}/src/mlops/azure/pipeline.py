@@ -14,7 +14,8 @@ from azure.ai.ml.entities import Job
 from azure.core.exceptions import AzureError as SdkError
 
 from mlops.azure import specs
-from mlops.azure.assets import provide_compute, provide_data, provide_environment
+from mlops.azure.assets import provide_compute, provide_data
+from mlops.azure.images import Images
 from mlops.azure.workspace import azure_errors, put
 from mlops.config import Project
 from mlops.errors import AzureError
@@ -26,14 +27,19 @@ MESSAGES: Final = re.compile(r"^(Error: .*|Fix: .*|Error Code: .*|Error Message:
 
 
 def submit(
-    project: Project, client: MLClient, rows: Path | None, replace: str = "", accept: str = ""
+    project: Project,
+    client: MLClient,
+    images: Images,
+    rows: Path | None,
+    replace: str = "",
+    accept: str = "",
 ) -> Job:
     """Submit the pipeline on a file or folder of rows, by default azure.data or else data.path.
 
     ``replace`` is why not to compare with the champion; "" compares. ``accept`` is why to accept a
     change of the data; "" stops at one.
     """
-    provide_environment(project, client)
+    images.provide_environment()
     provide_compute(project, client)
     live = rows is None and project.azure.data
     asset = None if live else provide_data(project, client, rows)
@@ -44,7 +50,7 @@ def submit(
     return submitted
 
 
-def schedule(project: Project, client: MLClient) -> str:
+def schedule(project: Project, client: MLClient, images: Images) -> str:
     """Schedule retraining as azureml/schedule.yml says; return the schedule's name.
 
     Raises
@@ -53,7 +59,7 @@ def schedule(project: Project, client: MLClient) -> str:
         azure.data is not set: a schedule would train on the same rows again and again.
     """
     wanted = specs.schedule(project)
-    provide_environment(project, client)
+    images.provide_environment()
     provide_compute(project, client)
     with azure_errors("schedule the pipeline"):
         put(client.schedules, wanted)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from azure.ai.ml import MLClient
 
 from mlops.azure import batch, specs
+from mlops.azure.credential import make_credential
+from mlops.azure.images import Images
 from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry
+from mlops.azure.resource_manager import ResourceManager
 from mlops.azure.targets.container_instance import ContainerInstanceTarget
 from mlops.azure.targets.managed import KubernetesTarget, ManagedTarget
 from mlops.azure.workspace import azure_errors, connect, put
@@ -21,12 +24,18 @@ class AzurePlatform:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._clients: dict[Environment, MLClient] = {}
+        self._manager = ResourceManager(make_credential())
 
     def client(self, environment: Environment) -> MLClient:
         """Return the client of an environment's workspace."""
         if environment not in self._clients:
             self._clients[environment] = connect(self._project, environment)
         return self._clients[environment]
+
+    def images(self, environment: Environment) -> Images:
+        """Return the images of an environment."""
+        own = self.client(environment)
+        return Images(self._project, self.client("staging"), own, self._manager)
 
     def registry(self, environment: Environment) -> WorkspaceRegistry:
         return self._production() if environment == "production" else self._staging()
@@ -38,11 +47,13 @@ class AzurePlatform:
                 f"serving.{environment}.target is local, which is not served on Azure.",
                 "Set it to managed, kubernetes or container-instance, or omit --on azureml.",
             )
-        client = self.client(environment)
+        client, images = self.client(environment), self.images(environment)
         if kind == "container-instance":
-            return ContainerInstanceTarget(self._project, environment, client.subscription_id)
+            group = f"/subscriptions/{client.subscription_id}/resourceGroups/"
+            group += client.resource_group_name
+            return ContainerInstanceTarget(self._project, environment, group, self._manager, images)
         target = KubernetesTarget if kind == "kubernetes" else ManagedTarget
-        return target(self._project, environment, client)
+        return target(self._project, environment, client, images)
 
     def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
         version = self._staging().version(version.number)
@@ -50,6 +61,7 @@ class AzurePlatform:
 
     def after_release(self, version: Version, environment: Environment, tell: Tell) -> None:
         if (self._project.root / "azureml" / "batch").is_dir():
+            self.images(environment).provide_environment()
             name = batch.deploy(self._project, self.client(environment), environment, version)
             tell(f"The batch endpoint {name} scores with version {version.number}.")
         online = self._project.endpoint(environment).target in ("managed", "kubernetes")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -28,10 +29,21 @@ IMAGE_FILES: Final = ("requirements.txt", "azureml/Dockerfile")
 COLLECTIONS: Final = ("model_inputs", "model_outputs")
 
 
-def environment(project: Project) -> entities.Environment:
-    """Return the image of jobs and endpoints; its version is a digest of its files."""
+def environment(project: Project, image: str) -> entities.Environment:
+    """Return the environment of jobs and endpoints; its version is a digest of the image's files.
+
+    ``image`` is the image that was built from them, by its digest.
+    """
     settings = {"name": project.project, "version": environment_version(project)}
-    return _load(sdk.load_environment, project, "environment.yml", settings)
+    loaded = _load(sdk.load_environment, project, "environment.yml", settings)
+    loaded.build, loaded.image = None, image
+    return loaded
+
+
+def copy_image_files(project: Project, context: Path) -> None:
+    """Copy the files that the image of jobs and endpoints is built from into a folder."""
+    for name in IMAGE_FILES:
+        shutil.copy2(_existing(project.root / name), context)
 
 
 def environment_version(project: Project) -> str:

@@ -12,7 +12,7 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import OnlineDeployment, OnlineEndpoint
 
 from mlops.azure import specs
-from mlops.azure.assets import provide_environment
+from mlops.azure.images import Images
 from mlops.azure.workspace import (
     azure_errors,
     find,
@@ -39,10 +39,13 @@ class ManagedTarget:
 
     keeps_previous: ClassVar[bool] = False
 
-    def __init__(self, project: Project, environment: Environment, client: MLClient) -> None:
+    def __init__(
+        self, project: Project, environment: Environment, client: MLClient, images: Images
+    ) -> None:
         self._project = project
         self._environment = environment
         self._client = client
+        self._images = images
         self._name = project.azure.name("endpoint", environment)
         self._settings = settings = project.endpoint(environment)
         self.mirror = settings.mirror if isinstance(settings, ManagedEndpoint) else 0
@@ -88,7 +91,7 @@ class ManagedTarget:
         self._put(endpoint)
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
-        provide_environment(self._project, self._client)
+        self._images.provide_environment()
 
         def attempt() -> AzureError | None:
             self.remove(slot)  # a deployment that failed cannot be changed
