@@ -19,7 +19,11 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
     groups = {resource.values["resource_group_name"] for resource in of_type(resources, "azurerm_storage_account")}
     scopes = [f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}" for group in sorted(groups)]
     return {
-        "principals": [OPERATOR, *map(principal, of_type(resources, "azurerm_user_assigned_identity"))],
+        "principals": [
+            OPERATOR,
+            *map(principal, of_type(resources, "azurerm_user_assigned_identity")),
+            *map(own_identity, of_type(resources, "azurerm_container_registry_task")),
+        ],
         "assignments": [
             *({"principal": "operator", "role": role, "scope": scope} for role in OPERATORS_ROLES for scope in scopes),
             *map(assignment, of_type(resources, "azurerm_role_assignment")),
@@ -62,6 +66,17 @@ def principal(identity: Resource) -> dict[str, str]:
         "id": values["id"],
         "client": values["client_id"],
         "object": values["principal_id"],
+    }
+
+
+def own_identity(task: Resource) -> dict[str, str]:
+    """Return the identity that Azure makes for a registry's task."""
+    values = task.values
+    return {
+        "name": values["id"].rpartition("/registries/")[2],
+        "id": f"{values['id']}/identity",
+        "client": "",
+        "object": values["identity"][0]["principal_id"],
     }
 
 

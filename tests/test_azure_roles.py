@@ -172,7 +172,8 @@ def table(needs: dict[str, dict[str, set[Need]]]) -> list[str]:
         for need in needs[verb][who]:
             kind, _, action = need.action.removesuffix("/action").rpartition("/")
             cells.setdefault(kind.removeprefix("Microsoft."), {}).setdefault((verb, who), set()).add(action)
-    heads = [f"`{verb}`{', the jobs' * (who in JOBS.values())}" for verb, who in columns]
+    roles = {**dict.fromkeys(JOBS.values(), ", the jobs"), **dict.fromkeys(CI.values(), "")}
+    heads = [f"`{verb}`{roles.get(who, ', the build')}" for verb, who in columns]
     lines = [["resource", *heads], ["---"] * (len(columns) + 1)]
     for kind, found in sorted(cells.items()):
         lines.append([f"`{kind}`", *(", ".join(sorted(found.get(column, {"-"}))) for column in columns)])

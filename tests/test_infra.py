@@ -88,6 +88,30 @@ def test_no_other_option_changes_the_landing_zone() -> None:
     assert "infra/*.*" in CONTEXT["_copy_without_render"]
 
 
+@pytest.mark.parametrize("variant", COVERING, ids=name_of)
+def test_terraforms_identity_may_assign_what_it_assigns(
+    variant: Answers, render: Render, terraform: Terraform, tmp_path: Path
+) -> None:
+    """The conditions of infra/bootstrap/ allow every role of infra/, also those in staging's group."""
+    ids = dict(re.findall(r'"(.+)" += "([\w-]{36})"', (render(variant) / "infra/shared/roles.tf").read_text("utf-8")))
+    built, allowed = (
+        landing_zone(terraform, copy_infra(render(variant), tmp_path / str(number)), root, "production")
+        for number, root in enumerate(ROOTS)
+    )
+    built.apply()
+    allowed.apply()
+    wide = [
+        one.values for one in allowed.resources() if one.type == "azurerm_role_assignment" and "condition" in one.values
+    ]
+    assigned = [one for one in built.resources() if one.type == "azurerm_role_assignment"]
+    assert len(assigned) > len(ids) / 2
+    for one in assigned:
+        scope, role = one.values["scope"], ids[one.values["role_definition_name"]]
+        assert [
+            True for own in wide if f"{scope}/".startswith(f"{own['scope']}/") and role in (own["condition"] or "")
+        ], one.address
+
+
 @pytest.mark.parametrize("case", each(case for case in ZONES if case[2] == "staging"))
 def test_validate_and_terraforms_own_tests_pass(
     case: tuple[Answers, str, str], render: Render, terraform: Terraform, tmp_path: Path

@@ -33,6 +33,8 @@ def assigned() -> Iterator[tuple[str, str]]:
         for line in file.read_text(encoding="utf-8").splitlines():
             if found := re.match(r"  (\w+_roles)\s+= ", line):
                 table = found[1]
+            if alone := re.search(r'\brole_definition_name = "([^"]+)"', line):
+                yield "task that builds images", alone[1]
             if not (role := re.search(r'\brole\s+= "([^"]+)"', line)):
                 continue
             if named := re.search(r"principal = (?:local\.(\w+)|one\(azurerm_user_assigned_identity\.(\w+))", line):

@@ -3,8 +3,8 @@
 locals {
   staging_group = "${local.subscription}/resourceGroups/${module.staging.names.resource_group}"
 
-  # Production's CI reads and tags in staging the version that it deploys.
-  promotion_roles = ["AzureML Data Scientist", "Storage Blob Data Reader"]
+  # Production's CI reads and tags in staging the version that it deploys, and copies its image.
+  promotion_roles = ["AzureML Data Scientist", "Container Registry Data Importer and Data Reader", "Storage Blob Data Reader"]
 
   # Azure evaluates this at each change of a role assignment; ROLES is replaced by role ids.
   condition = <<-EOT
