@@ -95,7 +95,8 @@ class Images:
             return dict(json.loads((found / "image.json").read_text("utf-8")))
         if HOST in base:
             raise BuildError(f"failed to resolve reference {base}: unauthorized")
-        if base != "scratch" and "." not in base.partition("/")[0]:
+        named = re.match(r"[^/]*[.:][^/]*/", base)
+        if base != "scratch" and (named is None or base.startswith("docker.io/")):
             raise BuildError("toomanyrequests: You have reached your unauthenticated pull rate limit.")
         return {}
 
