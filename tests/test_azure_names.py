@@ -18,7 +18,7 @@ PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 
 naming = load_naming()
 # The same in both environments, since they are inside another resource.
-INNER = {"compute", "attached_cluster", "container_subnet"}
+INNER = {"build_task", "compute", "attached_cluster", "container_subnet"}
 # What infra/ appends to a name: the longest ending, as in the table.
 ENDINGS = {"private_endpoint": "-staging-workspace"}
 # Created by `mlops deploy` without Terraform.

@@ -186,12 +186,35 @@ def without(office: Office, name: str, role: str, part: str) -> Assignment:
     return found
 
 
+@pytest.fixture
+def another_image(office: Office) -> Iterator[None]:
+    """Change what the image is built from."""
+    file = office.lab.mlops.root / "requirements.txt"
+    text = file.read_text("utf-8")
+    file.write_text(f"{text}# {len(office.lab.azure.calls())}\n", encoding="utf-8")
+    yield
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("another_image")
+def test_only_a_task_pushes_to_a_registry_without_public_access(office: Office) -> None:
+    private = (office.lab.mlops.root / "infra" / "network_private.tf").is_file()
+    configure(office.lab.mlops.root, lambda content: content["azure"].update(network="public"))
+    said = office.ci["staging"]("run", "--on", "azureml", "--no-wait", code=int(private)).text
+    configure(
+        office.lab.mlops.root, lambda content: content["azure"].update(network="private" if private else "public")
+    )
+    assert ("denied: client with IP" in said) == private
+
+
+@pytest.mark.usefixtures("another_image")
 @pytest.mark.parametrize(
     ("role", "part", "words"),
     [
         ("AzureML Data Scientist", "/workspaces/", "AzureML Data Scientist"),
         ("Managed Identity Operator", "/userAssignedIdentities/", "Managed Identity Operator"),
         ("Storage Blob Data Contributor", "/storageAccounts/", "Storage Blob Data Contributor"),
+        ("Container Registry Tasks Contributor", "/registries/", "Container Registry Tasks Contributor"),
     ],
 )
 def test_a_missing_role_is_named(office: Office, role: str, part: str, words: str) -> None:

@@ -74,11 +74,12 @@ def has(file: str) -> pytest.MarkDecorator:
 
 def test_the_image_version_is_a_hash_of_its_files(root: Path) -> None:
     project = load_project(root)
-    environment = specs.environment(project)
+    image = "cr.azurecr.io/toy@sha256:0"
+    environment = specs.environment(project, image)
     assert (environment.name, environment.version) == ("toy", specs.environment_version(project))
     assert specs.environment_reference(project) == f"azureml:toy:{environment.version}"
-    build = sent(environment)["properties"]["build"]
-    assert build["dockerfilePath"] == "azureml/Dockerfile"
+    properties = sent(environment)["properties"]
+    assert (properties["image"], properties.get("build")) == (image, None)
     versions = {str(environment.version)}
     for name in specs.IMAGE_FILES:
         file = root / name

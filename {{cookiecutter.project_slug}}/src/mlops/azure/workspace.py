@@ -48,6 +48,12 @@ FIXES: Final = (
         f"The login has expired during a long command: log in again, then {AGAIN}.",
     ),
     (
+        r"AuthorizationFailed.*Microsoft\.ContainerRegistry",
+        "Grant the identity that runs this a role on the registry: `Container Registry Tasks "
+        "Contributor` to build images, `Container Registry Data Importer and Data Reader` on both "
+        f"registries to copy one. Terraform grants them. Then {AGAIN}.",
+    ),
+    (
         r"AuthorizationFailed|AuthorizationPermissionMismatch|^403\b",
         "Grant the identity that runs this the role `AzureML Data Scientist` on the workspace (for "
         "storage: `Storage Blob Data Contributor`). Terraform grants them to the identities that "
@@ -65,7 +71,7 @@ FIXES: Final = (
         f"AZURE_SUBSCRIPTION_ID, or azure.prefix in project.yml. Then {AGAIN}.",
     ),
     (
-        r"ResourceNotReady|ImageBuildFailure",
+        r"ResourceNotReady|ImageBuildFailure|InaccessibleImage",
         f"Fix the version or its image: the log shows the error. Then {AGAIN}.",
     ),
     (r"^409\b", f"Wait until the other operation has ended, then {AGAIN}."),
