@@ -10,7 +10,13 @@ from landing_zone import LandingZone, Resource
 OPERATOR = {"name": "operator", "id": "/operator", "client": "operator", "object": "operator"}
 OPERATORS_ROLES = ("Contributor", "Storage Blob Data Contributor", "AzureML Data Scientist")
 # Stored as they are; Azure ML's resources have forms of their own.
-STORED = ("azurerm_kubernetes_cluster", "azurerm_virtual_network", "azurerm_subnet")
+STORED = (
+    "azurerm_key_vault",
+    "azurerm_kubernetes_cluster",
+    "azurerm_storage_account",
+    "azurerm_subnet",
+    "azurerm_virtual_network",
+)
 
 
 def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:

@@ -283,6 +283,38 @@ def test_files_are_scored_by_the_version_in_production(managed: Lab, tmp_path: P
     assert not (tmp_path / "none").exists()
 
 
+def test_the_doctor_finds_what_the_subscription_lacks(managed: Lab) -> None:
+    mlops, azure = managed.mlops, managed.azure
+    storage, vault = name_of("storage", "production"), name_of("key_vault", "staging")
+    families = "/providers/Microsoft.MachineLearningServices/locations/westeurope/usages"
+    cores = 2 * (2 * 4 + 2 * 2 * 4)  # in each environment two nodes, and for two slots one instance and a reserve
+    lacking: dict[str, dict[str, Any] | None] = {
+        "": {"quotaId": "AzureForStudents_2018-01-01"},
+        "/providers/Microsoft.KeyVault": {"registrationState": "NotRegistered"},
+        f"/resourceGroups/rg-elsewhere/providers/Microsoft.Storage/storageAccounts/{storage}": {},
+        f"/providers/Microsoft.KeyVault/locations/westeurope/deletedVaults/{vault}": {},
+        f"{families}/standardDSv2Family": {"limit": cores - 1},
+    }
+    azure.put(lacking)
+    said = mlops("doctor", code=1).text
+    found = re.findall(r"^(AZ09\d) (\w+) project\.yml:\d+ (.*?) Fix: ", said, re.MULTILINE)
+    assert found == [
+        ("AZ095", "error", "The subscription's offer AzureForStudents_2018-01-01 does not build images in a registry."),
+        ("AZ093", "warning", "The provider Microsoft.KeyVault is not registered in the subscription."),
+        ("AZ090", "error", found[2][2]),
+        ("AZ091", "error", f"The vault {vault} was deleted and can still be recovered."),
+        ("AZ090", "error", found[4][2]),
+        ("AZ092", "error", f"project.yml needs up to {cores} cores of standarddsv2family; the quota is {cores - 1}."),
+    ]
+    assert found[2][2].startswith(f"The name {vault} of staging's vaults is not available: ")
+    assert found[4][2].startswith(f"The name {storage} of production's storageAccounts is not available: ")
+    ignored = [word for code in ("AZ090", "AZ091", "AZ092", "AZ095") for word in ("--ignore", code)]
+    assert "AZ093" in mlops("doctor", *ignored).text
+    azure.put(dict.fromkeys(path for path in lacking if path))
+    azure.put({"": {"quotaId": "PayAsYouGo_2014-09-01"}, f"{families}/standardDSv2Family": {"limit": cores}})
+    assert "AZ09" not in mlops("doctor").text
+
+
 def test_the_doctor_prints_the_names_that_nobody_else_may_have(managed: Lab) -> None:
     said = managed.mlops("doctor").text
     for environment in ("staging", "production"):

@@ -288,6 +288,12 @@ def test_status_shows_what_an_identity_may_read(office: Office) -> None:
     assert f"Could not reach the workspace mlw-{PREFIX}-production" in said
 
 
+def test_the_doctor_says_what_it_may_not_read(office: Office) -> None:
+    said = office.lab.mlops("doctor").text
+    assert "Not checked, because this identity may not read it: the offer, providers, " in said
+    assert f"Production: workspace mlw-{PREFIX}-production exists." in said
+
+
 def test_the_double_knows_every_role_that_terraform_assigns(office: Office) -> None:
     assigned = {one.role for own in office.assignments.values() for one in own}
     assert assigned <= ROLES.keys()

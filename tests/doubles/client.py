@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from doubles import TENANT
+from doubles import SUBSCRIPTION, TENANT
 
 PROGRAM = Path(__file__).with_name("arm.py")
 
@@ -66,6 +66,10 @@ class Double:
         """Let an identity, by its object id, have a role over a scope from a time on; None takes it away."""
         content = {"principal": principal, "role": role, "scope": scope, "since": since}
         self._ask("POST", "assignments", content)
+
+    def put(self, resources: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Store the properties of resources by their paths in the subscription; None removes one."""
+        self._ask("POST", "resources", {f"/subscriptions/{SUBSCRIPTION}{path}": one for path, one in resources.items()})
 
     def shorten(self, token: int, assertion: int) -> None:
         """Let tokens, and CI's proofs of identity, live for some seconds from now on."""

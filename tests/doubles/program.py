@@ -33,6 +33,7 @@ from doubles.scoring import Scoring
 from doubles.servers import Servers
 from doubles.storage import Storage
 from doubles.store import Store
+from doubles.subscription import Subscription
 from doubles.tls import make_certificates
 from doubles.web import OPEN, Answer, Names, Request, Route, Service, Website, no_needs
 from doubles.workspaces import CLOUD_NAME, Workspaces
@@ -110,6 +111,7 @@ def services(cloud: Cloud) -> list[Route]:
         Batch(cloud, jobs),
         Registries(cloud),
         Containers(cloud),
+        Subscription(cloud),
     ]
     routes = [route for part in parts for route in part.routes()]
     return [
@@ -169,6 +171,14 @@ def control(cloud: Cloud) -> list[Route]:
         cloud.access.change(request.json())
         return Answer(200, {})
 
+    def put(request: Request, _: Names) -> Answer:
+        for path, properties in request.json().items():
+            if properties is None:
+                cloud.store.remove(path)
+            else:
+                cloud.store.put(path, {"properties": properties})
+        return Answer(200, {})
+
     def routes(_: Request, __: Names) -> Answer:
         return Answer(
             200, [[method, r.pattern, r.audiences != OPEN] for r in cloud.site.routes for method in r.methods.split()]
@@ -183,6 +193,7 @@ def control(cloud: Cloud) -> list[Route]:
         Route("GET", "/_double/needs", needs, OPEN),
         Route("POST", "/_double/assignments", assign, OPEN),
         Route("POST", "/_double/lifetimes", shorten, OPEN),
+        Route("POST", "/_double/resources", put, OPEN),
     ]
 
 

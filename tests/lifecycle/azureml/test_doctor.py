@@ -47,7 +47,8 @@ def test_a_sweep_maximizes_what_trials_log() -> None:
 
 
 def test_every_code_has_a_mistake() -> None:
-    assert {mistake.code for mistake in ALL} == set(CODES)
+    of_the_subscription = {code for code in CODES if code.startswith("AZ09")}
+    assert {mistake.code for mistake in ALL} == set(CODES) - of_the_subscription
 
 
 def test_this_project_has_no_problems(monkeypatch: pytest.MonkeyPatch) -> None:

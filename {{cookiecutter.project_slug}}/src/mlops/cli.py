@@ -530,7 +530,7 @@ def stop(project: Project, environment: Environment | None) -> None:
 @click.option("--ignore", multiple=True, metavar="CODE", help="Ignore a code; repeatable.")
 @pass_project
 def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
-    """Check azureml/ and project.yml for problems, and Azure for the workspaces.
+    """Check azureml/ and project.yml, and the subscription: names, quota, providers, workspaces.
 
     Exits with 1 if there are errors; warnings do not fail it. docs/doctor.md explains the codes.
     """
@@ -543,18 +543,32 @@ def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
     if any(finding.severity == "error" for finding in findings):
         sys.exit(1)
     if not offline:
-        from mlops.azure.workspace import connect
-        from mlops.naming import RULES
+        _check_azure(project, ignore)
 
-        for environment in ENVIRONMENTS:
-            workspace = connect(project, environment).workspace_name
-            names = ", ".join(
-                f"{rule.resource} {project.azure.name(key, environment)}"
-                for key, rule in RULES.items()
-                if rule.is_global
-            )
-            click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
-            click.echo(f"  Names that are unique in Azure: {names}.")
+
+def _check_azure(project: Project, ignore: tuple[str, ...]) -> None:
+    """Show what the subscription lacks, and the environments' names; fail without a workspace."""
+    from mlops.azure.doctor import check_subscription
+    from mlops.azure.workspace import connect
+    from mlops.naming import RULES
+
+    findings, unread = check_subscription(project, main.commands, ignore)
+    for finding in findings:
+        click.echo(str(finding))
+    if unread:
+        click.echo(f"Not checked, because this identity may not read it: {', '.join(unread)}.")
+    for environment in ENVIRONMENTS:
+        names = ", ".join(
+            f"{rule.resource} {project.azure.name(key, environment)}"
+            for key, rule in RULES.items()
+            if rule.is_global
+        )
+        click.echo(f"{environment.capitalize()}'s names that are unique in Azure: {names}.")
+    if any(finding.severity == "error" for finding in findings):
+        sys.exit(1)
+    for environment in ENVIRONMENTS:
+        workspace = connect(project, environment).workspace_name
+        click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
 
 
 @main.command(hidden=True)

@@ -27,8 +27,13 @@ ERRORS: Final = {401: ClientAuthenticationError, 404: ResourceNotFoundError}
 # The API version of each kind of resource.
 VERSIONS: Final = {
     "containerGroups": "2023-05-01",
+    "locations": "2024-10-01",  # of Azure ML
+    "providers": "2021-04-01",
     "registries": "2023-07-01",
     "registries/tasks": "2019-04-01",  # with their runs
+    "storageAccounts": "2023-05-01",
+    "subscriptions": "2022-12-01",
+    "vaults": "2023-07-01",
 }
 
 Resource = dict[str, Any]

@@ -1,7 +1,7 @@
 """Find problems in azureml/ and project.yml that Azure would report minutes or hours later.
 
 Azure ML's own validation looks at single fields: not whether jobs, inputs, files or sizes exist,
-whether types match, or whether a schedule ever runs. Nothing here contacts Azure.
+whether types match, or whether a schedule ever runs. Only `check_subscription` contacts Azure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ from mlops.errors import ConfigError
 from mlops.evaluation.weakness import find_weaknesses
 from mlops.results import Evaluation, read_result
 
-__all__ = ["Finding", "check_context", "check_project", "check_rules", "read_context", "summarize"]
+__all__ = [
+    "Finding",
+    "check_context",
+    "check_project",
+    "check_rules",
+    "check_subscription",
+    "read_context",
+    "summarize",
+]
 
 # Each rule checks every file; it finds nothing in a file without the fields it is about.
 RULES: tuple[Callable[[Document, Context], Iterator[Finding]], ...] = (
@@ -76,6 +84,27 @@ def check_project(
     ignored = {*_known("--ignore", ignore), *_known("doctor.ignore", project.doctor.ignore)}
     context = read_context(project, commands)
     return check_context(context, context.documents, ignored)
+
+
+def check_subscription(
+    project: Project, commands: Mapping[str, click.Command], ignore: Iterable[str] = ()
+) -> tuple[list[Finding], list[str]]:
+    """Check the subscription; return the findings, and what the identity may not read.
+
+    Raises
+    ------
+    AzureError
+        Azure cannot be reached.
+    """
+    from mlops.azure.credential import make_credential
+    from mlops.azure.doctor.subscription import Subscription
+    from mlops.azure.resource_manager import ResourceManager
+
+    ignored = {*_known("--ignore", ignore), *_known("doctor.ignore", project.doctor.ignore)}
+    context, manager = read_context(project, commands), ResourceManager(make_credential())
+    subscription = Subscription(context, manager)
+    findings = [one for one in subscription.check() if one.code not in ignored]
+    return findings, subscription.unread
 
 
 def check_context(

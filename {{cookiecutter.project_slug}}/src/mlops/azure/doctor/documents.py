@@ -18,10 +18,11 @@ PAGE = "docs/doctor.md"
 # The page explains the codes. They are never reused.
 ERRORS = """
 AZ001 AZ002 AZ003 AZ004 AZ006 AZ007 AZ008 AZ009 AZ010 AZ011 AZ015 AZ021 AZ023 AZ024 AZ025 AZ029
-AZ040 AZ041 AZ042 AZ044 AZ047
+AZ040 AZ041 AZ042 AZ044 AZ047 AZ090 AZ091 AZ092 AZ095
 """
-# What Azure offers changes (AZ07x), and a gate may be meant as it is (AZ08x).
-WARNINGS = "AZ070 AZ072 AZ073 AZ080 AZ081 AZ082"
+# What Azure offers changes (AZ07x), a gate may be meant as it is (AZ08x), and Terraform registers
+# providers (AZ093).
+WARNINGS = "AZ070 AZ072 AZ073 AZ080 AZ081 AZ082 AZ093"
 CODES = (*ERRORS.split(), *WARNINGS.split())
 # libyaml's loader is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
