@@ -99,6 +99,23 @@ class Lab:
         with running_session(self.python, variables, self.mlops.root) as session:
             return str(session(TRIGGER, schedule=schedule))
 
+    def scale(self, environment: str, slot: str, count: int) -> None:
+        """Change a slot's number of instances, as Azure Monitor does."""
+        body = json.dumps({"sku": {"name": "Default", "capacity": count}}).encode()
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._new_token()}"}
+        request = Request(self.azure.url + self._slot(environment, slot), body, headers, method="PATCH")
+        urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
+
+    def instances(self, environment: str, slot: str) -> int:
+        """Return a slot's number of instances."""
+        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
+        return int(kept[self._slot(environment, slot).lower()]["sku"]["capacity"])
+
+    def _slot(self, environment: str, slot: str) -> str:
+        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-{environment}"
+        workspace = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/mlw-{PREFIX}-{environment}"
+        return f"{workspace}/onlineEndpoints/{name_of('endpoint', environment)}/deployments/{slot}"
+
     def add_rows(self, name: str, first: int, last: int) -> None:
         """Put some rows of the sample into the folder of ADDRESS, as another system does."""
         header, *rows = (self.mlops.root / "data" / "credit.csv").read_text("utf-8").splitlines(keepends=True)

@@ -71,7 +71,7 @@ def managed(render: Render, project_python: Path, tmp_path_factory: pytest.TempP
     """A project with managed endpoints, and version 1 in production."""
 
     def change(content: dict[str, Any]) -> None:
-        content["serving"]["production"] |= {"steps": [10, 50, 100], "mirror": 20}
+        content["serving"]["production"] |= {"steps": [10, 50, 100], "mirror": 20, "max_instances": 3}
 
     with azure_lab(render({}), project_python, tmp_path_factory.mktemp("managed"), change) as lab:
         lab.seed(1, stage="registered")
@@ -161,6 +161,27 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     assert managed.stages(1) == ("production", "production")
     assert managed.stages(2) == ("withdrawn", "withdrawn")
     assert "withdrawn" in mlops("deploy", "production", "--version", "2", "--on", "azureml", "--yes", code=1).text
+
+
+def test_a_slot_scales_with_its_load_and_its_successor_starts_as_large(managed: Lab) -> None:
+    def scaled() -> dict[str, str]:
+        kept = json.loads((managed.azure.folder / "resources.json").read_text("utf-8"))
+        settings = {path: one["properties"] for path, one in kept.items() if "/autoscalesettings/" in path}
+        assert {path.rpartition("-")[2] for path in settings} == {
+            one["targetResourceUri"].rpartition("/")[2] for one in settings.values()
+        }
+        return {path.rpartition("-")[2]: one["profiles"][0]["capacity"]["maximum"] for path, one in settings.items()}
+
+    ((live, most),) = scaled().items()
+    assert most == "3"
+    managed.scale("production", live, 2)
+    managed.mlops("deploy", "staging", "--version", "1", "--on", "azureml")
+    managed.seed(4)
+    managed.mlops("deploy", "production", "--version", "4", "--on", "azureml", "--yes")
+    ((successor, _),) = scaled().items()
+    assert successor != live
+    assert managed.instances("production", successor) == 2
+    managed.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
 
 
 def test_a_model_refused_by_the_gate_is_not_registered(managed: Lab) -> None:
@@ -287,7 +308,8 @@ def test_the_doctor_finds_what_the_subscription_lacks(managed: Lab) -> None:
     mlops, azure = managed.mlops, managed.azure
     storage, vault = name_of("storage", "production"), name_of("key_vault", "staging")
     families = "/providers/Microsoft.MachineLearningServices/locations/westeurope/usages"
-    cores = 2 * (2 * 4 + 2 * 2 * 4)  # in each environment two nodes, and for two slots one instance and a reserve
+    nodes, slots = 2 * 2, 2 * 2 + 2 * 4  # in both environments; 1 and 3 instances with a fifth more, rounded up
+    cores = (nodes + slots) * 4
     lacking: dict[str, dict[str, Any] | None] = {
         "": {"quotaId": "AzureForStudents_2018-01-01"},
         "/providers/Microsoft.KeyVault": {"registrationState": "NotRegistered"},

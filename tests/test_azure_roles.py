@@ -85,12 +85,14 @@ def office(
     project, folder = render(variant), tmp_path_factory.mktemp("office")
     zones = []
     for environment in ENVIRONMENTS:
-        zone = landing_zone(terraform, copy_infra(project, folder / environment), "infra", environment)
+        copied = copy_infra(project, folder / environment)
+        configure(copied, scale)
+        zone = landing_zone(terraform, copied, "infra", environment)
         zone.apply()
         zones.append(zone)
     zone_content = landing_zone_of(zones)
     with ExitStack() as stack:
-        lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, zone_content))
+        lab = stack.enter_context(azure_lab(project, project_python, folder, scale, zone_content))
         clients = {one["name"]: one["client"] for one in zone_content["principals"]}
         ci, jobs = {}, []
         for environment, zone in zip(ENVIRONMENTS, zones, strict=True):
@@ -126,6 +128,12 @@ def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
     job = office.lab.trigger(f"{MODEL}-retrain", office.environment)
     office.run("run", "staging", "run", "--job", job, codes=(0, 3))
     office.trained.append(office.lab.training()["rows"])
+
+
+def scale(content: dict[str, Any]) -> None:
+    """Let production's endpoint scale, where it is managed."""
+    if content["serving"]["production"]["target"] == "managed":
+        content["serving"]["production"]["max_instances"] = 2
 
 
 def resize(nodes: int, content: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from types import FrameType
 from doubles import SUBSCRIPTION
 from doubles.artifacts import Artifacts
 from doubles.assets import Assets
+from doubles.autoscale import AutoscaleSettings
 from doubles.az import AzureCli
 from doubles.batch import Batch
 from doubles.cloud import Cloud
@@ -112,6 +113,7 @@ def services(cloud: Cloud) -> list[Route]:
         Registries(cloud),
         Containers(cloud),
         Subscription(cloud),
+        AutoscaleSettings(cloud),
     ]
     routes = [route for part in parts for route in part.routes()]
     return [

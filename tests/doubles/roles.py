@@ -112,6 +112,15 @@ ROLES = {
             "Microsoft.Resources/tags/*",
         )
     ),
+    # web-and-mobile.md
+    "Web Plan Contributor": Role(
+        (
+            *COMMON,
+            "Microsoft.Web/serverFarms/*",
+            "Microsoft.Web/hostingEnvironments/Join/Action",
+            "Microsoft.Insights/autoscalesettings/*",
+        )
+    ),
     "Reader": Role(("*/read",)),
     "Contributor": Role(
         ("*",),

@@ -197,6 +197,10 @@ WRONG: dict[str, tuple[Change, str]] = {
         ("serving.staging", {"port": 5080, "target": "managed", "instances": 0}),
         "serving.staging.instances = 0: ",
     ),
+    "fewer instances under load": (
+        ("serving.staging", {"port": 5080, "target": "managed", "instances": 3, "max_instances": 2}),
+        "serving.staging: max_instances is less than instances",
+    ),
     "no processor": (
         ("serving.staging", {"port": 5080, "target": "container-instance", "cpu": 0}),
         "serving.staging.cpu = 0: Input should be greater than 0. Expected: processors per container",

@@ -61,11 +61,18 @@ locals {
   build_roles   = { ci-images = { principal = local.ci, scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" } }
 }
 
+locals {
+  # `mlops deploy`, with max_instances: let Azure Monitor scale the slots. No smaller built-in role allows that.
+  scales      = try(local.project.serving[var.environment].max_instances, null) != null
+  scale_roles = { ci-scale = { principal = local.ci, scope = data.azurerm_resource_group.this.id, role = "Web Plan Contributor" } }
+}
+
 resource "azurerm_role_assignment" "lifecycle" {
   for_each = merge(
     local.lifecycle_roles,
     local.in_production ? local.promotion_roles : local.training_roles,
     local.builds_images ? local.build_roles : {},
+    local.scales ? local.scale_roles : {},
   )
 
   principal_id         = each.value.principal

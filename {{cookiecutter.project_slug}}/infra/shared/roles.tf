@@ -14,5 +14,6 @@ output "roles" {
     "Network Contributor"                              = "4d97b98b-1d4f-4787-a291-c67834d212e7"
     "Storage Blob Data Contributor"                    = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
     "Storage Blob Data Reader"                         = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+    "Web Plan Contributor"                             = "2cc479cb-7b4d-49a8-b449-8c00fd0f0a4b"
   }
 }

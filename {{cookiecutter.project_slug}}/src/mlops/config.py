@@ -205,9 +205,18 @@ class ManagedEndpoint(Endpoint):
         "Standard_DS3_v2", pattern=INSTANCE_TYPE, description="a VM size, such as Standard_DS3_v2"
     )
     instances: Instances = 1
+    max_instances: int | None = Field(
+        None, ge=1, description="servers per version under load; omit it, and none are added"
+    )
     mirror: int = Field(
         0, ge=0, le=50, description="percent of the traffic to copy to a new version first, 0 to 50"
     )
+
+    @model_validator(mode="after")
+    def _check_instances(self) -> ManagedEndpoint:
+        if self.max_instances is not None and self.max_instances < self.instances:
+            raise ValueError("max_instances is less than instances")
+        return self
 
 
 class KubernetesEndpoint(Endpoint):

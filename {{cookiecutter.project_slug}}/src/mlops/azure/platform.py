@@ -9,10 +9,11 @@ from mlops.azure.credential import make_credential
 from mlops.azure.images import Images
 from mlops.azure.registry import ProductionRegistry, WorkspaceRegistry
 from mlops.azure.resource_manager import ResourceManager
+from mlops.azure.targets.autoscale import Autoscale
 from mlops.azure.targets.container_instance import ContainerInstanceTarget
 from mlops.azure.targets.managed import KubernetesTarget, ManagedTarget
 from mlops.azure.workspace import azure_errors, connect, put
-from mlops.config import Environment, Project
+from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model.registry import Version
 from mlops.release.target import Target, Tell
@@ -41,19 +42,27 @@ class AzurePlatform:
         return self._production() if environment == "production" else self._staging()
 
     def target(self, environment: Environment) -> Target:
-        kind = self._project.endpoint(environment).target
+        settings = self._project.endpoint(environment)
+        kind = settings.target
         if kind == "local":
             raise ConfigError(
                 f"serving.{environment}.target is local, which is not served on Azure.",
                 "Set it to managed, kubernetes or container-instance, or omit --on azureml.",
             )
         client, images = self.client(environment), self.images(environment)
+        group = f"/subscriptions/{client.subscription_id}/resourceGroups/"
+        group += client.resource_group_name
         if kind == "container-instance":
-            group = f"/subscriptions/{client.subscription_id}/resourceGroups/"
-            group += client.resource_group_name
             return ContainerInstanceTarget(self._project, environment, group, self._manager, images)
-        target = KubernetesTarget if kind == "kubernetes" else ManagedTarget
-        return target(self._project, environment, client, images)
+        if kind == "kubernetes":
+            return KubernetesTarget(self._project, environment, client, images)
+        autoscale = None
+        if isinstance(settings, ManagedEndpoint) and settings.max_instances:
+            name = self._project.azure.name("endpoint", environment)
+            limits = settings.instances, settings.max_instances
+            region = self._project.azure.region
+            autoscale = Autoscale(self._manager, group, region, name, *limits)
+        return ManagedTarget(self._project, environment, client, images, autoscale)
 
     def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
         version = self._staging().version(version.number)

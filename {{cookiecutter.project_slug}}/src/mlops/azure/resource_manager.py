@@ -26,6 +26,7 @@ POLL_SECONDS: Final = 5
 ERRORS: Final = {401: ClientAuthenticationError, 404: ResourceNotFoundError}
 # The API version of each kind of resource.
 VERSIONS: Final = {
+    "autoscalesettings": "2022-10-01",
     "containerGroups": "2023-05-01",
     "locations": "2024-10-01",  # of Azure ML
     "providers": "2021-04-01",

@@ -121,7 +121,7 @@ class Subscription:
                 message = (
                     f"project.yml needs up to {cores} cores of {family}; the quota is {limit}."
                 )
-                fix = "Request more (portal: Quotas), or use less: instance_type, instances, nodes."
+                fix = "Request more (portal: Quotas), or use fewer or smaller machines."
                 yield self._finding("AZ092", "compute", message, fix)
 
     def _machines(self) -> Iterator[tuple[str, int]]:
@@ -132,7 +132,8 @@ class Subscription:
         for environment in ENVIRONMENTS:
             wanted = self._project.endpoint(environment)
             if isinstance(wanted, ManagedEndpoint):
-                yield wanted.instance_type, SLOTS * math.ceil(RESERVE * wanted.instances)
+                most = wanted.max_instances or wanted.instances
+                yield wanted.instance_type, SLOTS * math.ceil(RESERVE * most)
 
     def _get(self, path: str, kind: str) -> Resource:
         return self._manager.send("GET", f"{self._path}{path}", kind)

@@ -13,6 +13,7 @@ from azure.ai.ml.entities import OnlineDeployment, OnlineEndpoint
 
 from mlops.azure import specs
 from mlops.azure.images import Images
+from mlops.azure.targets.autoscale import Autoscale
 from mlops.azure.workspace import (
     azure_errors,
     find,
@@ -40,12 +41,18 @@ class ManagedTarget:
     keeps_previous: ClassVar[bool] = False
 
     def __init__(
-        self, project: Project, environment: Environment, client: MLClient, images: Images
+        self,
+        project: Project,
+        environment: Environment,
+        client: MLClient,
+        images: Images,
+        autoscale: Autoscale | None = None,
     ) -> None:
         self._project = project
         self._environment = environment
         self._client = client
         self._images = images
+        self._autoscale = autoscale
         self._name = project.azure.name("endpoint", environment)
         self._settings = settings = project.endpoint(environment)
         self.mirror = settings.mirror if isinstance(settings, ManagedEndpoint) else 0
@@ -104,10 +111,15 @@ class ManagedTarget:
         error = wait_until(lambda error: not _may_pass(error), attempt, ROLE_SECONDS)
         if error:
             raise AzureError(f"{error}{self._read_log(slot)}", error.fix) from error
+        if self._autoscale:
+            self._autoscale.start(slot, str(self._deployments()[slot].id))
 
     def _create(self, slot: str, version: int, digest: str) -> None:
         with azure_errors(f"deploy version {version} to {self._name}"):
             wanted = specs.deployment(self._project, self._environment, slot, version, digest)
+            if self._autoscale:  # ready for the load that the live slot has grown to
+                others = [int(one.instance_count or 0) for one in self._deployments().values()]
+                wanted.instance_count = max([wanted.instance_count or 1, *others])
             put(self._client.online_deployments, wanted, self._name)
 
     def set_traffic(
@@ -131,6 +143,8 @@ class ManagedTarget:
     def remove(self, slot: str) -> None:
         if wait_until_idle(lambda: self._deployments().get(slot)) is None:
             return
+        if self._autoscale:
+            self._autoscale.stop(slot)
         with azure_errors(f"remove the {slot} slot of {self._name}"):
             self._client.online_deployments.begin_delete(slot, self._name).result()
 
