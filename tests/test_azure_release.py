@@ -243,6 +243,14 @@ def test_production_runs_the_very_image_that_staging_tested(managed: Lab) -> Non
         azure.plant("provisioning-fails", "POST .*/scheduleRun", message="ERROR: No matching distribution found")
         said = mlops("deploy", "staging", *deploy, code=1).text
         assert "Failed. The log says: failed to build: ERROR: No matching distribution found" in said
+        workspace = f"/resourceGroups/rg-{PREFIX}-staging/providers/Microsoft.MachineLearningServices/workspaces"
+        workspace = f"{workspace}/mlw-{PREFIX}-staging"
+        known = managed.resources()[f"/mlw-{PREFIX}-staging"]
+        azure.put({workspace: {**known, "containerRegistry": None}})
+        said = mlops("deploy", "staging", *deploy, code=1).text
+        assert f"The workspace mlw-{PREFIX}-staging has no container registry." in said
+        assert "--container-registry ID" in said
+        azure.put({workspace: known})
         azure.plant("tasks-not-allowed", "POST .*/scheduleRun")
         assert "Free and student subscriptions cannot build" in mlops("deploy", "staging", *deploy, code=1).text
         before = len(azure.calls())

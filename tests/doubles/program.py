@@ -178,7 +178,7 @@ def control(cloud: Cloud) -> list[Route]:
             if properties is None:
                 cloud.store.remove(path)
             else:
-                cloud.store.put(path, {"properties": properties})
+                cloud.store.put(path, {**(cloud.store.get(path) or {}), "properties": properties})
         return Answer(200, {})
 
     def routes(_: Request, __: Names) -> Answer:

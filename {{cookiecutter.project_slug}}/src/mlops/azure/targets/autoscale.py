@@ -6,6 +6,7 @@ from typing import Final
 
 from mlops.azure.resource_manager import Resource, ResourceManager
 from mlops.azure.workspace import azure_errors, find
+from mlops.config import Environment, ManagedEndpoint, Project
 
 KIND: Final = "autoscalesettings"
 METRIC: Final = "CpuUtilizationPercentage"
@@ -38,6 +39,18 @@ class Autoscale:
         self._region = region
         self._endpoint = endpoint
         self._capacity = {"minimum": str(minimum), "maximum": str(maximum), "default": str(minimum)}
+
+    @classmethod
+    def of(
+        cls, project: Project, environment: Environment, group: str, manager: ResourceManager
+    ) -> Autoscale | None:
+        """Return the settings of an environment's endpoint; None without max_instances."""
+        settings = project.endpoint(environment)
+        if not isinstance(settings, ManagedEndpoint) or settings.max_instances is None:
+            return None
+        name = project.azure.name("endpoint", environment)
+        limits = settings.instances, settings.max_instances
+        return cls(manager, group, project.azure.region, name, *limits)
 
     def start(self, slot: str, deployment: str) -> None:
         """Scale a slot's deployment, which exists, by its id."""
