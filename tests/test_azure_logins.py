@@ -47,15 +47,8 @@ def github(azure: Double, **changes: str) -> dict[str, str]:
 
 
 def pipelines(azure: Double, **changes: str) -> dict[str, str]:
-    """Return the variables that the task AzureCLI@2 sets, with the job's token."""
-    return {
-        "SYSTEM_OIDCREQUESTURI": f"{azure.url}/pipelines/oidctoken",
-        "SYSTEM_ACCESSTOKEN": "the job's",
-        "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID": CONNECTION,
-        "AZURESUBSCRIPTION_CLIENT_ID": "client-of-ci",
-        "AZURESUBSCRIPTION_TENANT_ID": TENANT,
-        **changes,
-    }
+    """Return the variables of a job of Azure Pipelines."""
+    return {**azure.pipelines_job(CONNECTION, "client-of-ci"), **changes}
 
 
 def log_in(azure: Double, render: Render, python: Path, variables: dict[str, str]) -> tuple[dict[str, Any], str]:

@@ -23,15 +23,25 @@ from warm_mlops import Mlops, warm_mlops
 CI = {environment: f"id-{PREFIX}-{environment}-ci" for environment in ENVIRONMENTS}
 JOBS = {environment: f"id-{PREFIX}-{environment}" for environment in ENVIRONMENTS}
 ALWAYS = (("private", "managed"), ("public", "aci-aks"))
+
+
+def _is_always_run(variant: Answers) -> bool:
+    return (variant["network"], variant["serving"]) in ALWAYS
+
+
 VARIANTS = [
     pytest.param(
         variant,
         id=name_of(variant),
-        marks=() if (variant["network"], variant["serving"]) in ALWAYS else pytest.mark.exhaustive,
+        marks=() if "github" in variant["ci_cd"] and _is_always_run(variant) else pytest.mark.exhaustive,
     )
     for variant in LANDING_ZONES
-    if variant["ci_cd"] == "github-actions"
 ]
+# The service connections of an Azure DevOps project, by environment.
+CONNECTIONS = {
+    "staging": "00000000-0000-4000-8000-000000000003",
+    "production": "00000000-0000-4000-8000-000000000004",
+}
 
 
 @dataclass
@@ -88,7 +98,7 @@ def office(
         copied = copy_infra(project, folder / environment)
         configure(copied, scale)
         zone = landing_zone(terraform, copied, "infra", environment)
-        zone.apply()
+        zone.apply(**connected(variant, environment))
         zones.append(zone)
     zone_content = landing_zone_of(zones)
     with ExitStack() as stack:
@@ -96,7 +106,7 @@ def office(
         clients = {one["name"]: one["client"] for one in zone_content["principals"]}
         ci, jobs = {}, []
         for environment, zone in zip(ENVIRONMENTS, zones, strict=True):
-            job = lab.azure.github_job(zone.outputs()["federated_subject"], clients[CI[environment]])
+            job = job_of(lab, zone.outputs()["federated_subject"], clients[CI[environment]])
             login = {"DOUBLE_LOGIN": CI[environment]}  # az is logged in as the same identity
             variables = {**lab.azure.environment, **login, **job}
             jobs.append(variables)
@@ -108,6 +118,22 @@ def office(
         made = Office(lab, ci, {where: clients[name] for where, name in CI.items()}, assignments, jobs[0])
         tell_the_story(made, zones[1].outputs())
         yield made
+
+
+def connected(variant: Answers, environment: str) -> dict[str, str]:
+    """Return the variables by which Terraform trusts the service connection of an environment."""
+    if variant["ci_cd"] == "github-actions":
+        return {}
+    issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0"
+    subject = f"/eid1/c/pub/t/x/a/y/sc/z/{CONNECTIONS[environment]}"
+    return {"azure_devops": f'{{ issuer = "{issuer}", subject = "{subject}" }}'}
+
+
+def job_of(lab: Lab, subject: str, client: str) -> dict[str, str]:
+    """Return the variables of a job with a subject, on GitHub or on Azure Pipelines."""
+    if subject.startswith("repo:"):
+        return lab.azure.github_job(subject, client)
+    return lab.azure.pipelines_job(subject.rpartition("/")[2], client)
 
 
 def tell_the_story(office: Office, outputs: dict[str, Any]) -> None:
@@ -277,6 +303,11 @@ def test_a_release_outlives_its_tokens_and_its_login(office: Office, project_pyt
 
 def test_a_job_of_another_environment_cannot_log_in(office: Office, project_python: Path) -> None:
     azure = office.lab.azure
+    if "SYSTEM_OIDCREQUESTURI" in office.environment:
+        variables = azure.pipelines_job(CONNECTIONS["staging"], office.client["production"])
+        with warm_mlops(project_python, office.lab.mlops.root, {**azure.environment, **variables}) as mlops:
+            assert "AADSTS700213" in mlops("status", "--on", "azureml", code=1).text
+        return
     variables = azure.github_job("repo:ORG/credit-risk:pull_request", office.client["production"])
     with warm_mlops(project_python, office.lab.mlops.root, {**azure.environment, **variables}) as mlops:
         said = mlops("status", "--on", "azureml", code=1).text

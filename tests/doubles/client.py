@@ -85,6 +85,17 @@ class Double:
             "AZURE_CLIENT_ID": client,
         }
 
+    def pipelines_job(self, connection: str, client: str) -> dict[str, str]:
+        """Return the variables that the task AzureCLI@2 sets, by its service connection's id, with the job's token."""
+        return {
+            "SYSTEM_OIDCREQUESTURI": f"{self.url}/pipelines/oidctoken",
+            "SYSTEM_ACCESSTOKEN": "the job's",
+            "AZURE_AUTHORITY_HOST": self.url,
+            "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID": connection,
+            "AZURESUBSCRIPTION_CLIENT_ID": client,
+            "AZURESUBSCRIPTION_TENANT_ID": TENANT,
+        }
+
     def _ask(self, method: str, name: str, content: Any = None) -> Any:
         body = None if content is None else json.dumps(content).encode()
         request = Request(f"{self.url}/_double/{name}", body, {"Content-Type": "application/json"}, method=method)
