@@ -26,11 +26,12 @@ NAMING = load_naming()
 MODEL = "credit-risk"
 ROWS = 1200
 
-# Registers a model of this machine in a workspace.
+# Registers a model of this machine in a workspace; in staging also the image that its training would have built.
 SEED = """
 import tempfile
 from pathlib import Path
 from azure.ai.ml.entities import Model
+from mlops.azure.platform import AzurePlatform
 from mlops.azure.workspace import connect
 from mlops.config import load_project
 from mlops.model.loading import model_digest
@@ -48,6 +49,8 @@ with tempfile.TemporaryDirectory() as folder:
     for number in numbers:
         model = Model(name=project.project, version=number, path=files, type="mlflow_model", tags=tags)
         client.models.create_or_update(model)
+if where == "staging":
+    AzurePlatform(project).images(where).provide_environment(lambda _: None)
 None
 """
 

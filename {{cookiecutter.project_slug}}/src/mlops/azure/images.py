@@ -31,20 +31,14 @@ class Images:
     """
 
     def __init__(
-        self,
-        project: Project,
-        staging: MLClient,
-        own: MLClient,
-        manager: ResourceManager,
-        tell: Tell = print,
+        self, project: Project, staging: MLClient, own: MLClient, manager: ResourceManager
     ) -> None:
         self._project = project
         self._staging = staging
         self._own = own
         self._manager = manager
-        self._tell = tell
 
-    def provide_environment(self) -> str:
+    def provide_environment(self, tell: Tell = print) -> str:
         """Return the image of jobs and endpoints, by its digest, after building or copying it.
 
         The environment in the workspace is the record of the image.
@@ -57,7 +51,7 @@ class Images:
         if recorded := self._recorded(self._own):
             return recorded
         if self._own is self._staging:
-            return self._record(self._build())
+            return self._record(self._build(tell))
         tested = self._recorded(self._staging)
         if tested is None:
             raise AzureError(
@@ -86,9 +80,9 @@ class Images:
             self._own.environments.create_or_update(specs.environment(self._project, image))
         return image
 
-    def _build(self) -> str:
+    def _build(self, tell: Tell) -> str:
         image = f"{self._project.project}:{specs.environment_version(self._project)}"
-        self._tell(f"Building the image {image}, once for these requirements: about ten minutes.")
+        tell(f"Building the image {image}, once for these requirements: about ten minutes.")
         with tempfile.TemporaryDirectory() as folder:
             specs.copy_image_files(self._project, Path(folder))
             return self._registry(self._own).build(image, Path(folder))

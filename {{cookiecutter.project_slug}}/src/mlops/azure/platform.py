@@ -59,6 +59,7 @@ class AzurePlatform:
         return ManagedTarget(self._project, environment, client, images, autoscale)
 
     def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:
+        self.images(environment).provide_environment(tell)
         version = self._staging().version(version.number)
         return self._production().promote(version, tell) if environment == "production" else version
 
