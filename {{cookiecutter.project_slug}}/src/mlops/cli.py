@@ -526,7 +526,7 @@ def stop(project: Project, environment: Environment | None) -> None:
 
 
 @main.command()
-@click.option("--offline", is_flag=True, help="Skip the workspace check.")
+@click.option("--offline", is_flag=True, help="Check nothing on Azure.")
 @click.option("--ignore", multiple=True, metavar="CODE", help="Ignore a code; repeatable.")
 @pass_project
 def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
