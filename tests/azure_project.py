@@ -111,8 +111,7 @@ class Lab:
 
     def instances(self, environment: str, slot: str) -> int:
         """Return a slot's number of instances."""
-        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
-        return int(kept[self._slot(environment, slot).lower()]["sku"]["capacity"])
+        return int(self.stored()[self._slot(environment, slot).lower()]["sku"]["capacity"])
 
     def _slot(self, environment: str, slot: str) -> str:
         group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-{environment}"
@@ -152,9 +151,13 @@ class Lab:
                 said += line
             process.kill()
 
+    def stored(self) -> dict[str, Any]:
+        """Return all resources, by path."""
+        return dict(json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8")))
+
     def resources(self) -> dict[str, Any]:
         """Return the properties of all resources in the workspaces, by path."""
-        kept = json.loads((self.azure.folder / "resources.json").read_text(encoding="utf-8"))
+        kept = self.stored()
         found = {path.partition("/workspaces")[2]: resource for path, resource in kept.items()}
         return {path: resource["properties"] for path, resource in found.items() if path}
 

@@ -165,8 +165,8 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
 
 def test_a_slot_scales_with_its_load_and_its_successor_starts_as_large(managed: Lab) -> None:
     def scaled() -> dict[str, str]:
-        kept = json.loads((managed.azure.folder / "resources.json").read_text("utf-8"))
-        settings = {path: one["properties"] for path, one in kept.items() if "/autoscalesettings/" in path}
+        kept = managed.stored().items()
+        settings = {path: one["properties"] for path, one in kept if "/autoscalesettings/" in path}
         assert {path.rpartition("-")[2] for path in settings} == {
             one["targetResourceUri"].rpartition("/")[2] for one in settings.values()
         }

@@ -5,8 +5,7 @@ keyvault/keyvault/vaults/check-name-availability and get-deleted, containerregis
 azureml/usages/list, resources/subscriptions/get, resources/providers/get.
 """
 
-from doubles.cloud import Cloud
-from doubles.errors import not_found
+from doubles.cloud import LOCATION, Cloud
 from doubles.roles import Need
 from doubles.store import ML, Resource
 from doubles.web import Answer, Names, Needs, Request, Route
@@ -36,7 +35,7 @@ class Subscription:
             Route("GET", SUBSCRIPTION, self._get, needs=_reads("Microsoft.Resources/subscriptions")),
             Route("GET", provider, self._provider, needs=_reads("Microsoft.Resources/subscriptions/providers")),
             Route("POST", provider + "/checkNameAvailability", self._check_name, needs=_name_needs),
-            Route("GET", deleted, self._existing, needs=_reads("Microsoft.KeyVault/locations/deletedVaults")),
+            Route("GET", deleted, self._deleted, needs=_reads("Microsoft.KeyVault/locations/deletedVaults")),
             Route("GET", place + "/usages", self._usages, needs=_reads(f"{ML}/locations/usages")),
             Route("GET", place + "/vmSizes", self._sizes, needs=_reads(f"{ML}/locations/vmsizes")),
         ]
@@ -54,17 +53,14 @@ class Subscription:
 
     def _check_name(self, request: Request, _: Names) -> Answer:
         given = request.json()
-        deleted = f"{request.path.rsplit('/', 1)[0]}/locations/westeurope/deletedVaults/{given['name']}"
+        deleted = f"{request.path.rsplit('/', 1)[0]}/locations/{LOCATION}/deletedVaults/{given['name']}"
         if self._cloud.store.find(given["type"], given["name"]) or self._cloud.store.get(deleted):
             message = TAKEN.format(kind=given["type"].rpartition("/")[2], name=given["name"])
             return Answer(200, {"nameAvailable": False, "reason": "AlreadyExists", "message": message})
         return Answer(200, {"nameAvailable": True})
 
-    def _existing(self, request: Request, _: Names) -> Answer:
-        found = self._cloud.store.get(request.path)
-        if found is None:
-            raise not_found(request.path)
-        return Answer(200, found)
+    def _deleted(self, request: Request, _: Names) -> Answer:
+        return Answer(200, self._cloud.store.existing(request.path))
 
     def _usages(self, request: Request, _: Names) -> Answer:
         """List the quota of each family, by the words of the documentation's example."""

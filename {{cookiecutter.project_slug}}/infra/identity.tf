@@ -59,9 +59,7 @@ locals {
   # `mlops run`: build the image of jobs and endpoints; `mlops deploy` to a `container-instance`: add a version to it.
   builds_images = !local.in_production || local.serves_containers
   build_roles   = { ci-images = { principal = local.ci, scope = azurerm_container_registry.this.id, role = "Container Registry Tasks Contributor" } }
-}
 
-locals {
   # `mlops deploy`, with max_instances: let Azure Monitor scale the slots. No smaller built-in role allows that.
   scales      = try(local.project.serving[var.environment].max_instances, null) != null
   scale_roles = { ci-scale = { principal = local.ci, scope = data.azurerm_resource_group.this.id, role = "Web Plan Contributor" } }

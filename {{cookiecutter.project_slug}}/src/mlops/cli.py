@@ -552,7 +552,7 @@ def _check_azure(project: Project, ignore: tuple[str, ...]) -> None:
     from mlops.azure.workspace import connect
     from mlops.naming import RULES
 
-    findings, unread = check_subscription(project, main.commands, ignore)
+    findings, unread = check_subscription(project, ignore)
     for finding in findings:
         click.echo(str(finding))
     if unread:

@@ -13,7 +13,7 @@ from mlops.azure.targets.autoscale import Autoscale
 from mlops.azure.targets.container_instance import ContainerInstanceTarget
 from mlops.azure.targets.managed import KubernetesTarget, ManagedTarget
 from mlops.azure.workspace import azure_errors, connect, put
-from mlops.config import Environment, Project
+from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import ConfigError
 from mlops.model.registry import Version
 from mlops.release.target import Target, Tell
@@ -42,7 +42,8 @@ class AzurePlatform:
         return self._production() if environment == "production" else self._staging()
 
     def target(self, environment: Environment) -> Target:
-        kind = self._project.endpoint(environment).target
+        settings = self._project.endpoint(environment)
+        kind = settings.target
         if kind == "local":
             raise ConfigError(
                 f"serving.{environment}.target is local, which is not served on Azure.",
@@ -55,7 +56,9 @@ class AzurePlatform:
             return ContainerInstanceTarget(self._project, environment, group, self._manager, images)
         if kind == "kubernetes":
             return KubernetesTarget(self._project, environment, client, images)
-        autoscale = Autoscale.of(self._project, environment, group, self._manager)
+        autoscale = None
+        if isinstance(settings, ManagedEndpoint) and settings.max_instances:
+            autoscale = Autoscale(self._project, environment, group, self._manager)
         return ManagedTarget(self._project, environment, client, images, autoscale)
 
     def promote(self, version: Version, environment: Environment, tell: Tell) -> Version:

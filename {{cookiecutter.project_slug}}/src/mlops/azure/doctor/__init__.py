@@ -81,13 +81,13 @@ def check_project(
     ConfigError
         azureml/ has no files, or a code to ignore does not exist.
     """
-    ignored = {*_known("--ignore", ignore), *_known("doctor.ignore", project.doctor.ignore)}
+    ignored = _ignored(project, ignore)
     context = read_context(project, commands)
     return check_context(context, context.documents, ignored)
 
 
 def check_subscription(
-    project: Project, commands: Mapping[str, click.Command], ignore: Iterable[str] = ()
+    project: Project, ignore: Iterable[str] = ()
 ) -> tuple[list[Finding], list[str]]:
     """Check the subscription; return the findings, and what the identity may not read.
 
@@ -100,9 +100,9 @@ def check_subscription(
     from mlops.azure.doctor.subscription import Subscription
     from mlops.azure.resource_manager import ResourceManager
 
-    ignored = {*_known("--ignore", ignore), *_known("doctor.ignore", project.doctor.ignore)}
-    context, manager = read_context(project, commands), ResourceManager(make_credential())
-    subscription = Subscription(context, manager)
+    ignored, root = _ignored(project, ignore), project.root.resolve()
+    settings = read_document(root / "project.yml", root)
+    subscription = Subscription(project, settings, ResourceManager(make_credential()))
     findings = [one for one in subscription.check() if one.code not in ignored]
     return findings, subscription.unread
 
@@ -149,6 +149,11 @@ def check_rules(context: Context) -> list[Finding]:
             message = f"$schema is {unread}."
             found += [document.finding("AZ003", ("$schema",), message, "Restore it from git.")]
     return found
+
+
+def _ignored(project: Project, given: Iterable[str]) -> set[str]:
+    """Return the codes to ignore, those of project.yml included."""
+    return {*_known("--ignore", given), *_known("doctor.ignore", project.doctor.ignore)}
 
 
 def _known(source: str, codes: Iterable[str]) -> Iterator[str]:

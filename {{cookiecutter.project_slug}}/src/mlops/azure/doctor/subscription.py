@@ -13,10 +13,10 @@ from typing import Final, TypeVar
 
 from azure.core.exceptions import HttpResponseError
 
-from mlops.azure.doctor.documents import Context, Finding
+from mlops.azure.doctor.documents import Document, Finding
 from mlops.azure.resource_manager import Resource, ResourceManager
 from mlops.azure.workspace import azure_errors, find
-from mlops.config import ENVIRONMENTS, Environment, ManagedEndpoint, subscription
+from mlops.config import ENVIRONMENTS, Environment, ManagedEndpoint, Project, subscription
 
 Result = TypeVar("Result")
 
@@ -27,8 +27,9 @@ NAMED: Final = {
     "key_vault": ("Microsoft.KeyVault", "vaults", "resource_group"),
     "registry": ("Microsoft.ContainerRegistry", "registries", "resource_group"),
 }
+ML: Final = "Microsoft.MachineLearningServices"
 PROVIDERS: Final = (
-    "Microsoft.MachineLearningServices",
+    ML,
     "Microsoft.ContainerRegistry",
     "Microsoft.KeyVault",
     "Microsoft.Storage",
@@ -42,9 +43,9 @@ SLOTS: Final = 2  # both are served during a release
 class Subscription:
     """Checks a subscription; ``unread`` names what the identity may not read."""
 
-    def __init__(self, context: Context, manager: ResourceManager) -> None:
-        self._context = context
-        self._project = context.project
+    def __init__(self, project: Project, settings: Document, manager: ResourceManager) -> None:
+        self._project = project
+        self._settings = settings
         self._manager = manager
         self._path = f"/subscriptions/{subscription()}"
         self.unread: list[str] = []
@@ -80,13 +81,14 @@ class Subscription:
         """Check a name, unless the environment's own resource has it."""
         provider, kind, group = NAMED[resource]
         name = self._project.azure.name(resource, environment)
-        path = f"/resourceGroups/{self._project.azure.name(group, environment)}"
-        path = f"{path}/providers/{provider}/{kind}/{name}"
-        own = self._read("names", lambda: find(lambda: self._get(path, kind)))
+        group = f"/resourceGroups/{self._project.azure.name(group, environment)}"
+        own = f"{group}/providers/{provider}/{kind}/{name}"
+        if self._read("names", lambda: find(lambda: self._get(own, kind))):
+            return
         body = {"name": name, "type": f"{provider}/{kind}"}
         ask = f"{self._path}/providers/{provider}/checkNameAvailability"
-        found = own or self._read("names", lambda: self._manager.send("POST", ask, kind, body))
-        if own or found is None or found["nameAvailable"]:
+        found = self._read("names", lambda: self._manager.send("POST", ask, kind, body))
+        if found is None or found["nameAvailable"]:
             return
         message = f"The name {name} of {environment}'s {kind} is not available: {found['message']}"
         yield self._finding("AZ090", "prefix", message, "Choose another azure.prefix.")
@@ -100,7 +102,7 @@ class Subscription:
 
     def _check_quota(self) -> Iterator[Finding]:
         """Compare the cores of jobs and managed endpoints with what their families may use."""
-        place = f"/providers/{PROVIDERS[0]}/locations/{self._project.azure.region}"
+        place = f"/providers/{ML}/locations/{self._project.azure.region}"
         sizes = self._read("sizes", lambda: self._get(f"{place}/vmSizes", "locations"))
         usages = self._read("quota", lambda: self._get(f"{place}/usages", "locations"))
         if not sizes or not usages:
@@ -151,7 +153,7 @@ class Subscription:
         return None
 
     def _finding(self, code: str, field: str, message: str, fix: str) -> Finding:
-        return self._context.settings.finding(code, ("azure", field), message, fix)
+        return self._settings.finding(code, ("azure", field), message, fix)
 
 
 def _family(name: str) -> str:

@@ -15,42 +15,25 @@ IDLE: Final = 30
 
 
 class Autoscale:
-    """The autoscale settings of an endpoint's slots.
+    """The autoscale settings of the slots of an endpoint with max_instances.
 
     Parameters
     ----------
     group : str
-        The id of the resource group.
-    minimum, maximum : int
-        Instances.
+        The id of the environment's resource group.
     """
 
     def __init__(
-        self,
-        manager: ResourceManager,
-        group: str,
-        region: str,
-        endpoint: str,
-        minimum: int,
-        maximum: int,
+        self, project: Project, environment: Environment, group: str, manager: ResourceManager
     ) -> None:
+        settings = project.endpoint(environment)
+        assert isinstance(settings, ManagedEndpoint)
         self._manager = manager
         self._group = group
-        self._region = region
-        self._endpoint = endpoint
-        self._capacity = {"minimum": str(minimum), "maximum": str(maximum), "default": str(minimum)}
-
-    @classmethod
-    def of(
-        cls, project: Project, environment: Environment, group: str, manager: ResourceManager
-    ) -> Autoscale | None:
-        """Return the settings of an environment's endpoint; None without max_instances."""
-        settings = project.endpoint(environment)
-        if not isinstance(settings, ManagedEndpoint) or settings.max_instances is None:
-            return None
-        name = project.azure.name("endpoint", environment)
-        limits = settings.instances, settings.max_instances
-        return cls(manager, group, project.azure.region, name, *limits)
+        self._region = project.azure.region
+        self._endpoint = project.azure.name("endpoint", environment)
+        least, most = str(settings.instances), str(settings.max_instances)
+        self._capacity = {"minimum": least, "maximum": most, "default": least}
 
     def start(self, slot: str, deployment: str) -> None:
         """Scale a slot's deployment, which exists, by its id."""
