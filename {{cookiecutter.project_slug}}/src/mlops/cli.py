@@ -133,6 +133,11 @@ def change(*parts: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     return decorate
 
 
+def _waits() -> bool:
+    """Return whether the verb that runs may wait for others."""
+    return bool(click.get_current_context().params["wait"])
+
+
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -386,7 +391,7 @@ def deploy(
         lifecycle.require_newer(platform, version)
     approved = _approve(project, version, yes) if in_production else ""
     terminal.show(
-        lifecycle.deploy(project, platform, environment, version, terminal.tell, approved)
+        lifecycle.deploy(project, platform, environment, version, terminal.tell, approved, _waits())
     )
 
 
@@ -402,7 +407,7 @@ def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
     lifecycle.release(
-        project, platform, version, lambda v: _approve(project, v, yes), terminal.Steps()
+        project, platform, version, lambda v: _approve(project, v, yes), terminal.Steps(), _waits()
     )
 
 
@@ -487,7 +492,7 @@ def rollback(project: Project, on: Where) -> None:
     """Return production to the version before, and withdraw the present one."""
     from mlops import lifecycle, terminal
 
-    version = lifecycle.rollback(project, lifecycle.platform(project, on), terminal.tell)
+    version = lifecycle.rollback(project, lifecycle.platform(project, on), terminal.tell, _waits())
     click.echo(f"Production is back at version {version.number}.")
 
 
