@@ -683,13 +683,15 @@ def plan_infra(project: Project, environment: Environment) -> None:
     """
     from mlops import ci, terminal
     from mlops.azure import infrastructure
+    from mlops.ci.plan import drift, markdown
 
     planned = infrastructure.plan(project, environment, terminal.say)
     terminal.show_planned(planned)
     job, changes = ci.current(), str(planned.changed).lower()
-    job.summary(planned.markdown())
-    for name, value in (("plan", planned.digest), ("changes", changes), ("drift", planned.drift)):
-        job.output(name, value)
+    job.summary(markdown(planned))
+    job.output("plan", planned.digest)
+    job.output("changes", changes)
+    job.output("drift", drift(planned))
     click.echo(f"plan={planned.digest} changes={changes}")
 
 

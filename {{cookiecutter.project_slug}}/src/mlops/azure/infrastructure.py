@@ -23,8 +23,6 @@ ACTIONS: Final = {
     ("create", "delete"): "replace",
     ("forget",): "forget",
 }
-LONGEST_SUMMARY: Final = 400_000  # bytes; GitHub drops one of more than a MiB
-LONGEST_DRIFT: Final = 30  # resources
 
 
 @dataclass(frozen=True)
@@ -56,39 +54,13 @@ class Planned:
     @property
     def headline(self) -> str:
         """Return what the plan does, in a few words."""
+        where = self.environment.capitalize()
         if not self.changed:
-            return f"{self.environment.capitalize()} matches infra/."
+            return f"{where} matches infra/."
         if not self.changes:
-            return f"{self.environment.capitalize()}: only outputs or addresses change."
+            return f"{where}: only outputs or addresses change."
         counts = Counter(change.action for change in self.changes)
-        told = ", ".join(
-            f"{counts[action]} to {action}"
-            for action in dict.fromkeys(ACTIONS.values())
-            if counts[action]
-        )
-        return f"{self.environment.capitalize()}: {told}."
-
-    @property
-    def drift(self) -> str:
-        """Return the changed resources on one line, without values; "" without changes."""
-        if not self.changed:
-            return ""
-        shown = [f"`{one.address}` ({one.action})" for one in self.changes[:LONGEST_DRIFT]]
-        more = len(self.changes) - len(shown)
-        return " ".join(
-            [self.headline, ", ".join(shown), f"and {more} more" if more else ""]
-        ).strip()
-
-    def markdown(self) -> str:
-        """Return the plan for the page of a CI run: what changes, then Terraform's text."""
-        lines = [f"## {self.headline}", ""]
-        if self.changed:
-            lines += [f"Plan `{self.digest}`", ""]
-        if self.changes:
-            lines += ["| resource | action |", "|---|---|"]
-            lines += [f"| {_code(change.address)} | {change.action} |" for change in self.changes]
-        head = "\n".join(lines)
-        return f"{head}\n\n{_fenced(self.text, LONGEST_SUMMARY - len(head.encode()))}\n"
+        return f"{where}: {', '.join(f'{count} to {action}' for action, count in counts.items())}."
 
 
 def plan(project: Project, environment: Environment, tell: Tell) -> Planned:
@@ -150,19 +122,3 @@ def _changes(content: dict[str, Any]) -> list[Change]:
         for one in content.get("resource_changes", ())
     ]
     return [Change(address, ACTIONS[actions]) for address, actions in found if actions in ACTIONS]
-
-
-def _code(text: str) -> str:
-    """Return a text as code in a cell of a Markdown table."""
-    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"
-
-
-def _fenced(text: str, longest: int) -> str:
-    """Return a text, cut to a number of bytes, in a block that it cannot close."""
-    content = text.encode()
-    shown = content[: max(longest, 0)].decode(errors="ignore")
-    if len(shown) < len(text):
-        shown += "\n... (cut here; the log has all of it)"
-    longest_run = max((len(run) for run in re.findall("`+", shown)), default=0)
-    fence = "`" * max(3, longest_run + 1)
-    return f"{fence}text\n{shown}\n{fence}"

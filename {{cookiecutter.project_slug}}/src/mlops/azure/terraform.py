@@ -32,20 +32,27 @@ FIXES: Final = (
         "have it approved.",
     ),
     (
-        r"Error acquiring the state lock|state blob is already locked",
-        "Wait until the other run has ended, and run the same command again.",
-    ),
-    (
         r"AADSTS\d+|unable to build authorizer",
         "Log in with `az login`; in CI, check the variables AZURE_* of the job's environment and "
         "the identity's federated credential (docs/infrastructure.md, Let the workflows log in).",
     ),
     (
-        r"no such host|ContainerNotFound|ResourceNotFound|AuthorizationPermissionMismatch",
+        r"no such host|ContainerNotFound|AuthorizationPermissionMismatch",
         "Apply infra/bootstrap/ for this environment (docs/infrastructure.md): it creates the "
         "storage account of the state and the roles on it, which take up to ten minutes to take "
         "effect. The first apply of infra/ is a person's: an identity that only plans cannot "
         "create the state.",
+    ),
+    (
+        r"AuthorizationFailure\b",
+        "The account's network rules refuse this machine. Run it on a runner in the environment's "
+        "network, or pass your address to infra/bootstrap/ (docs/infrastructure.md, Reach a "
+        "private environment).",
+    ),
+    (
+        r"the state lock|state blob is already locked",
+        "Wait until the other run has ended, then run the same command again. If a run left the "
+        "lock behind: `terraform -chdir=infra force-unlock ID`, with the ID that Terraform shows.",
     ),
 )
 
@@ -145,8 +152,9 @@ class Terraform:
     def _error(self, message: str, output: str) -> AzureError:
         found = re.search(r"Error: (.*)", output)
         reason = found[1].strip() if found else "its output above has the reason"
-        kept = " Nothing was applied." if re.search(UNTOUCHED, output) else ""
-        fixes = [fix for pattern, fix in FIXES if re.search(pattern, output)]
+        text = " ".join(output.split())  # Terraform wraps its lines
+        kept = " Nothing was applied." if re.search(UNTOUCHED, text) else ""
+        fixes = [fix for pattern, fix in FIXES if re.search(pattern, text)]
         return AzureError(
             f"{message}: {reason.rstrip('.')}.{kept}",
             fixes[0] if fixes else "Fix the error that Terraform shows, then make a new plan.",
