@@ -151,7 +151,7 @@ class Terraform:
 
     def _error(self, message: str, output: str) -> AzureError:
         found = re.search(r"Error: (.*)", output)
-        reason = found[1].strip() if found else "its output above has the reason"
+        reason = found[1].strip()[:300] if found else "its output above has the reason"
         text = " ".join(output.split())  # Terraform wraps its lines
         kept = " Nothing was applied." if re.search(UNTOUCHED, text) else ""
         fixes = [fix for pattern, fix in FIXES if re.search(pattern, text)]
