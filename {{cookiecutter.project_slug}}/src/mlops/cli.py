@@ -112,7 +112,9 @@ def hold(project: Project, parts: Sequence[str], wait: bool) -> AbstractContextM
     """Let no other command change the same until the block ends."""
     from mlops import lock
 
-    command = f"mlops {click.get_current_context().info_name}"
+    context = click.get_current_context()
+    words = context.command_path.removeprefix(context.find_root().command_path)
+    command = f"mlops{words}"
     return lock.hold(project.root, parts, command, wait, lambda text: click.echo(text, err=True))
 
 
@@ -669,6 +671,60 @@ def _check_azure(project: Project, ignore: tuple[str, ...]) -> None:
     for environment in ENVIRONMENTS:
         workspace = connect(project, environment).workspace_name
         click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
+
+
+@main.group()
+def infra() -> None:
+    """Plan the Terraform of an environment, and apply what was approved."""
+
+
+environment_argument = click.argument("environment", type=click.Choice(ENVIRONMENTS))
+
+
+@infra.command("plan")
+@environment_argument
+@change("infra")
+def plan_infra(project: Project, environment: Environment) -> None:
+    """Plan an environment, and store the plan beside its state.
+
+    The last line is `plan=DIGEST changes=true` or `changes=false`, for scripts.
+    """
+    from mlops import ci, terminal
+    from mlops.azure import infrastructure
+    from mlops.ci.plan import drift, markdown
+
+    planned = infrastructure.plan(project, environment, terminal.say)
+    terminal.show_planned(planned)
+    job, changes = ci.current(), str(planned.changed).lower()
+    job.summary(markdown(planned))
+    job.output("plan", planned.digest)
+    job.output("changes", changes)
+    job.output("drift", drift(planned))
+    click.echo(f"plan={planned.digest} changes={changes}")
+
+
+@infra.command("apply")
+@environment_argument
+@click.option(
+    "--plan",
+    "digest",
+    required=True,
+    metavar="DIGEST",
+    envvar="MLOPS_PLAN",
+    show_envvar=True,
+    help="The approved plan, as `mlops infra plan` names it.",
+)
+@change("infra")
+def apply_infra(project: Project, environment: Environment, digest: str) -> None:
+    """Apply exactly the plan that was approved.
+
+    It is refused if the infrastructure has changed since the plan was made.
+    """
+    from mlops import terminal
+    from mlops.azure import infrastructure
+
+    infrastructure.apply(project, environment, digest, terminal.say)
+    click.echo(f"Applied the plan {digest} to {environment}.")
 
 
 @main.command(hidden=True)
