@@ -19,7 +19,11 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         "github-actions": (
             ".github/CODEOWNERS",
             ".github/actions/install/action.yml",
+            ".github/actions/terraform/action.yml",
             ".github/dependabot.yml",
+            ".github/workflows/drift.yml",
+            ".github/workflows/infra.yml",
+            ".github/workflows/monitor.yml",
             ".github/workflows/pull-request.yml",
             ".github/workflows/release.yml",
             ".github/workflows/rollback.yml",
@@ -59,7 +63,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "monitoring": {
-        "yes": ("azureml/monitoring.yml",),
+        "yes": ("azureml/monitoring.yml", ".github/workflows/monitor.yml"),
     },
     "network": {
         "public": (
@@ -78,14 +82,16 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def paths_to_remove(answers: dict[str, str]) -> list[str]:
-    """Return the project's paths that belong only to choices that were not made."""
-    return [
-        path
-        for option, choices in KEPT_BY.items()
-        for choice, paths in choices.items()
-        if choice != answers[option]
-        for path in paths
-    ]
+    """Return the project's paths that belong to a choice that was not made; a path may belong to several choices."""
+    return sorted(
+        {
+            path
+            for option, choices in KEPT_BY.items()
+            for choice, paths in choices.items()
+            if choice != answers[option]
+            for path in paths
+        }
+    )
 
 
 def prune(paths: list[str]) -> None:
