@@ -150,11 +150,11 @@ class Repository:
         git(checkout, "checkout", "--quiet", "--detach", event.sha)
         folder = checkout / ".github" / "workflows"
         rules = Rules(self.name, self.github, event, self.oidc, sys.executable, number)
-        main = _load(folder / name)
+        main = load(folder / name)
         limits = {job["uses"].rpartition("/")[2]: rights(main, job) for job in main["jobs"].values() if "uses" in job}
         for file in folder.glob("*.yml"):
             if file.name == name or file.name in limits:
-                _dump(file, rules.apply(file.name, _load(file), limits.get(file.name)))
+                _dump(file, rules.apply(file.name, load(file), limits.get(file.name)))
         (scratch / "event.json").write_text(json.dumps({**event.payload, "ref": event.ref}), encoding="utf-8")
         gh = scratch / "gh"
         gh.mkdir()
@@ -199,7 +199,8 @@ class Repository:
         return {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
 
 
-def _load(file: Path) -> Workflow:
+def load(file: Path) -> Workflow:
+    """Read a workflow; YAML takes the key `on` for a truth value."""
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     return {"on" if key is True else key: value for key, value in content.items()}
 
