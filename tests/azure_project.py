@@ -60,6 +60,13 @@ from mlops.azure.workspace import connect
 from mlops.config import load_project
 connect(load_project(Path(".")), "staging").schedules.trigger(schedule).job_name
 """
+FOLLOW = """
+from pathlib import Path
+from mlops.azure import pipeline
+from mlops.azure.workspace import connect
+from mlops.config import load_project
+pipeline.follow(connect(load_project(Path(".")), "staging"), job, minutes)
+"""
 ADDRESS = "azureml://datastores/workspaceblobstore/paths/credit/"
 
 
@@ -108,6 +115,12 @@ class Lab:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._new_token()}"}
         request = Request(self.azure.url + self._slot(environment, slot), body, headers, method="PATCH")
         urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
+
+    def follow(self, job: str, minutes: int) -> bool:
+        """Follow a job for some minutes; return whether it has ended."""
+        variables = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
+        with running_session(self.python, variables, self.mlops.root) as session:
+            return bool(session(FOLLOW, job=job, minutes=minutes))
 
     def age_release(self, environment: str, seconds: int) -> None:
         """Let the note of a pending release be older, as if time had passed."""

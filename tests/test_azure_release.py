@@ -86,6 +86,7 @@ def test_a_model_goes_from_rows_to_production_and_back(managed: Lab) -> None:
     submitted = mlops("run", "--on", "azureml", "--no-wait", "--replace-champion", "the sample is small")
     assert "https://ml.azure.com/runs/" in submitted.text
     job = submitted.last_line.removeprefix("job=")
+    assert not managed.follow(job, minutes=0)  # it still runs then
     ran = mlops("run", "--on", "azureml", "--job", job)
     assert "champion_replaced" in ran.text
     assert ran.last_line == "registered=2"

@@ -119,7 +119,7 @@ def test_nothing_that_changes_azure_is_cancelled_or_dropped(workflows: dict[str,
     """Whatever names an environment waits in a queue that keeps all, of the job or of its workflow."""
     for file, name, workflow, job in jobs(workflows):
         if "environment" in job:
-            queue: dict[str, Any] = job.get("concurrency", workflow.get("concurrency", {}))
+            queue = job.get("concurrency") or workflow["concurrency"]
             assert queue["cancel-in-progress"] is False, f"{file}: {name}"
             assert queue["queue"] == "max", f"{file}: {name}"
 

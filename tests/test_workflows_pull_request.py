@@ -90,7 +90,7 @@ def test_a_pull_request_is_compared_with_its_target(repository: tuple[Repository
     assert run.jobs == GREEN
     [comment] = github.comments
     assert "| Metric | Challenger | Champion |" in comment["body"]
-    assert "scores the same" in comment["body"]
+    assert "### This pull request's model scores the same as the target branch's" in comment["body"]
 
     run = project.run("pull-request.yml", project.pull_request(improve))
     assert run.jobs["Check"] == run.jobs["Comment"] == "success", run.log

@@ -1,6 +1,7 @@
 """Train, Release and Rollback, run by act: real commands on the double of Azure, with the roles of Terraform."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def team(
         zone.apply()
         zones.append(zone)
     known = landing_zone_of(zones)
+    know_reader(known)
     clients = {one["name"]: one["client"] for one in known["principals"]}
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, known))
@@ -62,12 +64,24 @@ def team(
                 "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
             }
             reviewers = (REVIEWER,) if environment == "production" else ()
-            github.environments[environment] = Environment(reviewers, variables=variables)
+            secrets = {} if reviewers else {"MLOPS_WEBHOOK": f"{github.url}/_double/webhook"}
+            github.environments[environment] = Environment(reviewers, variables=variables, secrets=secrets)
+        reader = {**variables, "AZURE_CLIENT_ID": "reader"}
+        github.environments["production-plan"] = Environment(variables=reader)
         network = {**lab.azure.environment, "AZURE_AUTHORITY_HOST": lab.azure.url}
         repository = Repository(folder / "github", github, project_python, network, lambda subject: oidc(lab, subject))
         repository.folder.mkdir()
         repository.push(lab.mlops.root)
         yield Team(lab, github, repository)
+
+
+def know_reader(known: dict[str, Any]) -> None:
+    """Add the identity of production-plan, which infra/bootstrap/ makes: it may read the resource group."""
+    scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-production"
+    issuer, subject = known["federations"][0]["issuer"], "repo:ORG/credit-risk:environment:production-plan"
+    known["principals"].append({"name": "reader", "id": "/reader", "client": "reader", "object": "reader"})
+    known["assignments"].append({"principal": "reader", "role": "Reader", "scope": scope})
+    known["federations"].append({"client": "reader", "issuer": issuer, "subject": subject})
 
 
 def oidc(lab: Lab, subject: str) -> dict[str, str]:
@@ -86,6 +100,10 @@ def test_a_push_trains_and_releases(team: Team) -> None:
     assert by == {"staging": ["alice"], "production": [f"{REVIEWER}, reviewer"]}
     assert "accepted, registered as version 1" in run.summary
     assert "Version 1 of credit-risk is in staging and waits for approval" in run.summary
+    [message] = team.github.messages
+    card = message["attachments"][0]["content"]
+    assert card["body"][0]["text"] == "Version 1 of credit-risk is in staging and waits for approval"
+    assert card["actions"][0]["url"] == "https://github.com/ORG/credit-risk/actions/runs/1"
     page = (team.repository.work / "docs" / "github-actions.md").read_text(encoding="utf-8")
     assert f"```mermaid\n{picture(run)}\n```" in page
     asked = [(call.job, call.method, call.path.rpartition("/")[2]) for call in team.github.calls if call.job]
@@ -202,6 +220,48 @@ def test_a_rollback_returns_to_the_version_before(team: Team) -> None:
     assert run.code == 0, run.log
     assert team.lab.served("production") == {1}
     assert team.lab.tags("staging", 2)["mlops.stage"] == "withdrawn"
+
+
+def test_an_expired_assertion_changes_nothing(team: Team) -> None:
+    before = len(team.lab.azure.calls())
+    team.lab.azure.shorten(3600, -60)
+    run = team.run("release.yml", version="1")
+    team.lab.azure.shorten(3600, 300)
+    assert run.jobs == {"Staging": "failure"}, run.log
+    assert "AADSTS700024" in run.summary
+    assert [call for call in changes(team.lab, before) if "/oauth2/" not in call] == []
+
+
+def test_monitoring_is_looked_at_by_who_may_only_read(team: Team) -> None:
+    run = team.run("monitor.yml", "schedule")
+    assert run.code == 0, run.log
+    assert "credit-risk-production-monitor is on; it has not run yet." in run.log
+    workspace = f"/resourceGroups/rg-{PREFIX}-production/providers/Microsoft.MachineLearningServices/workspaces"
+    job = {"jobType": "Pipeline", "status": "Failed", "double.schedule": "credit-risk-production-monitor"}
+    team.lab.azure.put({f"{workspace}/mlw-{PREFIX}-production/jobs/monitor-1": job})
+    run = team.run("monitor.yml", "schedule")
+    assert run.jobs == {"Monitor": "failure"}, run.log
+    assert re.search(r"credit-risk-production-monitor ran last at 20\d\d-.* UTC: Failed\.", run.summary)
+
+
+def test_a_training_that_outlasts_its_job_is_followed_by_another_run(team: Team) -> None:
+    """Only the end of the command is changed: it says that the job on Azure still runs."""
+    workflow = team.repository.work / ".github" / "workflows" / "train.yml"
+    text = workflow.read_text(encoding="utf-8")
+    workflow.write_text(re.sub(r"run: mlops run .*", 'run: echo "job=quiet_fox" >> "$GITHUB_OUTPUT"', text), "utf-8")
+    team.repository.commit()
+    run = team.run("train.yml", "push")
+    workflow.write_text(text, encoding="utf-8")
+    team.repository.commit()
+    assert run.code == 0, run.log
+    assert run.jobs == {"Train": "success", "Follow the job": "success"}
+    [dispatch] = team.github.dispatches
+    assert {key: dispatch[key] for key in ("workflow", "ref", "inputs")} == {
+        "workflow": "train.yml",
+        "ref": "main",
+        "inputs": {"job": "quiet_fox"},
+    }
+    assert {call.job for call in team.github.calls if "/dispatches" in call.path} == {"train.yml:follow"}
 
 
 def changes(lab: Lab, since: int) -> list[str]:

@@ -71,7 +71,9 @@ class GitHub:
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    faults: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # the next answers: status and headers
+    faults: list[tuple[int, dict[str, str]] | None] = field(
+        default_factory=list
+    )  # the next answers; None: the real one
     url: str = ""
     socket: str = ""
 
@@ -80,8 +82,9 @@ class GitHub:
         path = urlsplit(target).path
         query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         known = self.tokens.get(token, Token("", {}))
-        if self.faults and not path.startswith("/_double"):
-            status, headers = self.faults.pop(0)
+        fault = self.faults.pop(0) if self.faults and not path.startswith("/_double") else None
+        if fault:
+            status, headers = fault
             self.calls.append(Call(known.job, method, path, status, content))
             return status, {"message": "a planted fault"}, headers
         for route in ROUTES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from azure.ai.ml import MLClient
 from azure.core.exceptions import ResourceNotFoundError
 
@@ -10,7 +12,7 @@ from mlops.azure.workspace import azure_errors
 from mlops.config import Project
 from mlops.errors import AzureError, ConfigError
 
-FAILED = ("Failed", "Canceled", "NotResponding")
+FAILED: Final = ("Failed", "Canceled", "NotResponding")
 
 
 def last_run(project: Project, client: MLClient) -> str:
@@ -42,7 +44,8 @@ def last_run(project: Project, client: MLClient) -> str:
     if not runs:
         return f"The schedule {name} is on; it has not run yet."
     newest = max(runs, key=lambda job: job.creation_context.created_at)
+    status = str(getattr(newest.status, "value", newest.status))  # an Enum, where the SDK knows it
     said = f"{name} ran last at {newest.creation_context.created_at:%Y-%m-%d %H:%M} UTC"
-    if newest.status in FAILED:
-        raise AzureError(f"{said}: {newest.status}.", f"Its log: {newest.studio_url}")
-    return f"{said}: {newest.status}. {newest.studio_url}"
+    if status in FAILED:
+        raise AzureError(f"{said}: {status}.", f"Its log: {newest.studio_url}")
+    return f"{said}: {status}. {newest.studio_url}"

@@ -26,8 +26,7 @@ REASONS: Final = 20
 def render(evaluation: Mapping[str, Any], url: str) -> str:
     """Return the comment: the decision, champion beside challenger, and the slices."""
     decision = evaluation["decision"]
-    verdict = "accepted" if decision["accepted"] is True else "refused"
-    lines = [f"### The gate {verdict} this pull request's model", ""]
+    lines = [f"### {_title(decision)}", ""]
     lines += [
         f"- {text(reason['code'])}: {text(reason['text'])}"
         for reason in decision["reasons"][:REASONS]
@@ -35,6 +34,14 @@ def render(evaluation: Mapping[str, Any], url: str) -> str:
     lines += ["", *_metrics(evaluation), "", *_slices(evaluation), ""]
     rows = f"{int(evaluation['rows']):,} holdout rows"
     return "\n".join([*lines, f"On {rows}. [The whole report]({url}) is the run's summary.", ""])
+
+
+def _title(decision: Mapping[str, Any]) -> str:
+    if decision["accepted"] is True:
+        return "The gate accepted this pull request's model"
+    if [reason["code"] for reason in decision["reasons"]] == ["tie"]:
+        return "This pull request's model scores the same as the target branch's"
+    return "The gate refused this pull request's model"
 
 
 def _metrics(evaluation: Mapping[str, Any]) -> Iterator[str]:
