@@ -25,6 +25,8 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "azure-pipelines": (
             "azure-pipelines/pull-request.yml",
+            "src/mlops/ci/azure_devops.py",
+            "src/mlops/ci/azure_pipelines.py",
             "infra/azure_devops.tf",
             "infra/tests/azure_devops.tftest.hcl",
             "infra/bootstrap/azure_devops.tf",
