@@ -17,7 +17,14 @@ PYTHONS = ("3.13", "3.12", "3.11")
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
         "github-actions": (
+            ".github/CODEOWNERS",
+            ".github/actions/install/action.yml",
+            ".github/dependabot.yml",
             ".github/workflows/pull-request.yml",
+            ".github/workflows/release.yml",
+            ".github/workflows/rollback.yml",
+            ".github/workflows/train.yml",
+            "src/mlops/ci/github.py",
             "infra/github/main.tf",
             "infra/github.tf",
             "infra/tests/github.tftest.hcl",

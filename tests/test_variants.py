@@ -71,7 +71,12 @@ def test_only_the_seam_is_rendered(template: Path) -> None:
     patterns = CONTEXT["_copy_without_render"]
     sources = read_files(template / TEMPLATE_FOLDER)
     rendered = {path for path in sources if not any(fnmatch(path, pattern) for pattern in patterns)}
-    assert {path.rpartition("/")[0] for path in rendered} <= {"", "src/{{cookiecutter.package_name}}", "tests"}
+    assert {path.rpartition("/")[0] for path in rendered} <= {
+        "",
+        ".github",
+        "src/{{cookiecutter.package_name}}",
+        "tests",
+    }
     assert {path for path in rendered if "/" not in path} == {"README.md", "project.yml", "pyproject.toml"}
 
 

@@ -53,9 +53,12 @@ class Verbs(click.Group):
 
 def fail(error: MlopsError) -> NoReturn:
     """Show an error and its fix, and exit by its code."""
+    from mlops import ci
+
     click.secho(f"Error: {error}", fg="red", err=True)
     if error.fix:
         click.echo(f"Fix: {error.fix}", err=True)
+    ci.current().summary(ci.verbatim(f"Error: {error}\nFix: {error.fix}"))
     sys.exit(error.exit_code)
 
 
@@ -158,7 +161,12 @@ on_option = click.option(
     help="This machine, or the Azure ML workspaces (default: local).",
 )
 version_option = click.option(
-    "--version", "number", type=int, help="A registered version (default: the champion)."
+    "--version",
+    "number",
+    type=int,
+    envvar="MLOPS_VERSION",
+    show_envvar=True,
+    help="A registered version (default: the champion).",
 )
 yes_option = click.option("--yes", is_flag=True, help="Approve production without a prompt.")
 
@@ -264,7 +272,16 @@ def report(project: Project, data: Path | None) -> None:
     default=True,
     help="Wait for another command on this project, and on Azure for the job (default).",
 )
-@click.option("--job", metavar="NAME", help="On Azure: follow this job instead of submitting one.")
+@click.option(
+    "--job",
+    metavar="NAME",
+    envvar="MLOPS_JOB",
+    show_envvar=True,
+    help="On Azure: follow this job instead of submitting one.",
+)
+@click.option(
+    "--minutes", type=click.IntRange(min=1), help="On Azure: stop following the job after these."
+)
 @click.option("--schedule", is_flag=True, help="On Azure: retrain as azureml/schedule.yml says.")
 @pass_project
 def run(
@@ -275,20 +292,21 @@ def run(
     on: Where,
     wait: bool,
     job: str | None,
+    minutes: int | None,
     schedule: bool,
 ) -> None:
     """Validate, train, evaluate, register and report, in this order.
 
     The last line is `registered=VERSION` or `registered=none reason=CODE`, for scripts; with
-    --no-wait it is `job=NAME`.
+    --no-wait, or if the job still runs after --minutes, it is `job=NAME`.
     """
     from mlops import lifecycle, terminal
 
     if on == "azureml":
-        _run_on_azure(project, data, replace, accept, wait, job, schedule)
+        _run_on_azure(project, data, replace, accept, wait, job, minutes, schedule)
         return
-    if job or schedule:
-        raise ConfigError("--job and --schedule need Azure.", "Add --on azureml.")
+    if job or minutes or schedule:
+        raise ConfigError("--job, --minutes and --schedule need Azure.", "Add --on azureml.")
     with hold(project, ["run"], wait):
         _end_run(lifecycle.run(project, data, replace, terminal.Steps(5), accept))
 
@@ -300,9 +318,10 @@ def _run_on_azure(
     accept: str,
     wait: bool,
     job: str | None,
+    minutes: int | None,
     schedule: bool,
 ) -> None:
-    from mlops import lifecycle, terminal
+    from mlops import ci, lifecycle, terminal
     from mlops.azure import pipeline
     from mlops.azure.platform import AzurePlatform
 
@@ -316,10 +335,10 @@ def _run_on_azure(
         submitted = pipeline.submit(project, client, images, rows, replace, accept)
         job = str(submitted.name)
         click.echo(f"Submitted: {submitted.studio_url}")
-    if not wait:
+    if not wait or not pipeline.follow(client, job, minutes):
         click.echo(f"job={job}")
+        ci.current().output("job", job)
         return
-    pipeline.follow(client, job)
     with hold(project, ["run"], wait):
         pipeline.fetch(project, client, job)
         finished = lifecycle.last_run(project)
@@ -331,10 +350,15 @@ def _run_on_azure(
 
 def _end_run(finished: lifecycle.Run) -> None:
     """Print the line for scripts; exit with 3 if the gate refused the model."""
+    from mlops import ci
+
+    job = ci.current()
+    job.summary(finished.report.with_suffix(".md").read_text(encoding="utf-8"))
     if finished.registration is None:
         click.echo(f"registered=none reason={finished.evaluation.decision.reasons[0].code}")
         sys.exit(3)
     click.echo(f"registered={finished.registration.version}")
+    job.output("version", str(finished.registration.version))
 
 
 @main.command()
@@ -351,11 +375,14 @@ def deploy(
     It is deployed to the idle slot, smoke-tested, and takes over the traffic in steps. If
     anything fails, the endpoint returns to what it served before.
     """
-    from mlops import lifecycle, terminal
+    from mlops import ci, lifecycle, terminal
 
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
-    approved = _approve(version, yes) if environment == "production" else ""
+    in_production = environment == "production"
+    if in_production and not ci.current().is_manual():
+        lifecycle.require_newer(platform, version)
+    approved = _approve(project, version, yes) if in_production else ""
     terminal.show(
         lifecycle.deploy(project, platform, environment, version, terminal.tell, approved)
     )
@@ -372,17 +399,82 @@ def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
 
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
-    lifecycle.release(project, platform, version, lambda v: _approve(v, yes), terminal.Steps())
+    lifecycle.release(
+        project, platform, version, lambda v: _approve(project, v, yes), terminal.Steps()
+    )
 
 
-def _approve(version: Version, yes: bool) -> str:
-    """Ask for production's approval; return how it was given."""
+def _approve(project: Project, version: Version, yes: bool) -> str:
+    """Get production's approval, in CI from the platform; return by whom and how."""
+    from mlops import ci
+    from mlops.model.history import approver
+
     if yes:
-        return "--yes"
+        return approver("--yes")
     if not sys.stdin.isatty():
-        raise ConfigError("Production needs an approval.", "In a script, approve with --yes.")
+        return ci.current().approver("production", project.serving.production.releasers)
     click.confirm(f"Release version {version.number} to production?", abort=True)
-    return "prompt"
+    return approver("prompt")
+
+
+@main.command()
+@on_option
+@pass_project
+def waiting(project: Project, on: Where) -> None:
+    """Show the newest version that waits for its release, such as a schedule's.
+
+    The last line is `waiting=VERSION` or `waiting=none`, for scripts.
+    """
+    from mlops import ci, lifecycle
+
+    version = lifecycle.waiting(lifecycle.platform(project, on))
+    if version is None:
+        ci.current().summary("No version waits for its release.")
+        click.echo("waiting=none")
+        return
+    click.echo(f"waiting={version.number}")
+    ci.current().output("version", str(version.number))
+
+
+@main.command()
+@version_option
+@click.option("--webhook", envvar="MLOPS_WEBHOOK", hidden=True)  # an address that is a secret
+@on_option
+@pass_project
+def announce(project: Project, number: int | None, webhook: str | None, on: Where) -> None:
+    """Compare a version with production's, for those who approve its release.
+
+    In CI, the table is on the run's page. If the variable MLOPS_WEBHOOK has the address of a
+    webhook of Teams or Slack, it gets the table and the page's link too.
+    """
+    from mlops import ci, lifecycle
+    from mlops.ci.announcement import announce_version, send
+
+    platform, job = lifecycle.platform(project, on), ci.current()
+    version = lifecycle.choose_version(platform, number)
+    serving = platform.registry("staging").in_production()
+    announcement = announce_version(project, version, serving, job.url())
+    click.echo(announcement.text())
+    job.summary(announcement.markdown())
+    if webhook:
+        problem = send(announcement, webhook)
+        click.echo(problem or "The webhook was told.", err=bool(problem))
+
+
+@main.command()
+@on_option
+@pass_project
+def monitor(project: Project, on: Where) -> None:
+    """Show how Azure ML's monitoring of production went the last time.
+
+    Exits with 1 if it failed, or is not scheduled.
+    """
+    from mlops.azure import monitoring
+    from mlops.azure.workspace import connect
+
+    if on != "azureml":
+        raise ConfigError("Monitoring needs Azure.", "Add --on azureml.")
+    click.echo(monitoring.last_run(project, connect(project, "production")))
 
 
 @main.command()

@@ -180,6 +180,9 @@ class Endpoint(Section):
     max_latency_ms: float = Field(1000, gt=0, description="milliseconds, more than 0")
     timeout_s: float = Field(10, gt=0, description="seconds to wait for an answer")
     start_timeout_s: float = Field(60, gt=0, description="seconds to wait for a server to start")
+    releasers: tuple[str, ...] = Field(
+        (), description="who may release by hand where CI asks no reviewers, such as [alice]"
+    )
 
     @field_validator("steps")
     @classmethod

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mlops.config import ENVIRONMENTS, Environment, Project
 from mlops.config import load_project as load_project
-from mlops.errors import ConfigError, DataError, Refused
+from mlops.errors import ConfigError, DataError, Refused, ReleaseError
 from mlops.results import (
     Candidate,
     Evaluation,
@@ -290,6 +290,32 @@ def choose_version(platform: Platform, number: int | None = None) -> Version:
     return version
 
 
+def waiting(platform: Platform) -> Version | None:
+    """Return the newest accepted version that was never served, if production's is older."""
+    registry = platform.registry("staging")
+    serving = registry.in_production()
+    fresh = [
+        version
+        for version in registry.versions()
+        if version.is_decided
+        and version.is_new
+        and (serving is None or version.number > serving.number)
+    ]
+    return fresh[-1] if fresh else None
+
+
+def require_newer(platform: Platform, version: Version) -> None:
+    """Raise `ReleaseError` if production serves a newer version, which this would take away."""
+    serving = platform.registry("staging").in_production()
+    if serving and version.number < serving.number:
+        raise ReleaseError(
+            f"Production already serves version {serving.number}, which is newer than version "
+            f"{version.number}. Nothing was deployed.",
+            "Reject approvals that are out of date. To go back, use `mlops rollback`, or start "
+            f"the release of version {version.number} by hand.",
+        )
+
+
 def deploy(
     project: Project,
     platform: Platform,
@@ -303,7 +329,7 @@ def deploy(
     Parameters
     ----------
     approved : str
-        How it was approved, for the history: "prompt", "--yes" or any other word.
+        By whom and how, for the history; by default the user's name.
 
     Raises
     ------
@@ -314,7 +340,7 @@ def deploy(
     from mlops.release.release import Release
 
     registry, target = platform.registry(environment), platform.target(environment)
-    by = approver(approved)
+    by = approved or approver("")
     releaser = Release(environment, project, target, registry, tell, by)
     version = platform.promote(version, environment, tell)
     releaser.deploy(version)
@@ -334,7 +360,7 @@ def release(
     Parameters
     ----------
     approve : callable
-        Called before production; returns how it was approved, or raises to stop there.
+        Called before production; returns by whom and how it was approved, or raises to stop there.
     """
     progress = progress or Progress()
     for environment in ENVIRONMENTS:

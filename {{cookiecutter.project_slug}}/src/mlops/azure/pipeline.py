@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -66,19 +67,30 @@ def schedule(project: Project, client: MLClient, images: Images) -> str:
     return str(wanted.name)
 
 
-def follow(client: MLClient, name: str) -> None:
-    """Show a job's progress until it has ended.
+def follow(client: MLClient, name: str, minutes: int | None = None) -> bool:
+    """Show a job's progress until it has ended; return whether it has, within some minutes.
 
     Raises
     ------
     AzureError
         A step failed, or the job could not be followed.
     """
-    broken: SdkError | None = None
-    try:
-        client.jobs.stream(name)
-    except SdkError as error:
-        broken = error
+    broken: Exception | None = None
+
+    def stream() -> None:
+        nonlocal broken
+        try:
+            client.jobs.stream(name)
+        except Exception as error:
+            broken = error
+
+    following = threading.Thread(target=stream, daemon=True)  # which ends with the command
+    following.start()
+    following.join(None if minutes is None else minutes * 60)
+    if following.is_alive():
+        return False
+    if broken is not None and not isinstance(broken, SdkError):
+        raise broken
     with azure_errors(f"read the job {name}"):
         job = client.jobs.get(name)
     if job.status == FAILED:
@@ -92,6 +104,7 @@ def follow(client: MLClient, name: str) -> None:
             f"{broken or ''}".strip(),
             f"It may still be running; follow it with `mlops run --on azureml --job {name}`.",
         )
+    return True
 
 
 def fetch(project: Project, client: MLClient, name: str) -> None:

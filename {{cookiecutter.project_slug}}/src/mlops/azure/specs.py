@@ -115,10 +115,15 @@ def monitor(project: Project, environment: Environment, slot: str) -> entities.S
     """Return the schedule that monitors requests and responses of the deployment in ``slot``."""
     deployment = f"azureml:{project.azure.name('endpoint', environment)}:{slot}"
     settings = {
-        "name": f"{project.project}-{environment}-monitor",
+        "name": monitor_name(project, environment),
         "create_monitor.monitoring_target.endpoint_deployment_id": deployment,
     }
     return _load(sdk.load_schedule, project, "monitoring.yml", settings)
+
+
+def monitor_name(project: Project, environment: Environment) -> str:
+    """Return the name of that schedule."""
+    return f"{project.project}-{environment}-monitor"
 
 
 def is_monitored(project: Project) -> bool:

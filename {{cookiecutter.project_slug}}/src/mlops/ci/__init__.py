@@ -31,6 +31,16 @@ class Job:
         """Return the address of the run's page; "" outside CI."""
         return ""
 
+    def comment(self, marker: str, markdown: str) -> None:
+        """Comment on the pull request, or update the comment that carries the marker."""
+
+    def issue(self, title: str, markdown: str) -> None:
+        """Open an issue, or update the open one with this title; close it without a text."""
+
+    def is_manual(self) -> bool:
+        """Return whether a person started the run."""
+        return True
+
     def approver(self, environment: Environment, releasers: tuple[str, ...] = ()) -> str:
         """Return who approved that this run changes an environment.
 
@@ -55,3 +65,11 @@ def current(given: Mapping[str, str] = os.environ) -> Job:
             job: Job = importlib.import_module(module).CurrentJob(given)
             return job
     return Job()
+
+
+def verbatim(text: str) -> str:
+    """Return Markdown that shows a text as it is."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}text\n{text}\n{fence}"

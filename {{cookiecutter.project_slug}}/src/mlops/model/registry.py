@@ -44,14 +44,24 @@ class Version:
         return self.tags.get(tags.STAGE, REGISTERED)
 
     @property
+    def is_new(self) -> bool:
+        """Return whether no environment has served it yet."""
+        return self.stage == REGISTERED
+
+    @property
     def is_decided(self) -> bool:
         """Return whether its tags are those with which the gate's decision was registered."""
         return self.tags.get(tags.SEAL) == seal(self.name, self.tags)
 
     def figure(self, metric: str) -> float | None:
         """Return a metric of its holdout when it was registered."""
-        text = self.tags.get(f"{tags.FIGURE}.{metric}")
-        return float(text) if text else None
+        return self.figures().get(metric)
+
+    def figures(self) -> dict[str, float]:
+        """Return the metrics of its holdout when it was registered."""
+        prefix = f"{tags.FIGURE}."
+        found = {k.removeprefix(prefix): v for k, v in self.tags.items() if k.startswith(prefix)}
+        return {name: float(value) for name, value in sorted(found.items()) if value}
 
     @property
     def uri(self) -> str:
