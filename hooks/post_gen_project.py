@@ -13,7 +13,7 @@ import sys
 # The Python versions that a project runs on, newest first: requires-python in its pyproject.toml.
 PYTHONS = ("3.13", "3.12", "3.11")
 
-# option -> choice -> the files that only this choice keeps.
+# option -> choice -> the files that only this choice keeps. A file of two options needs both choices.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
         "github-actions": (
@@ -31,7 +31,14 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
             "infra/bootstrap/github.tf",
         ),
         "azure-pipelines": (
+            "azure-pipelines/monitor.yml",
             "azure-pipelines/pull-request.yml",
+            "azure-pipelines/release.yml",
+            "azure-pipelines/rollback.yml",
+            "azure-pipelines/templates/stages-release.yml",
+            "azure-pipelines/templates/steps-azure.yml",
+            "azure-pipelines/templates/steps-install.yml",
+            "azure-pipelines/train.yml",
             "src/mlops/ci/azure_devops.py",
             "src/mlops/ci/azure_pipelines.py",
             "infra/azure_devops.tf",
@@ -61,7 +68,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "monitoring": {
-        "yes": ("azureml/monitoring.yml",),
+        "yes": ("azureml/monitoring.yml", "azure-pipelines/monitor.yml"),
     },
     "network": {
         "public": (
@@ -81,13 +88,14 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
 
 def paths_to_remove(answers: dict[str, str]) -> list[str]:
     """Return the project's paths that belong only to choices that were not made."""
-    return [
+    unwanted = [
         path
         for option, choices in KEPT_BY.items()
         for choice, paths in choices.items()
         if choice != answers[option]
         for path in paths
     ]
+    return list(dict.fromkeys(unwanted))
 
 
 def prune(paths: list[str]) -> None:

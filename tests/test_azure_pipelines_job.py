@@ -87,6 +87,24 @@ def test_each_summary_is_a_file_of_its_own(ask: Any, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_an_issue_is_a_warning_and_a_summary(ask: Any, tmp_path: Path) -> None:
+    said, _ = ask("issue", "Drift in staging", "1 to change")
+    [file] = tmp_path.iterdir()
+    assert file.read_text("utf-8") == "### Drift in staging\n\n1 to change"
+    assert said.splitlines()[:-1] == [
+        f"##vso[task.uploadsummary]{file}",
+        "##vso[task.logissue type=warning]Drift in staging",
+        "##vso[task.complete result=SucceededWithIssues]",
+    ]
+    assert ask("issue", "Drift in staging", "") == ("null", "")
+
+
+@pytest.mark.parametrize(("reason", "manual"), [("Manual", True), ("Schedule", False), ("IndividualCI", False)])
+def test_only_a_run_by_hand_is_manual(reason: str, manual: bool, ask: Any) -> None:
+    said, _ = ask("is_manual", BUILD_REASON=reason)
+    assert json.loads(said) == manual
+
+
 def test_the_run_has_a_page(ask: Any, devops: AzureDevOps) -> None:
     said, _ = ask("url")
     assert json.loads(said) == f"{devops.url}/office/Credit%20Risk/_build/results?buildId=7"
@@ -194,25 +212,27 @@ def test_a_busy_azure_devops_is_asked_again(ask: Any, devops: AzureDevOps) -> No
 
 
 def test_there_is_one_comment_which_is_updated(ask: Any, devops: AzureDevOps) -> None:
-    marked = {"mlops.report": {"$type": "System.String", "$value": "1"}}
+    marked = {"mlops.marker": {"$type": "System.String", "$value": "report"}}
+    other = {"mlops.marker": {"$type": "System.String", "$value": "other"}}
     person, gone = {"id": 1, "content": "by a person"}, {"id": 1, "content": "gone", "isDeleted": True}
     kept = {"id": 1, "content": "kept"}
     devops.threads = [
         {"id": 1, "comments": [person], "properties": None, "isDeleted": False},
         {"id": 2, "comments": [kept], "properties": marked, "isDeleted": True},
         {"id": 3, "comments": [gone], "properties": marked, "isDeleted": False},
+        {"id": 4, "comments": [{"id": 1, "content": "other"}], "properties": other, "isDeleted": False},
     ]
-    ask("comment", "first")
-    ask("comment", "second")
+    ask("comment", "report", "first")
+    ask("comment", "report", "second")
     contents = [thread["comments"][0]["content"] for thread in devops.threads]
-    assert contents == ["by a person", "kept", "gone", "second"]
+    assert contents == ["by a person", "kept", "gone", "other", "second"]
     assert devops.threads[-1]["status"] == 4  # closed: it blocks no policy that wants comments resolved
     threads = "git/repositories/repository-id/pullRequests/12/threads"
     assert devops.calls == [
         f"GET {threads}",
         f"POST {threads}",
         f"GET {threads}",
-        f"PATCH {threads}/4/comments/1",
+        f"PATCH {threads}/5/comments/1",
     ]
 
 
@@ -225,11 +245,11 @@ def test_a_comment_that_may_have_been_made_is_not_made_twice(ask: Any, devops: A
             Fault(200, json.dumps(posted).encode(), {"Content-Type": "application/json"}),
             Fault(status, headers={"Retry-After": "0"}),
         ]
-        ask("comment", "text")
+        ask("comment", "report", "text")
         assert len(devops.calls) == calls, status
 
 
 def test_a_repository_elsewhere_gets_no_comment(ask: Any, devops: AzureDevOps) -> None:
-    _, error = ask("comment", "text", BUILD_REPOSITORY_PROVIDER="GitHub")
+    _, error = ask("comment", "report", "text", BUILD_REPOSITORY_PROVIDER="GitHub")
     assert error.startswith("ConfigError: The repository is not on Azure Repos")
     assert devops.calls == []

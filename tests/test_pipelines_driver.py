@@ -583,6 +583,25 @@ def test_outputs_reach_jobs_and_stages_by_their_keys(tmp_path: Path) -> None:
     assert words == {"same job": "7 7 []", "other job": "78[]", "other stage": "7 78", "too far": "[]"}
 
 
+def test_a_step_adds_to_the_path_of_those_that_follow(tmp_path: Path) -> None:
+    done = execute(
+        tmp_path,
+        """
+        steps:
+          - bash: |
+              mkdir bin && echo 'echo mine' > bin/own && chmod +x bin/own
+              echo "##vso[task.prependpath]$PWD/bin"
+          - {script: own, displayName: own}
+          - {task: UsePythonVersion@0, name: python, inputs: {versionSpec: "3.11"}}
+          - {script: echo $(python.pythonLocation), displayName: where}
+          - {task: Cache@2, inputs: {key: k, path: p, cacheHitVar: HIT}}
+          - {script: echo, displayName: missed, condition: "and(succeeded(), ne(variables['HIT'], 'true'))"}
+        """,
+    )
+    assert {said(done)["own"], said(done)["where"]} == {"mine", "/opt/python/3.11"}
+    assert done.steps[-1].result == "Succeeded"
+
+
 def test_an_output_needs_the_name_of_its_step(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="has no name"):
         execute(tmp_path, "steps: [{bash: 'echo \"##vso[task.setvariable variable=v;isoutput=TRUE]1\"'}]")

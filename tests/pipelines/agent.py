@@ -90,6 +90,7 @@ class Agent:
         self._world, self._stage, self._job = world, stage, job
         self._status = SUCCEEDED
         self._folder = world.folder / f"{stage}.{job.name}"
+        self._path: list[str] = []
         self._secrets: dict[str, str] = {}
         self._variables = {**variables, **self._predefined()}
         self._variables = {name: self._filled(value) for name, value in self._variables.items()}
@@ -165,7 +166,7 @@ class Agent:
             case "publish":
                 return self._publish(step.content, step.more["artifact"])
             case "download" if step.content == "current":
-                shutil.copytree(self._artifact(step.more["artifact"]), self._folder / step.more["artifact"])
+                return self._download(self._filled(step.more["artifact"]))
             case "download" if step.content != "none":
                 raise PipelineError(f"download: {step.content} is not known here")
         return f"{step.kind}: {step.content}", 0, ""
@@ -180,6 +181,8 @@ class Agent:
             return self._publish(inputs["targetPath"], inputs["artifact"])
         if step.content == "Cache@2" and "cacheHitVar" in inputs:
             self._variables[inputs["cacheHitVar"]] = "false"
+        if step.content == "UsePythonVersion@0" and step.name:
+            self._set_output(step, "pythonLocation", f"/opt/python/{inputs['versionSpec']}")
         if step.content == "PublishTestResults@2":
             found = list((self._folder / "s").glob(inputs["testResultsFiles"]))
             missing = not found and inputs.get("failTaskOnMissingResultsFile") == "true"
@@ -202,7 +205,8 @@ class Agent:
         own = {name: self._filled(value) for name, value in step.env.items()}
         folder = self._folder / "s" / self._filled(step.more.get("workingDirectory", ""))
         variables = {re.sub(r"[. ]", "_", name).upper(): value for name, value in self._variables.items()}
-        environment = {**self._world.environment, **variables, **(more or {}), **own}
+        path = os.pathsep.join([*self._path, self._world.environment["PATH"]])
+        environment = {**self._world.environment, "PATH": path, **variables, **(more or {}), **own}
         code, output = self._process(step, ["bash", "--noprofile", "--norc", str(file)], folder, environment)
         return filled, code, output
 
@@ -241,6 +245,8 @@ class Agent:
                     self._secrets[f"secret {len(self._secrets)}"] = command.value
                 case "task.uploadsummary":
                     self.summaries.append(Path(command.value).read_text(encoding="utf-8"))
+                case "task.prependpath":
+                    self._path.insert(0, command.value)
                 case "task.complete":
                     result = command.properties["result"]
         return result
@@ -273,6 +279,12 @@ class Agent:
 
     def _artifact(self, name: str) -> Path:
         return self._world.folder / "artifacts" / name
+
+    def _download(self, name: str) -> tuple[str, int, str]:
+        if not self._artifact(name).is_dir():
+            return f"download {name}", 1, f"there is no artifact {name}"
+        shutil.copytree(self._artifact(name), self._folder / name)
+        return f"download {name}", 0, ""
 
     def _publish(self, path: str, name: str) -> tuple[str, int, str]:
         """Keep a file or folder; it must exist, and the name may be used once in a run."""

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pipelines.loading import PipelineError
 
 COMMAND = re.compile(r"##vso\[(?P<name>[\w.]+)(?P<properties>[^\]]*)\](?P<value>.*)")
-KNOWN = ("task.setvariable", "task.uploadsummary", "task.logissue", "task.complete", "task.setsecret")
+KNOWN = (
+    "task.complete",
+    "task.logissue",
+    "task.prependpath",
+    "task.setsecret",
+    "task.setvariable",
+    "task.uploadsummary",
+)
 VALUES = (("%0D", "\r"), ("%0A", "\n"), ("%AZP25", "%"))
 PROPERTIES = (("%5D", "]"), ("%3B", ";"), *VALUES)
 

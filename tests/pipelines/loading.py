@@ -48,4 +48,4 @@ def load(path: Path) -> Any:
     except PipelineError as error:
         raise PipelineError(f"{path.name}: {error}") from None
     except FileNotFoundError:
-        raise PipelineError(f"{path} does not exist") from None
+        raise PipelineError(f"{path.name} does not exist") from None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 APPROVAL: Final = "8c6f20a7-a545-4486-9777-f762fafe0d4d"
 BRANCH_CONTROL: Final = "86b05a0c-73e6-4f7d-b3cf-e38f3b39a75b"
 
-# The property of the thread that holds the report, by which the next run finds it.
-MARKER: Final = "mlops.report"
+# The property of a thread that holds a comment's marker, by which the next run finds it.
+MARKER: Final = "mlops.marker"
 # CommentThreadStatus: a closed thread does not block a policy that wants comments resolved.
 CLOSED: Final = 4
 
@@ -47,6 +47,16 @@ class CurrentJob(Job):
     def url(self) -> str:
         """Return the address of the run's page."""
         return f"{self._project()}/_build/results?buildId={self._require('BUILD_BUILDID')}"
+
+    def is_manual(self) -> bool:
+        return self._given.get("BUILD_REASON") == "Manual"
+
+    def issue(self, title: str, markdown: str) -> None:
+        """Let the run end with a warning: not every project of Azure DevOps has Boards."""
+        if markdown:
+            self.summary(f"### {title}\n\n{markdown}")
+            print(f"##vso[task.logissue type=warning]{_escaped(title)}")
+            print("##vso[task.complete result=SucceededWithIssues]", flush=True)
 
     def approver(self, environment: Environment, releasers: tuple[str, ...] = ()) -> str:
         """Return who approved this run's stage, such as "Alice, approval".
@@ -79,8 +89,8 @@ class CurrentJob(Job):
             )
         return f"{', '.join(sorted(names))}, approval"
 
-    def comment(self, markdown: str) -> None:
-        """Show a text as one comment on the pull request, in place of that of an earlier run."""
+    def comment(self, marker: str, markdown: str) -> None:
+        """Comment on the pull request, or update the comment that carries the marker."""
         if self._given.get("BUILD_REPOSITORY_PROVIDER") != "TfsGit":
             raise ConfigError(
                 "The repository is not on Azure Repos, so this job cannot comment.",
@@ -92,12 +102,12 @@ class CurrentJob(Job):
         api = self._api()
         for thread in api.call("GET", threads)["value"]:
             comment = (thread.get("comments") or [{}])[0]
-            if _is_report(thread) and not comment.get("isDeleted"):
+            if _carries(marker, thread) and not comment.get("isDeleted"):
                 path = f"{threads}/{thread['id']}/comments/{comment['id']}"
                 api.call("PATCH", path, content={"content": markdown})
                 return
         first = {"parentCommentId": 0, "content": markdown, "commentType": 1}
-        content = {"comments": [first], "status": CLOSED, "properties": {MARKER: "1"}}
+        content = {"comments": [first], "status": CLOSED, "properties": {MARKER: marker}}
         api.call("POST", threads, content=content)
 
     def _api(self) -> Api:
@@ -183,8 +193,10 @@ def _approvers(approval: dict[str, Any]) -> list[str]:
     ]
 
 
-def _is_report(thread: dict[str, Any]) -> bool:
-    return MARKER in (thread.get("properties") or {}) and not thread.get("isDeleted")
+def _carries(marker: str, thread: dict[str, Any]) -> bool:
+    found = (thread.get("properties") or {}).get(MARKER)
+    value = found.get("$value") if isinstance(found, dict) else found
+    return value == marker and not thread.get("isDeleted")
 
 
 def _escaped(value: str) -> str:
