@@ -355,7 +355,9 @@ def _end_run(finished: lifecycle.Run) -> None:
     job = ci.current()
     job.summary(finished.report.with_suffix(".md").read_text(encoding="utf-8"))
     if finished.registration is None:
-        click.echo(f"registered=none reason={finished.evaluation.decision.reasons[0].code}")
+        reason = finished.evaluation.decision.reasons[0].code
+        job.output("refused", reason)
+        click.echo(f"registered=none reason={reason}")
         sys.exit(3)
     click.echo(f"registered={finished.registration.version}")
     job.output("version", str(finished.registration.version))
@@ -411,8 +413,9 @@ def _approve(project: Project, version: Version, yes: bool) -> str:
 
     if yes:
         return approver("--yes")
-    if not sys.stdin.isatty():
-        return ci.current().approver("production", project.serving.production.releasers)
+    job = ci.current()
+    if job.in_ci or not sys.stdin.isatty():
+        return job.approver("production", project.serving.production.releasers)
     click.confirm(f"Release version {version.number} to production?", abort=True)
     return approver("prompt")
 

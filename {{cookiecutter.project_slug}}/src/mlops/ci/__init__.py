@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mlops.errors import ConfigError
 
@@ -20,6 +20,8 @@ PLATFORMS: Final = {"GITHUB_ACTIONS": "github", "TF_BUILD": "azure_pipelines"}
 
 class Job:
     """No CI job: nothing is reported, and nobody has approved anything."""
+
+    in_ci: ClassVar[bool] = False
 
     def output(self, name: str, value: str) -> None:
         """Hand a value to the steps and jobs that follow."""

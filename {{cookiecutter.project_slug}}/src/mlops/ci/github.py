@@ -35,6 +35,8 @@ MANUAL: Final = "workflow_dispatch"
 class CurrentJob(Job):
     """The job that set these environment variables."""
 
+    in_ci = True
+
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
 
