@@ -314,6 +314,13 @@ def test_monitoring_needs_no_approval(code: int, result: str, tell: Tell) -> Non
 EVALUATED = {"files": {"outputs/evaluation/evaluation.json": "{}"}}
 PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.Repository.Provider": "TfsGit"}
 COMMENT = "python3 -m mlops.ci.comment"
+
+
+def refused(reason: str) -> dict[str, Any]:
+    """Return the end of a run whose model the gate refused."""
+    return {"code": 3, "outputs": {"refused": reason}}
+
+
 CHAMPION = {"mlops --project * run": {"files": {"{2}/mlflow.db": "", "{2}/mlruns/1": ""}}}
 
 
@@ -365,7 +372,8 @@ def test_the_comment_is_made_by_the_target_branchs_code(tell: Tell, tmp_path: Pa
 @pytest.mark.parametrize(
     ("ends", "variables", "jobs"),
     [
-        ({"mlops run": {**EVALUATED, "code": 3}}, PULL_REQUEST, ("Succeeded", "Failed", "Succeeded")),
+        ({"mlops run": {**EVALUATED, **refused("tie")}, **CHAMPION}, PULL_REQUEST, ("Succeeded",) * 3),
+        ({"mlops run": {**EVALUATED, **refused("worse")}}, PULL_REQUEST, ("Succeeded", "Failed", "Succeeded")),
         ({"mlops run": {"code": 1}}, PULL_REQUEST, ("Succeeded", "Failed", "Skipped")),
         ({"mlops run": EVALUATED, "mypy": {"code": 1}, **CHAMPION}, PULL_REQUEST, ("Failed", "Succeeded", "Succeeded")),
         (

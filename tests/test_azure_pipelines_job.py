@@ -26,6 +26,7 @@ import json, sys
 from mlops.ci import current
 from mlops.errors import MlopsError
 try:
+    assert current().in_ci
     print(json.dumps(getattr(current(), sys.argv[1])(*sys.argv[2:])))
 except MlopsError as error:
     sys.exit(f"{type(error).__name__}: {error} Fix: {error.fix}")

@@ -28,6 +28,8 @@ CLOSED: Final = 4
 class CurrentJob(Job):
     """The job of Azure Pipelines that these environment variables belong to."""
 
+    in_ci = True
+
     def __init__(self, given: Mapping[str, str]) -> None:
         self._given = given
 
