@@ -222,6 +222,7 @@ def test_a_mapping_takes_directives_too(tmp_path: Path) -> None:
         ("steps: [{template: loop.yml}]", "more than 100 templates"),
         ("steps: [{script: '${{ parameters.none }}'}]", "none is not defined"),
         ("steps: [{'${{ else }}': [{script: x}]}]", "else without if"),
+        ("steps: [{'${{ if 0 }}': []}, {'${{ else }}': []}, {'${{ else }}': []}]", "else without if"),
         ("steps: [{script: x, '${{ if true }}': {script: y}}]", "'script' is already defined"),
         ("steps: [{'${{ each variables in parameters.x }}': []}]\nparameters: [{name: x, type: object}]", "is taken"),
         ("trigger: ['${{ parameters.x }}']\nsteps: []", "trigger may hold no expression"),
@@ -472,6 +473,34 @@ def test_conditions_of_steps_hold_by_the_state_of_the_job(tmp_path: Path) -> Non
     assert done.result == "Failed"
 
 
+def test_what_failed_counts_for_all_that_come_after(tmp_path: Path) -> None:
+    done = execute(
+        tmp_path,
+        """
+        jobs:
+          - {job: a, steps: [{script: exit 1}]}
+          - {job: b, dependsOn: a, condition: always(), steps: [{script: echo}]}
+          - {job: c, dependsOn: b, steps: [{script: echo}]}
+          - {job: d, dependsOn: b, condition: succeeded('b'), steps: [{script: echo}]}
+        """,
+    )
+    assert list(done.jobs.values()) == ["Failed", "Succeeded", "Skipped", "Succeeded"]
+
+
+def test_after_a_cancel_nothing_has_succeeded(tmp_path: Path) -> None:
+    done = execute(
+        tmp_path,
+        """
+        jobs:
+          - {job: a, steps: [{script: echo}]}
+          - {job: b, steps: [{script: echo, displayName: here}, {script: exit 1, condition: always()}]}
+          - {job: c, dependsOn: a, steps: [{script: echo}]}
+        """,
+        cancel=Cancel("here"),
+    )
+    assert list(done.jobs.values()) == ["Succeeded", "Canceled", "Skipped"]
+
+
 def test_a_tolerated_failure_is_an_issue(tmp_path: Path) -> None:
     done = execute(tmp_path, "steps: [{script: exit 1, continueOnError: true}]")
     assert done.result == "SucceededWithIssues"
@@ -521,8 +550,10 @@ def test_secrets_are_masked_and_only_mapped_by_hand(tmp_path: Path) -> None:
     done = execute(
         tmp_path,
         """
+        variables: {copy: $(token)}
         steps:
           - {bash: 'echo "[$TOKEN] [$MAPPED]"', displayName: given, env: {MAPPED: $(Token)}}
+          - {bash: "echo '$(copy)'", displayName: copied}
           - {bash: 'echo "##vso[task.setvariable variable=made;issecret=true]hush"', displayName: make}
           - {bash: 'echo "[$MADE] $(made)"', displayName: made}
           - {bash: 'echo "##vso[task.setsecret]quiet"; echo quiet', displayName: mask}
@@ -533,6 +564,7 @@ def test_secrets_are_masked_and_only_mapped_by_hand(tmp_path: Path) -> None:
     assert "s3cret" not in str(done.steps)
     assert said(done) | {"make": "", "mask": ""} == {
         "given": "[] [***]",
+        "copied": "$(token)",
         "make": "",
         "made": "[] ***",
         "mask": "",
