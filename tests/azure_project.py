@@ -109,6 +109,16 @@ class Lab:
         request = Request(self.azure.url + self._slot(environment, slot), body, headers, method="PATCH")
         urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
 
+    def age_release(self, environment: str, seconds: int) -> None:
+        """Let the note of a pending release be older, as if time had passed."""
+        path = self._slot(environment, "").removesuffix("/deployments/")
+        tags = self.stored()[path.lower()]["tags"]
+        note = json.loads(tags["mlops.release"])
+        body = json.dumps({"tags": {**tags, "mlops.release": json.dumps({**note, "at": note["at"] - seconds})}})
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._new_token()}"}
+        request = Request(self.azure.url + path, body.encode(), headers, method="PATCH")
+        urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
+
     def instances(self, environment: str, slot: str) -> int:
         """Return a slot's number of instances."""
         return int(self.stored()[self._slot(environment, slot).lower()]["sku"]["capacity"])

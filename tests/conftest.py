@@ -22,6 +22,7 @@ SLOW = (
     "test_hostile_answers",
     "test_azure_release",
     "test_infra",
+    "test_infra_commands",
     "test_demo",
     "test_azure_unseen_rows",
     "test_project",

@@ -16,6 +16,10 @@ TAGS = {"project", "environment", "managed-by"}
 TOO_WIDE = {"Owner", "User Access Administrator"}
 # Only Terraform's identity gets these, from infra/bootstrap/, in the environment's group; the second has a condition.
 OF_TERRAFORM = {"Contributor", "Role Based Access Control Administrator"}
+READING = {
+    *("Reader", "Storage Blob Data Reader"),
+    *("Azure Kubernetes Service Cluster User Role", "Azure Kubernetes Service Cluster Admin Role"),
+}
 SUBSCRIPTION = re.compile(r"/subscriptions/[^/]+/?|/|/providers/Microsoft\.Management/.*")
 GROUP = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+")
 # The parents within which a name must be unique.
@@ -255,6 +259,21 @@ def narrow_roles(resources: Resources) -> Iterator[str]:
             yield f"{resource.address} gives the role {role} outside of a resource group"
 
 
+def plans_only_read(resources: Resources) -> Iterator[str]:
+    """Rule for the identity that plans, which no reviewer guards: it writes nothing but the plans.
+
+    azurerm reads the credentials of clusters (hashicorp/terraform-provider-azurerm, kubernetes_cluster_resource.go:
+    ListClusterUserCredentials, ListClusterAdminCredentials), so it also needs the roles that list them.
+    """
+    own = [one.values["principal_id"] for one in resources if one.address == "azurerm_user_assigned_identity.plan"]
+    plans = [one.values["id"] for one in resources if one.address == "azurerm_storage_container.plans"]
+    for resource in resources:
+        if resource.type == "azurerm_role_assignment" and resource.values["principal_id"] in own:
+            role, scope = resource.values["role_definition_name"], resource.values["scope"]
+            if role not in READING and (role, [scope]) != ("Storage Blob Data Contributor", plans):
+                yield f"{resource.address} lets plans change {scope}"
+
+
 def no_conflicts(resources: Resources) -> Iterator[str]:
     """Rule for uniqueness: an identity's role on a resource, a name in its group, a subnet's addresses."""
     seen: dict[tuple[Any, ...], str] = {}
@@ -291,6 +310,7 @@ ALWAYS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     collected_logs,
     allowed_values,
     narrow_roles,
+    plans_only_read,
     no_conflicts,
 )
 

@@ -30,6 +30,10 @@ EVERYTHING = {
         '{ issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0", '
         'subject = "/eid1/c/pub/t/x/a/y/sc/00000000-0000-4000-8000-000000000003/production" }'
     ),
+    "azure_devops_plan": (
+        '{ issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0", '
+        'subject = "/eid1/c/pub/t/x/a/y/sc/00000000-0000-4000-8000-000000000005/production-plan" }'
+    ),
     "isolation_mode": "AllowOnlyApprovedOutbound",
     "hub_network_id": "/subscriptions/s/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub",
     "log_analytics_workspace_id": (

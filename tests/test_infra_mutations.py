@@ -164,6 +164,14 @@ MUTATIONS = (
         "without a condition",
     ),
     Mutation(
+        "writing-plan",
+        "bootstrap/roles.tf",
+        r'(state = .*)"Storage Blob Data Reader"',
+        r'\1"Storage Blob Data Contributor"',
+        "rules",
+        r'role_assignment\.plan\["state"\] lets plans change .*/tfstate',
+    ),
+    Mutation(
         "other-subject", "github/main.tf", r":environment:", ":ref:", "github.tftest.hcl", "Test assertion failed"
     ),
     # What Azure ML does not support, or silently does nothing with.

@@ -14,6 +14,7 @@ IDENTITIES = {
     "cluster": "AKS cluster",
     "nodes": "AKS nodes",
     "terraform": "Terraform",
+    "plan": "plan",
     "operators": "operators",
 }
 # The role maps of a single identity.
@@ -22,6 +23,7 @@ OF_ONE = {
     "common_roles": "terraform",
     "network_roles": "terraform",
     "production_roles": "terraform",
+    "plan_roles": "plan",
     "operator_roles": "operators",
 }
 
@@ -61,5 +63,5 @@ def test_the_page_lists_every_assigned_role() -> None:
 
 def test_only_assigned_roles_may_be_assigned() -> None:
     roles = (PROJECT / "infra" / "shared" / "roles.tf").read_text(encoding="utf-8")
-    by_infra = {role for identity, role in assigned() if identity not in ("Terraform", "operators")}
+    by_infra = {role for identity, role in assigned() if identity not in ("Terraform", "plan", "operators")}
     assert set(re.findall(r'"([^"]+)"\s+= "[0-9a-f-]{36}"', roles)) == by_infra

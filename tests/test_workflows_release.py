@@ -1,5 +1,6 @@
-"""Train, Release and Rollback, run by act: real commands against the double of Azure, with the rights that Terraform gave."""
+"""Train, Release and Rollback, run by act: real commands on the double of Azure, with the roles of Terraform."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -76,5 +77,132 @@ def oidc(lab: Lab, subject: str) -> dict[str, str]:
 def test_a_push_trains_and_releases(team: Team) -> None:
     team.decide("approved")
     run = team.run("train.yml", "push")
-    print(run.log[-12000:], run.jobs, *run.steps, run.code, run.summary[:3000], team.github.approvals, team.github.calls,sep="\n")
-    assert 0
+    assert run.code == 0, run.log
+    assert run.jobs == dict.fromkeys(("Train", "Release / Staging", "Release / Production"), "success")
+    assert team.lab.served("production") == {1}
+    history = json.loads(team.lab.mlops("history", "--on", "azureml", "--format", "json").text)
+    by = {where: [period["by"] for period in history[where]["periods"]] for where in ENVIRONMENTS}
+    assert by == {"staging": ["alice"], "production": [f"{REVIEWER}, reviewer"]}
+    assert "accepted, registered as version 1" in run.summary
+    assert "Version 1 of credit-risk is in staging and waits for approval" in run.summary
+    asked = [(call.job, call.method, call.path.rpartition("/")[2]) for call in team.github.calls if call.job]
+    assert asked == [("release.yml:production", "GET", name) for name in ("production", "approvals")]
+
+
+def test_training_on_the_same_rows_again_asks_nobody(team: Team) -> None:
+    run = team.run("train.yml", "schedule")
+    assert run.code == 0, run.log
+    assert run.jobs == {"Train": "success", "Release / Staging": "success"}
+    assert "No version waits for its release." in run.summary
+
+
+def test_a_refused_model_ends_green_and_is_not_released(team: Team) -> None:
+    settings = team.repository.work / "project.yml"
+    settings.write_text(settings.read_text("utf-8").replace("seed: 7", "seed: 8"), encoding="utf-8")
+    team.repository.commit()
+    run = team.run("train.yml", "push")
+    assert run.code == 0, run.log
+    assert run.jobs == {"Train": "success"}
+    assert "refused, not registered" in run.summary
+    assert team.lab.served("production") == {1}
+
+
+def test_data_that_fail_an_expectation_end_red(team: Team) -> None:
+    data = team.repository.work / "data" / "credit.csv"
+    good = data.read_text(encoding="utf-8")
+    data.write_text(good.replace("freelance", "pirate"), encoding="utf-8")
+    team.repository.commit()
+    run = team.run("train.yml", "push")
+    data.write_text(good, encoding="utf-8")
+    team.repository.commit()
+    assert run.jobs == {"Train": "failure"}, run.log
+    assert "The data fails" in run.summary
+    assert team.lab.served("production") == {1}
+
+
+def test_a_day_without_a_new_model_ends_green(team: Team) -> None:
+    run = team.run("release.yml", "schedule")
+    assert run.code == 0, run.log
+    assert run.jobs == {"Staging": "success"}
+    assert "No version waits for its release." in run.summary
+    assert "Staging: Deploy to staging" not in run.ended("success")
+
+
+def test_a_version_that_fails_in_staging_never_comes_near_production(team: Team) -> None:
+    team.lab.seed(2, stage="registered")
+    before = len(team.lab.azure.calls())
+    team.lab.azure.plant("server-error", f"POST /inference/{PREFIX}-staging-.*/score", count=100)
+    run = team.run("release.yml", "schedule")
+    team.lab.azure.clear_faults()
+    assert run.jobs == {"Staging": "failure"}, run.log
+    assert "Version 2 was not released to staging" in run.summary
+    assert not [call for call in changes(team.lab, before) if "-production" in call]
+    assert team.lab.served("production") == {1}
+
+
+def test_a_rejected_release_leaves_production_alone(team: Team) -> None:
+    team.decide("rejected")
+    before = len(team.lab.azure.calls())
+    run = team.run("release.yml", version="2")
+    assert run.jobs == {"Staging": "success", "Production": "failure"}, run.log
+    assert not [call for call in changes(team.lab, before) if "-production" in call]
+    assert "Production: Deploy to production" not in run.ended("success") + run.ended("failure")
+
+
+def test_nobody_to_approve_means_no_release(team: Team) -> None:
+    settings = team.github.environments["production"]
+    settings.reviewers = ()
+    before = len(team.lab.azure.calls())
+    run = team.run("release.yml", version="2")
+    settings.reviewers = (REVIEWER,)
+    assert run.jobs == {"Staging": "success", "Production": "failure"}, run.log
+    assert "The environment production has no required reviewers" in run.summary
+    assert not [call for call in changes(team.lab, before) if "-production" in call]
+
+
+def test_a_failed_canary_is_rolled_back(team: Team) -> None:
+    team.decide("approved")
+    # The three requests of the smoke test succeed, and the first of those with 10 % of the traffic.
+    team.lab.azure.plant("server-error", f"POST /inference/{PREFIX}-production-.*/score", skip=4, count=100)
+    run = team.run("release.yml", version="2")
+    team.lab.azure.clear_faults()
+    assert run.jobs == {"Staging": "success", "Production": "failure"}, run.log
+    assert "Production still serves version 1." in run.summary
+    assert team.lab.served("production") == {1}
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("Deploying version 2", marks=pytest.mark.exhaustive),
+        "10 % of the traffic",
+        pytest.param("100 % of the traffic", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_the_run_after_a_cancelled_one_recovers(team: Team, moment: str) -> None:
+    cancelled = team.run("release.yml", cancel_at=moment, version="2")
+    assert cancelled.code != 0
+    assert cancelled.jobs["Production"] == "failure", cancelled.log
+    assert team.lab.served("production") <= {1, 2}  # somebody always answers
+    team.lab.age_release("production", 300)
+    run = team.run("release.yml", version="2")
+    assert run.code == 0, run.log
+    assert "the interrupted release of version 2" in run.log
+    assert team.lab.served("production") == {2}
+    team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+
+
+def test_a_rollback_returns_to_the_version_before(team: Team) -> None:
+    released = team.run("release.yml", version="2")
+    assert released.code == 0, released.log
+    run = team.run("rollback.yml")
+    assert run.code == 0, run.log
+    assert team.lab.served("production") == {1}
+    assert team.lab.tags("staging", 2)["mlops.stage"] == "withdrawn"
+
+
+def changes(lab: Lab, since: int) -> list[str]:
+    """Return the calls that changed something, by method and path."""
+    return [
+        f"{one['method']} {one['path']}" for one in lab.azure.calls()[since:] if one["method"] not in ("GET", "HEAD")
+    ]

@@ -1,9 +1,9 @@
 """The part of GitHub that a rendered project's workflows call: environments, approvals, comments, issues, dispatches.
 
-Plain HTTP on the loopback, and on a Unix socket for `gh`. Every token belongs to a job and has the permissions of that
-job's workflow file. Sources: paths, rights and answers from GitHub's OpenAPI description and its table of permissions of
-fine-grained tokens; "Resource not accessible by integration" and X-Accepted-GitHub-Permissions from "Troubleshooting the
-REST API"; "Body is too long" from telia-oss/github-pr-resource#259.
+Plain HTTP on the loopback, and on a Unix socket for `gh`. Every token belongs to a job and has the permissions of its
+workflow file. Sources: paths, rights and answers from GitHub's OpenAPI description and its table of permissions for
+fine-grained tokens; "Resource not accessible by integration" and X-Accepted-GitHub-Permissions from "Troubleshooting
+the REST API"; "Body is too long" from telia-oss/github-pr-resource#259.
 """
 
 import json
@@ -63,7 +63,7 @@ class GitHub:
 
     environments: dict[str, Environment] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
-    approvals: list[dict[str, Any]] = field(default_factory=list)
+    approvals: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by run
     comments: list[dict[str, Any]] = field(default_factory=list)
     issues: list[dict[str, Any]] = field(default_factory=list)
     dispatches: list[dict[str, Any]] = field(default_factory=list)
@@ -121,7 +121,7 @@ def _environment(github: GitHub, _query: Any, _content: Any, name: str) -> Reply
     return 200, {"name": name, "protection_rules": rules, "deployment_branch_policy": policy}
 
 
-def _gate(github: GitHub, _query: Any, _content: Any, name: str) -> Reply:
+def _gate(github: GitHub, _query: Any, _content: Any, name: str, run: str) -> Reply:
     """Let a job begin that names an environment: its reviewers decide, as they would before it gets a runner."""
     found = github.environments.setdefault(name, Environment(branches=None))  # GitHub creates it, unprotected
     if not found.reviewers:
@@ -129,12 +129,12 @@ def _gate(github: GitHub, _query: Any, _content: Any, name: str) -> Reply:
     assert found.decision, f"nobody decides about {name}"
     who, state = found.decision
     review = {"state": state, "comment": "", "user": {"login": who}, "environments": [{"name": name}]}
-    github.approvals.append(review)
+    github.approvals.setdefault(run, []).append(review)
     return (200 if state == "approved" else 403), review
 
 
 def _approvals(github: GitHub, _query: Any, _content: Any, run: str) -> Reply:
-    return 200, github.approvals
+    return 200, github.approvals.get(run, [])
 
 
 def _page(items: list[dict[str, Any]], query: Mapping[str, str]) -> Reply:
@@ -210,7 +210,7 @@ ROUTES = (
     Route("PATCH", rf"{IN}/issues/(?P<number>\d+)", (("issues", "write"),), _edit_issue),
     Route("GET", rf"{IN}/actions/workflows/(?P<name>[\w.-]+)", (("actions", "read"),), _workflow),
     Route("POST", rf"{IN}/actions/workflows/(?P<name>[\w.-]+)/dispatches", (("actions", "write"),), _dispatch),
-    Route("POST", "/_double/gate/(?P<name>[^/]+)", (), _gate),
+    Route("POST", r"/_double/runs/(?P<run>\d+)/(?P<name>[^/]+)", (), _gate),
     Route("POST", "/_double/webhook", (), _message),
 )
 

@@ -59,6 +59,8 @@ def main() -> None:
         cloud.storage.add_account(properties["storageAccount"])
     for path, resource in landing_zone.get("resources", {}).items():
         cloud.store.put(path, resource)
+        if "/storageAccounts/" in path:
+            cloud.storage.add_account(path)
     cli = AzureCli(cloud)
     cloud.site.routes += [*control(cloud), *cli.routes(), *services(cloud), *workspaces.routes()]
     Computes(cloud).add_to(cli)

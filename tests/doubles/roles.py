@@ -121,6 +121,31 @@ ROLES = {
             "Microsoft.Insights/autoscalesettings/*",
         )
     ),
+    # containers.md
+    "Azure Kubernetes Service Cluster User Role": Role(
+        tuple(
+            f"Microsoft.ContainerService/managedClusters/{one}" for one in ("listClusterUserCredential/action", "read")
+        )
+    ),
+    "Azure Kubernetes Service Cluster Admin Role": Role(
+        tuple(
+            f"Microsoft.ContainerService/managedClusters/{one}"
+            for one in (
+                *("listClusterAdminCredential/action", "accessProfiles/listCredential/action"),
+                *("read", "runcommand/action"),
+            )
+        )
+    ),
+    # privileged.md, management-and-governance.md
+    "Role Based Access Control Administrator": Role(
+        (
+            "Microsoft.Authorization/roleAssignments/write",
+            "Microsoft.Authorization/roleAssignments/delete",
+            "*/read",
+            "Microsoft.Support/*",
+        )
+    ),
+    "Locks Contributor": Role(("Microsoft.Authorization/locks/*",)),
     "Reader": Role(("*/read",)),
     "Contributor": Role(
         ("*",),

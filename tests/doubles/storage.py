@@ -35,6 +35,7 @@ class Storage:
         self._metadata_file = folder / "metadata.json"
         self._metadata: dict[str, dict[str, str]] = {}
         self._blocks: dict[str, bytes] = {}
+        self._leases: dict[str, str] = {}
         self._lock = threading.RLock()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -115,9 +116,13 @@ class Storage:
     def _put(self, request: Request, names: Names) -> Answer:
         file, key = self._file(names), "/".join(names.values())
         kind = request.query.get("comp")
+        if kind in ("metadata", "lease") and not file.is_file():
+            return _error(404, "BlobNotFound", "The specified blob does not exist.")
+        if kind == "lease":
+            return self._lease(key, request)
+        if kind != "block" and (refusal := self._check_lease(key, request)):
+            return refusal
         if kind == "metadata":
-            if not file.is_file():
-                return _error(404, "BlobNotFound", "The specified blob does not exist.")
             self._describe(key, request)
             return Answer(200, None, _tags(file))
         if kind == "block":
@@ -130,6 +135,29 @@ class Storage:
         file.write_bytes(self._joined(key, request) if kind == "blocklist" else request.body)
         self._describe(key, request)
         return Answer(201, None, _tags(file))
+
+    def _lease(self, key: str, request: Request) -> Answer:
+        """Acquire or release a lease without an end.
+
+        Source: Microsoft, "Lease Blob": 201 and 200; 409 for a blob that is leased by another.
+        """
+        with self._lock:
+            if request.headers["x-ms-lease-action"] == "release":
+                if self._leases.get(key) != request.headers.get("x-ms-lease-id"):
+                    return _error(409, "LeaseIdMismatchWithLeaseOperation", "The lease ID did not match.")
+                del self._leases[key]
+                return Answer(200)
+            if key in self._leases:
+                return _error(409, "LeaseAlreadyPresent", "There is already a lease present.")
+            self._leases[key] = request.headers["x-ms-proposed-lease-id"]
+            return Answer(201, None, {"x-ms-lease-id": self._leases[key]})
+
+    def _check_lease(self, key: str, request: Request) -> Answer | None:
+        """Refuse to change a blob that another has leased. Source: Microsoft, "Lease Blob", outcomes of use."""
+        lease = self._leases.get(key)
+        if lease is None or request.headers.get("x-ms-lease-id") == lease:
+            return None
+        return _error(412, "LeaseIdMissing", "There is currently a lease on the blob and no lease ID was specified.")
 
     def _joined(self, key: str, request: Request) -> bytes:
         blocks = ElementTree.fromstring(request.body)  # noqa: S314 -- from our own tests
@@ -150,6 +178,8 @@ class Storage:
         content = file.read_bytes()
         metadata = {f"x-ms-meta-{n}": v for n, v in self._metadata.get("/".join(names.values()), {}).items()}
         headers = {**_tags(file), **metadata, "x-ms-blob-type": "BlockBlob", "Accept-Ranges": "bytes"}
+        leased = "/".join(names.values()) in self._leases
+        headers |= {"x-ms-lease-status": "locked" if leased else "unlocked"}
         if request.method == "HEAD":
             return Answer(200, b"", {**headers, "Content-Length": str(len(content))})
         found = re.fullmatch(
@@ -163,10 +193,12 @@ class Storage:
         part = content[start : end + 1]
         return Answer(206, part, {**headers, "Content-Range": f"bytes {start}-{end}/{len(content)}"})
 
-    def _delete(self, _: Request, names: Names) -> Answer:
+    def _delete(self, request: Request, names: Names) -> Answer:
         file = self._file(names)
         if not file.is_file():
             return _error(404, "BlobNotFound", "The specified blob does not exist.")
+        if refusal := self._check_lease("/".join(names.values()), request):
+            return refusal
         file.unlink()
         return Answer(202)
 

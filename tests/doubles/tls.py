@@ -1,4 +1,4 @@
-"""A throwaway certificate authority: it signs one certificate, for localhost."""
+"""A throwaway certificate authority: it signs one certificate, for localhost and for the hosts of `proxy.py`."""
 
 import datetime
 import ipaddress
@@ -23,7 +23,8 @@ def make_certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(authority_key, hashes.SHA256())
     )
-    addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = ["localhost", "login.microsoftonline.com", "*.blob.core.windows.net"]
+    addresses = [*map(x509.DNSName, names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         _builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), name, key)
         .add_extension(x509.SubjectAlternativeName(addresses), critical=False)

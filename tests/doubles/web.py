@@ -291,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         query = dict(parse_qsl(split.query, keep_blank_values=True))
-        path = unquote(split.path)
+        path = _own_path(self.headers.get("Host", ""), unquote(split.path))
         if len(path) > 1:
             path = path.rstrip("/")
         request = Request(self.command, path, query, self.headers, body, self.path)
@@ -327,3 +327,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Log nothing: every call is recorded."""
+
+
+def _own_path(host: str, path: str) -> str:
+    """Return a path in the double: of a blob service that was called by its name, it begins with that name."""
+    return f"/storage/{host}{path}" if host.endswith(".blob.core.windows.net") else path

@@ -110,22 +110,24 @@ class Repository:
         merge = self.head()
         git(self.work, "checkout", "--quiet", "main")
         git(self.work, "branch", "--quiet", "-D", "topic")
+        author = "mallory" if from_fork else "bob"
         repository = {"id": 1, "full_name": self.name}
         other = {"id": 2, "full_name": "mallory/credit-risk"} if from_fork else repository
         pull = {
             "number": 7,
-            "user": {"login": "mallory" if from_fork else "bob"},
+            "user": {"login": author},
             "base": {"sha": base, "ref": "main", "repo": repository},
             "head": {"sha": head, "ref": "topic", "repo": other},
         }
         payload = {"number": 7, "pull_request": pull, "repository": repository}
-        return Event("pull_request", merge, "refs/pull/7/merge", payload, pull["user"]["login"], from_fork)
+        return Event("pull_request", merge, "refs/pull/7/merge", payload, author, from_fork)
 
     def run(self, workflow: str, event: Event, cancel_at: str = "") -> Run:
         """Run a workflow; ``cancel_at`` cancels it as soon as its log has this text."""
-        scratch = self.folder / f"run-{len(list(self.folder.glob('run-*'))) + 1}"
-        checkout = self._prepare(workflow, event, scratch)
-        command = [*self._command(workflow, event, scratch)]
+        number = len(list(self.folder.glob("run-*"))) + 1
+        scratch = self.folder / f"run-{number}"
+        checkout = self._prepare(workflow, event, scratch, number)
+        command = [*self._command(workflow, event, scratch), "--env", f"GITHUB_RUN_ID={number}"]
         with subprocess.Popen(
             command,
             cwd=checkout,
@@ -143,14 +145,14 @@ class Repository:
                     cancel_at = ""
         return _read(process.returncode, lines)
 
-    def _prepare(self, name: str, event: Event, scratch: Path) -> Path:
+    def _prepare(self, name: str, event: Event, scratch: Path, number: int) -> Path:
         """Write the workflows as GitHub would run them into a checkout of the event's commit."""
         checkout = scratch / "checkout"
         git(self.folder, "clone", "--quiet", "--no-checkout", str(self.work), str(checkout))
         git(checkout, "fetch", "--quiet", "origin", event.sha)
         git(checkout, "checkout", "--quiet", "--detach", event.sha)
         folder = checkout / ".github" / "workflows"
-        rules = Rules(self.name, self.github, event, self.oidc, sys.executable)
+        rules = Rules(self.name, self.github, event, self.oidc, sys.executable, number)
         main = _load(folder / name)
         limits = {job["uses"].rpartition("/")[2]: rights(main, job) for job in main["jobs"].values() if "uses" in job}
         for file in folder.glob("*.yml"):
@@ -171,7 +173,11 @@ class Repository:
             *("-P", "ubuntu-24.04=-self-hosted", "--actor", event.actor, "--json", "--action-offline-mode"),
             *("--no-cache-server", "--no-skip-checkout"),
             *(word for action, name in used for word in ("--local-repository", f"{action}={HERE / 'actions' / name}")),
-            *(word for name, value in self._job_variables(event, scratch).items() for word in ("--env", f"{name}={value}")),
+            *(
+                word
+                for name, value in self._job_variables(event, scratch).items()
+                for word in ("--env", f"{name}={value}")
+            ),
             *(word for name in secrets for word in ("-s", name)),
         ]
 
@@ -206,6 +212,12 @@ def _dump(file: Path, workflow: Workflow) -> None:
     file.write_text(yaml.safe_dump(workflow, sort_keys=False, width=1000), encoding="utf-8")
 
 
+def _job(item: dict[str, Any]) -> str:
+    """Return a job's name as GitHub shows it: without the workflow's, and CALLER / JOB for one of a called workflow."""
+    first, *rest = item["job"].split("/")
+    return " / ".join(rest) if len(rest) == 1 else " / ".join([first, *rest[1:]])
+
+
 def _read(code: int, lines: list[str]) -> Run:
     """Read act's lines of JSON."""
     steps, jobs, said, summary = [], {}, [], []
@@ -217,9 +229,9 @@ def _read(code: int, lines: list[str]) -> Run:
             continue
         said.append(f"{item.get('job', '')}: {item.get('msg', '')}\n")
         if "stepResult" in item and item.get("stage") == "Main" and len(item["stepID"]) == 1:
-            steps.append(Step(item["job"], item["step"], item["stepResult"]))
+            steps.append(Step(_job(item), item["step"], item["stepResult"]))
         if "jobResult" in item:
-            jobs[item["job"]] = item["jobResult"]
+            jobs[_job(item)] = item["jobResult"]
         if item.get("command") == "summary":
             summary.append(item.get("content", ""))
     return Run(code, tuple(steps), jobs, "".join(summary), "".join(said))

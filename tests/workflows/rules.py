@@ -1,7 +1,7 @@
 """What GitHub does to a workflow's jobs and act does not: tokens with rights, environments, variables, OIDC.
 
-act ignores `environment` and `permissions`, gives all jobs the same token, and refuses some newer keys (tried with 0.2.89).
-So a copy of each workflow says in its jobs' `env` and first step what GitHub's servers would decide.
+act ignores `environment` and `permissions`, gives all jobs the same token, and refuses some newer keys (tried with
+0.2.89). So a copy of each workflow says in its jobs' `env` and first step what GitHub's servers would decide.
 """
 
 import re
@@ -44,6 +44,7 @@ class Rules:
     event: Event
     oidc: Callable[[str], Mapping[str, str]]
     python: str
+    run: int
 
     def apply(self, name: str, workflow: Workflow, limit: Mapping[str, str] | None = None) -> Workflow:
         """Return a copy of a workflow; ``limit`` has the rights of the job that calls it."""
@@ -63,7 +64,7 @@ class Rules:
         environment = job.get("environment")
         variables = self.github.environments[environment].variables if environment else {}
         kept = _replaced(kept, lambda text: VARIABLE.sub(lambda found: variables.get(found[1], ""), text))
-        kept = _replaced(kept, lambda text: TOKEN.sub(token, text))
+        kept = dict(_replaced(kept, lambda text: TOKEN.sub(token, text)))
         if permissions.get("id-token") == "write":
             kept["env"] = {**kept.get("env", {}), **self.oidc(self._subject(environment))}
         if environment:
@@ -79,7 +80,7 @@ class Rules:
 
     def _gate(self, environment: str) -> Workflow:
         """Return a step that ends as the environment's reviewers decide."""
-        url = f"{self.github.url}/_double/gate/{environment}"
+        url = f"{self.github.url}/_double/runs/{self.run}/{environment}"
         code = f"import urllib.request; urllib.request.urlopen('{url}', b'')"
         return {"name": f"GitHub: {environment}", "run": f'{self.python} -c "{code}"'}
 

@@ -49,6 +49,24 @@ class Terraform:
             check=False,
         )
 
+    @contextmanager
+    def drift(self, resource: str, **values: Any) -> Iterator[None]:
+        """Let a resource, by its id, have other values in Azure until the block ends."""
+        file = self.data / "azurerm.drift.json"
+        file.write_text(json.dumps({resource: values}), encoding="utf-8")
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    def install(self, folder: Path) -> dict[str, str]:
+        """Write the program terraform into a folder; return the variables that it needs."""
+        folder.mkdir(parents=True, exist_ok=True)
+        program = folder / "terraform"
+        program.write_text(f"#!{sys.executable}\n{COMMAND}\n", encoding="utf-8")
+        program.chmod(0o755)
+        return {**self.environment, "TF_DATA_DIR": str(self.data / folder.parent.name)}
+
     def init(self, folder: Path) -> subprocess.CompletedProcess[str]:
         """Initialize a folder without its backend."""
         return self(folder, "init", "-backend=false", "-input=false", "-no-color")

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -79,10 +80,17 @@ def refusals(block: Block, config: Any) -> list[Message]:
 
 
 class Provider:
-    """The provider's methods, named as in the protocol."""
+    """The provider's methods, named as in the protocol.
 
-    def __init__(self, schema: Block) -> None:
+    Parameters
+    ----------
+    drift :
+        A file with what has changed in Azure since, if it exists: resource id -> attribute -> value.
+    """
+
+    def __init__(self, schema: Block, drift: Path) -> None:
         self.schema = schema
+        self.drift = drift
         self.resources: dict[str, Block] = schema["resources"]
         self.data_sources: dict[str, Block] = schema["data_sources"]
 
@@ -116,6 +124,10 @@ class Provider:
         return pb.UpgradeResourceState.Response(upgraded_state=pb.DynamicValue(json=request.raw_state.json))
 
     def ReadResource(self, request: Message, _context: object) -> Message:  # noqa: N802
+        state = unpack(request.current_state)
+        changed = json.loads(self.drift.read_text("utf-8")) if self.drift.is_file() else {}
+        if state and state["id"] in changed:
+            return pb.ReadResource.Response(new_state=pack({**state, **changed[state["id"]]}))
         return pb.ReadResource.Response(new_state=request.current_state)
 
     def ReadDataSource(self, request: Message, _context: object) -> Message:  # noqa: N802
@@ -168,7 +180,7 @@ def main(socket: str, types: list[str]) -> None:
         schema[kind] = {name: block for name, block in schema[kind].items() if not types or name in types}
     unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(16), options=unlimited)
-    server.add_generic_rpc_handlers((handlers(Provider(schema)),))
+    server.add_generic_rpc_handlers((handlers(Provider(schema, Path(f"{socket}.drift.json"))),))
     server.add_insecure_port(f"unix:{socket}")
     server.start()
     address = {"Network": "unix", "String": socket}

@@ -1,5 +1,5 @@
-# Let jobs in the GitHub environments staging-infra and production-infra use the Terraform identity: jobs that train and
-# release cannot change the infrastructure. Applied by `terraform -chdir=infra/bootstrap apply`.
+# Let jobs in the GitHub environments staging-infra and production-infra apply infra/, and those in staging-plan and
+# production-plan plan it: jobs that train and release can do neither. Applied by `terraform -chdir=infra/bootstrap apply`.
 variable "github_ids" {
   description = "As in infra/github.tf: the ids of the repository and its owner, or null."
   type        = object({ owner = string, repository = string })
@@ -12,16 +12,26 @@ variable "github_ids" {
 }
 
 module "github" {
+  for_each = toset(["infra", "plan"])
+
   source      = "../github"
   repository  = module.shared.project.repository
-  environment = "${var.environment}-infra"
+  environment = "${var.environment}-${each.key}"
   ids         = var.github_ids
 }
 
 resource "azurerm_federated_identity_credential" "terraform" {
   name                      = "github"
   user_assigned_identity_id = azurerm_user_assigned_identity.terraform.id
-  issuer                    = module.github.issuer
+  issuer                    = module.github["infra"].issuer
   audience                  = ["api://AzureADTokenExchange"]
-  subject                   = module.github.subject
+  subject                   = module.github["infra"].subject
+}
+
+resource "azurerm_federated_identity_credential" "plan" {
+  name                      = "github"
+  user_assigned_identity_id = azurerm_user_assigned_identity.plan.id
+  issuer                    = module.github["plan"].issuer
+  audience                  = ["api://AzureADTokenExchange"]
+  subject                   = module.github["plan"].subject
 }

@@ -1,5 +1,5 @@
-# The environment's resource group, the storage account for the state of infra/, and the identity with which a workflow
-# runs Terraform. `terraform -chdir=infra/bootstrap apply` creates them, and can be run again.
+# The environment's resource group, the storage account for the state and the plans of infra/, and the identities with
+# which workflows plan and apply. `terraform -chdir=infra/bootstrap apply` creates them, and can be run again.
 module "shared" {
   source       = "../shared"
   environment  = var.environment
@@ -90,8 +90,49 @@ resource "azurerm_storage_container" "state" {
   }
 }
 
+# Plans between `mlops infra plan` and `mlops infra apply`. They contain secrets of the state, so CI keeps none as artifacts.
+resource "azurerm_storage_container" "plans" {
+  name                  = "tfplans"
+  storage_account_id    = azurerm_storage_account.state.id
+  container_access_type = "private"
+}
+
+# Nobody approves a plan any more after 30 days: GitHub and Azure DevOps wait no longer.
+resource "azurerm_storage_management_policy" "plans" {
+  storage_account_id = azurerm_storage_account.state.id
+
+  rule {
+    name    = "old-plans"
+    enabled = true
+
+    filters {
+      blob_types   = ["blockBlob"]
+      prefix_match = ["${azurerm_storage_container.plans.name}/"]
+    }
+
+    actions {
+      base_blob {
+        delete_after_days_since_modification_greater_than = 31
+      }
+
+      version {
+        delete_after_days_since_creation = 31
+      }
+    }
+  }
+}
+
+# Applies infra/, in the workflows' jobs that a reviewer approves.
 resource "azurerm_user_assigned_identity" "terraform" {
   name                = local.names.terraform_identity
+  resource_group_name = azurerm_resource_group.state.name
+  location            = local.location
+  tags                = module.shared.tags
+}
+
+# Plans infra/, in jobs that nobody approves, and can change nothing there.
+resource "azurerm_user_assigned_identity" "plan" {
+  name                = local.names.plan_identity
   resource_group_name = azurerm_resource_group.state.name
   location            = local.location
   tags                = module.shared.tags

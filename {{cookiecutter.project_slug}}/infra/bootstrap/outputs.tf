@@ -7,8 +7,17 @@ output "init" {
 output "login" {
   description = "The variables of the environment staging-infra or production-infra, which identify Terraform. None is a secret."
   value = {
-    ARM_CLIENT_ID       = azurerm_user_assigned_identity.terraform.client_id
-    ARM_TENANT_ID       = data.azurerm_client_config.current.tenant_id
-    ARM_SUBSCRIPTION_ID = data.azurerm_client_config.current.subscription_id
+    AZURE_CLIENT_ID       = azurerm_user_assigned_identity.terraform.client_id
+    AZURE_TENANT_ID       = data.azurerm_client_config.current.tenant_id
+    AZURE_SUBSCRIPTION_ID = data.azurerm_client_config.current.subscription_id
+  }
+}
+
+output "plan_login" {
+  description = "The variables of the environment staging-plan or production-plan, which identify Terraform's plans. None is a secret."
+  value = {
+    AZURE_CLIENT_ID       = azurerm_user_assigned_identity.plan.client_id
+    AZURE_TENANT_ID       = data.azurerm_client_config.current.tenant_id
+    AZURE_SUBSCRIPTION_ID = data.azurerm_client_config.current.subscription_id
   }
 }

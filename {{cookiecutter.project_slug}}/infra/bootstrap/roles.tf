@@ -1,5 +1,5 @@
-# The rights of Terraform's identity, all needed by `terraform -chdir=infra apply`: build within the environment's
-# group, and assign there only the roles of infra/shared/roles.tf, to identities only.
+# The rights of Terraform's identities. To apply infra/: build within the environment's group, and assign there only the
+# roles of infra/shared/roles.tf, to identities only. To plan it: read.
 locals {
   staging_group = "${local.subscription}/resourceGroups/${module.staging.names.resource_group}"
 
@@ -35,6 +35,8 @@ locals {
   common_roles = {
     # Read and write the state.
     state = { scope = azurerm_storage_container.state.id, role = "Storage Blob Data Contributor" }
+    # Download the approved plan, and remove it once applied.
+    plans = { scope = azurerm_storage_container.plans.id, role = "Storage Blob Data Contributor" }
     # Create the resources of infra/.
     build = { scope = azurerm_resource_group.environment.id, role = "Contributor" }
     # Assign the roles of infra/*.tf.
@@ -56,9 +58,32 @@ locals {
     }
   }
 
+  plan_roles = merge(
+    {
+      # Read the state, without locking it.
+      state = { scope = azurerm_storage_container.state.id, role = "Storage Blob Data Reader" }
+      # Upload the plan.
+      plans = { scope = azurerm_storage_container.plans.id, role = "Storage Blob Data Contributor" }
+      # Compare the resources with infra/.
+      read = { scope = azurerm_resource_group.environment.id, role = "Reader" }
+    },
+    local.in_production ? {
+      # Also the roles of production's CI in staging.
+      read-staging = { scope = local.staging_group, role = "Reader" }
+    } : {},
+    local.has_cluster ? {
+      # azurerm reads the credentials of an AKS cluster with it, and keeps them in the state.
+      cluster-user  = { scope = azurerm_resource_group.environment.id, role = "Azure Kubernetes Service Cluster User Role" }
+      cluster-admin = { scope = azurerm_resource_group.environment.id, role = "Azure Kubernetes Service Cluster Admin Role" }
+    } : {},
+  )
+
+  has_cluster = module.shared.project.serving[var.environment].target == "kubernetes"
+
   # Before any workflow can run Terraform, a person does.
   operator_roles = merge(
     { for id in local.operators : "state-${id}" => { principal = id, scope = azurerm_storage_container.state.id, role = "Storage Blob Data Contributor" } },
+    { for id in local.operators : "plans-${id}" => { principal = id, scope = azurerm_storage_container.plans.id, role = "Storage Blob Data Contributor" } },
     { for id in local.operators : "lock-${id}" => { principal = id, scope = azurerm_resource_group.environment.id, role = "Locks Contributor" } if local.in_production },
   )
 }
@@ -72,6 +97,15 @@ resource "azurerm_role_assignment" "terraform" {
   role_definition_name = each.value.role
   condition            = try(each.value.condition, null)
   condition_version    = can(each.value.condition) ? "2.0" : null
+}
+
+resource "azurerm_role_assignment" "plan" {
+  for_each = local.plan_roles
+
+  principal_id         = azurerm_user_assigned_identity.plan.principal_id
+  principal_type       = "ServicePrincipal"
+  scope                = each.value.scope
+  role_definition_name = each.value.role
 }
 
 resource "azurerm_role_assignment" "operators" {

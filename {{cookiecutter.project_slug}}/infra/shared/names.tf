@@ -39,6 +39,7 @@ output "names" {
     cluster_identity     = "id-${local.suffix}-aks"
     nodes_identity       = "id-${local.suffix}-nodes"
     terraform_identity   = "id-${local.suffix}-terraform"
+    plan_identity        = "id-${local.suffix}-plan"
     state_group          = "rg-${local.suffix}-state"
     state_storage        = "tf${local.prefix}${local.unique}"
     network              = "vnet-${local.suffix}"

@@ -112,7 +112,9 @@ def hold(project: Project, parts: Sequence[str], wait: bool) -> AbstractContextM
     """Let no other command change the same until the block ends."""
     from mlops import lock
 
-    command = f"mlops {click.get_current_context().info_name}"
+    context = click.get_current_context()
+    words = context.command_path.removeprefix(context.find_root().command_path)
+    command = f"mlops{words}"
     return lock.hold(project.root, parts, command, wait, lambda text: click.echo(text, err=True))
 
 
@@ -131,6 +133,11 @@ def change(*parts: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         return wait_option(update_wrapper(pass_project(alone), verb))
 
     return decorate
+
+
+def _waits() -> bool:
+    """Return whether the verb that runs may wait for others."""
+    return bool(click.get_current_context().params["wait"])
 
 
 data_option = click.option(
@@ -386,7 +393,7 @@ def deploy(
         lifecycle.require_newer(platform, version)
     approved = _approve(project, version, yes) if in_production else ""
     terminal.show(
-        lifecycle.deploy(project, platform, environment, version, terminal.tell, approved)
+        lifecycle.deploy(project, platform, environment, version, terminal.tell, approved, _waits())
     )
 
 
@@ -402,7 +409,7 @@ def release(project: Project, number: int | None, yes: bool, on: Where) -> None:
     platform = lifecycle.platform(project, on)
     version = lifecycle.choose_version(platform, number)
     lifecycle.release(
-        project, platform, version, lambda v: _approve(project, v, yes), terminal.Steps()
+        project, platform, version, lambda v: _approve(project, v, yes), terminal.Steps(), _waits()
     )
 
 
@@ -487,7 +494,7 @@ def rollback(project: Project, on: Where) -> None:
     """Return production to the version before, and withdraw the present one."""
     from mlops import lifecycle, terminal
 
-    version = lifecycle.rollback(project, lifecycle.platform(project, on), terminal.tell)
+    version = lifecycle.rollback(project, lifecycle.platform(project, on), terminal.tell, _waits())
     click.echo(f"Production is back at version {version.number}.")
 
 
@@ -664,6 +671,60 @@ def _check_azure(project: Project, ignore: tuple[str, ...]) -> None:
     for environment in ENVIRONMENTS:
         workspace = connect(project, environment).workspace_name
         click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
+
+
+@main.group()
+def infra() -> None:
+    """Plan the Terraform of an environment, and apply what was approved."""
+
+
+environment_argument = click.argument("environment", type=click.Choice(ENVIRONMENTS))
+
+
+@infra.command("plan")
+@environment_argument
+@change("infra")
+def plan_infra(project: Project, environment: Environment) -> None:
+    """Plan an environment, and store the plan beside its state.
+
+    The last line is `plan=DIGEST changes=true` or `changes=false`, for scripts.
+    """
+    from mlops import ci, terminal
+    from mlops.azure import infrastructure
+    from mlops.ci.plan import drift, markdown
+
+    planned = infrastructure.plan(project, environment, terminal.say)
+    terminal.show_planned(planned)
+    job, changes = ci.current(), str(planned.changed).lower()
+    job.summary(markdown(planned))
+    job.output("plan", planned.digest)
+    job.output("changes", changes)
+    job.output("drift", drift(planned))
+    click.echo(f"plan={planned.digest} changes={changes}")
+
+
+@infra.command("apply")
+@environment_argument
+@click.option(
+    "--plan",
+    "digest",
+    required=True,
+    metavar="DIGEST",
+    envvar="MLOPS_PLAN",
+    show_envvar=True,
+    help="The approved plan, as `mlops infra plan` names it.",
+)
+@change("infra")
+def apply_infra(project: Project, environment: Environment, digest: str) -> None:
+    """Apply exactly the plan that was approved.
+
+    It is refused if the infrastructure has changed since the plan was made.
+    """
+    from mlops import terminal
+    from mlops.azure import infrastructure
+
+    infrastructure.apply(project, environment, digest, terminal.say)
+    click.echo(f"Applied the plan {digest} to {environment}.")
 
 
 @main.command(hidden=True)

@@ -323,6 +323,7 @@ def deploy(
     version: Version,
     tell: Callable[[str], None] = print,
     approved: str = "",
+    wait: bool = True,
 ) -> Deployment:
     """Bring a registered version into one environment.
 
@@ -330,6 +331,8 @@ def deploy(
     ----------
     approved : str
         By whom and how, for the history; by default the user's name.
+    wait : bool
+        Whether to wait for another release in the environment, instead of raising `OtherRelease`.
 
     Raises
     ------
@@ -341,7 +344,7 @@ def deploy(
 
     registry, target = platform.registry(environment), platform.target(environment)
     by = approved or approver("")
-    releaser = Release(environment, project, target, registry, tell, by)
+    releaser = Release(environment, project, target, registry, tell, by, wait)
     version = platform.promote(version, environment, tell)
     releaser.deploy(version)
     platform.after_release(version, environment, tell)
@@ -354,6 +357,7 @@ def release(
     version: Version,
     approve: Callable[[Version], str],
     progress: Progress | None = None,
+    wait: bool = True,
 ) -> None:
     """Bring a registered version to staging and, once approved, to production.
 
@@ -368,16 +372,23 @@ def release(
     for environment in ENVIRONMENTS:
         progress.step(environment)
         approved = approve(version) if environment == "production" else ""
-        progress.show(deploy(project, platform, environment, version, progress.tell, approved))
+        progress.show(
+            deploy(project, platform, environment, version, progress.tell, approved, wait)
+        )
 
 
-def rollback(project: Project, platform: Platform, tell: Callable[[str], None] = print) -> Version:
+def rollback(
+    project: Project,
+    platform: Platform,
+    tell: Callable[[str], None] = print,
+    wait: bool = True,
+) -> Version:
     """Return production to the version before, and withdraw the present one."""
     from mlops.model.history import approver
     from mlops.release.release import Release
 
     registry, target = platform.registry("production"), platform.target("production")
-    releaser = Release("production", project, target, registry, tell, approver("rollback"))
+    releaser = Release("production", project, target, registry, tell, approver("rollback"), wait)
     version = releaser.roll_back()
     platform.after_release(version, "production", tell)
     return version

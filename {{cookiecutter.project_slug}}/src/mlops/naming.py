@@ -72,6 +72,7 @@ RULES: Final[dict[str, Rule]] = {
     "cluster_identity": Rule("identity of AKS", "id-{suffix}-aks", WORD, 3, 128),
     "nodes_identity": Rule("identity of AKS nodes", "id-{suffix}-nodes", WORD, 3, 128),
     "terraform_identity": Rule("identity of Terraform", "id-{suffix}-terraform", WORD, 3, 128),
+    "plan_identity": Rule("identity of Terraform plans", "id-{suffix}-plan", WORD, 3, 128),
     "state_group": Rule("resource group of the state", "rg-{suffix}-state", GROUP, 1, 90),
     "state_storage": Rule("storage of the state", "tf{prefix}{unique}", LOWER, 3, 24),
     "network": Rule("virtual network", "vnet-{suffix}", NETWORK, 2, 64),

@@ -22,6 +22,7 @@ from mlops.model.history import History, Period
 from mlops.results import Decision, Evaluation, Reason, Registration, Scored, Training, Validation
 
 if TYPE_CHECKING:
+    from mlops.azure.infrastructure import Planned
     from mlops.config import Environment
     from mlops.model.registry import Version
     from mlops.release.target import Target
@@ -151,6 +152,16 @@ def show_reasons(decision: Decision) -> None:
     verdict = "accepted" if decision.accepted else "REFUSED"
     for reason in decision.reasons:
         say(f"Gate: {verdict} ({reason.code}): {reason.text}")
+
+
+def show_planned(planned: Planned) -> None:
+    """Print what a plan of the infrastructure changes, a line for each resource."""
+    changes = _table("resource", "action")
+    for change in planned.changes:
+        changes.add_row(cell(change.address), change.action)
+    if planned.changes:
+        _print(changes)
+    say(planned.headline)
 
 
 def show_status(

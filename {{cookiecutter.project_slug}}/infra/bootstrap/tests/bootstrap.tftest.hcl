@@ -19,7 +19,7 @@ run "staging" {
   }
 
   assert {
-    condition     = toset(keys(azurerm_role_assignment.terraform)) == toset(concat(["build", "delegate", "state"], keys(local.network_roles)))
+    condition     = toset(keys(azurerm_role_assignment.terraform)) == toset(concat(["build", "delegate", "plans", "state"], keys(local.network_roles)))
     error_message = "Terraform's identity has other roles than it needs."
   }
 
@@ -37,7 +37,15 @@ run "staging" {
   }
 
   assert {
-    condition     = azurerm_storage_account.state.tags == module.shared.tags && azurerm_resource_group.environment.tags == module.shared.tags && azurerm_resource_group.state.tags == module.shared.tags && azurerm_user_assigned_identity.terraform.tags == module.shared.tags
+    condition = alltrue([
+      for name, role in azurerm_role_assignment.plan :
+      name == "plans" ? role.scope == azurerm_storage_container.plans.id : strcontains(role.role_definition_name, "Reader") || startswith(name, "cluster-")
+    ])
+    error_message = "The identity of plans may change more than the plans."
+  }
+
+  assert {
+    condition     = azurerm_storage_account.state.tags == module.shared.tags && azurerm_resource_group.environment.tags == module.shared.tags && azurerm_resource_group.state.tags == module.shared.tags && azurerm_user_assigned_identity.terraform.tags == module.shared.tags && azurerm_user_assigned_identity.plan.tags == module.shared.tags
     error_message = "A resource lacks the tags."
   }
 }

@@ -17,6 +17,10 @@ from mlops.release.target import PendingRelease
 SILENCE_SECONDS: Final = 300
 
 
+class OtherRelease(ReleaseError):
+    """Another release is changing the endpoint, or was killed a short time ago."""
+
+
 def write_note(release: PendingRelease) -> str:
     """Return the note of a release by this process."""
     signed = {**asdict(release), "by": run_id(), "at": int(time.time())}
@@ -38,7 +42,7 @@ def read_note(
 
     Raises
     ------
-    ReleaseError
+    OtherRelease
         The release is, or may be, still running.
     """
     if not note:
@@ -47,7 +51,7 @@ def read_note(
     by, silent = content.pop("by"), time.time() - content.pop("at")
     recent = changing or silent < SILENCE_SECONDS
     if by != run_id() and recent and not has_ended(root, environment, by):
-        raise ReleaseError(
+        raise OtherRelease(
             f"Another release is running: it last changed the endpoint {max(silent, 0):.0f} s ago.",
             "Wait until it has ended. If it was killed, run the same command again in "
             f"{SILENCE_SECONDS // 60} minutes.",

@@ -7,9 +7,11 @@ anything fails, the endpoint is restored to what it served before.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from mlops.config import Endpoint, Environment, Project
 from mlops.errors import MlopsError, ModelError, ReleaseError
@@ -17,8 +19,11 @@ from mlops.model import tags
 from mlops.model.history import append
 from mlops.model.loading import Trust, trust
 from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
+from mlops.release.pending import OtherRelease
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
 from mlops.release.target import EndpointState, PendingRelease, Target, Tell
+
+PAUSE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Release:
     registry: Registry
     tell: Tell
     approved: str = ""  # by whom, and how
+    wait: bool = True  # for another release, rather than raise `OtherRelease`
 
     @property
     def endpoint(self) -> Endpoint:
@@ -73,7 +79,7 @@ class Release:
 
     def recover(self) -> PendingRelease | None:
         """Complete or undo an interrupted release; return it if completed."""
-        state = self.target.describe()
+        state = self._state_at_rest()
         release = state.pending
         if release is None:
             return None
@@ -84,6 +90,20 @@ class Release:
         self.tell(f"Undoing the interrupted release of version {release.version}.")
         self._undo(release)
         return None
+
+    def _state_at_rest(self) -> EndpointState:
+        """Read what the endpoint serves, once no other release is changing it."""
+        told = False
+        while True:
+            try:
+                return self.target.describe()
+            except OtherRelease as error:
+                if not self.wait:
+                    raise
+                if not told:
+                    self.tell(f"{error} Waiting until it has ended.")
+                told = True
+            time.sleep(PAUSE_SECONDS)
 
     def _shift(self, version: Version, steps: Sequence[int], withdraws: int | None = None) -> None:
         state = self.target.describe()

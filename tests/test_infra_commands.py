@@ -1,0 +1,371 @@
+"""`mlops infra`, with the real Terraform and its real backend: the state and the plans live in the double's storage."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure_landing import landing_zone_of
+from azure_project import PREFIX, name_of
+from doubles import SUBSCRIPTION, TENANT
+from doubles.client import Double, running_double
+from doubles.proxy import running_proxy
+from doubles.terraform.client import Terraform
+from landing_zone import ENVIRONMENTS, copy_infra, landing_zone
+from rendering import Render
+
+REPOSITORY = "repo:ORG/credit-risk"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A project whose infra/bootstrap/ is applied for both environments.
+
+    Attributes
+    ----------
+    project :
+        Its folder, with infra/ as rendered: the state is in Azure.
+    clients :
+        The client ids of the identities, by name.
+    """
+
+    project: Path
+    python: Path
+    azure: Double
+    terraform: Terraform
+    variables: dict[str, str]
+    clients: dict[str, str]
+
+    def job(self, environment: str) -> dict[str, str]:
+        """Return the variables of a job in a GitHub environment, with its own identity; `staging` is CI's."""
+        where, _, role = environment.partition("-")
+        identity = {"infra": "terraform", "plan": "plan", "": "ci"}[role]
+        client = self.clients.get(f"id-{PREFIX}-{where}-{identity}", "none")
+        return {"GITHUB_ACTIONS": "true", **self.azure.github_job(f"{REPOSITORY}:environment:{environment}", client)}
+
+    def run(self, job: str, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run `mlops infra` in a job of a GitHub environment."""
+        return self.run_as({**self.job(job), **changes}, *words)
+
+    def run_as(self, who: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `mlops infra` with some variables."""
+        return self._run([self.python, "-m", "mlops", "infra", *words], who)
+
+    def terraform_as(self, job: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run `terraform` in infra/ as a person who has the identity of a job."""
+        identity = self.job(job)
+        names = {"ARM_CLIENT_ID": "AZURE_CLIENT_ID", "ARM_TENANT_ID": "AZURE_TENANT_ID"}
+        login = {"ARM_USE_OIDC": "true", **{name: identity[other] for name, other in names.items()}}
+        return self._run(["terraform", f"-chdir={self.project / 'infra'}", *words], {**identity, **login})
+
+    def start(self, job: str, *words: str) -> subprocess.Popen[str]:
+        """Start `mlops infra` in a job of a GitHub environment."""
+        return subprocess.Popen([self.python, "-m", "mlops", "infra", *words], **self._options(self.job(job)))
+
+    def _run(self, command: list[str | Path], who: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, **self._options(who), check=False)
+
+    def _options(self, who: dict[str, str]) -> dict[str, Any]:
+        paths = {
+            "PYTHONPATH": str(self.project / "src"),
+            "GITHUB_OUTPUT": os.devnull,
+            "GITHUB_STEP_SUMMARY": os.devnull,
+        }
+        return {
+            "cwd": self.project,
+            "env": {**os.environ, **paths, **self.azure.environment, **self.variables, **who},
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "encoding": "utf-8",
+        }
+
+    def plan(self, environment: str, job: str = "") -> tuple[str, bool]:
+        """Plan an environment, as the identity that only plans; return the digest and whether it has changes."""
+        done = self.run(job or f"{environment}-plan", "plan", environment)
+        found = re.search(r"^plan=([0-9a-f]{64}) changes=(true|false)\Z", done.stdout.rstrip("\n"), re.MULTILINE)
+        assert done.returncode == 0, done.stdout
+        assert found, done.stdout
+        return found[1], found[2] == "true"
+
+    def apply(self, environment: str, digest: str) -> subprocess.CompletedProcess[str]:
+        """Apply a plan, as the identity that a reviewer lets in."""
+        return self.run(f"{environment}-infra", "apply", environment, "--plan", digest)
+
+    def blob(self, environment: str, path: str) -> Path:
+        """Return the file of a blob in the account of an environment's state."""
+        return self.azure.folder / "storage" / name_of("state_storage", environment) / path
+
+    def state(self, environment: str) -> bytes:
+        return self.blob(environment, "tfstate/infra.tfstate").read_bytes()
+
+
+@contextmanager
+def running_site(rendered: Path, terraform: Terraform, python: Path, folder: Path, **variables: str) -> Iterator[Site]:
+    """Apply infra/bootstrap/ with some variables, and run a double of what it has made."""
+    zones = []
+    for environment in ENVIRONMENTS:
+        zone = landing_zone(terraform, copy_infra(rendered, folder / environment), "infra/bootstrap", environment)
+        zone.apply(**variables)
+        zones.append(zone)
+    content = landing_zone_of(zones)
+    project = Path(shutil.copytree(rendered, folder / "project"))
+    program = terraform.install(folder / "bin")
+    with running_double(python, folder / "azure", landing_zone=content) as azure, running_proxy(azure.url) as proxy:
+        path = os.pathsep.join([str(folder / "bin"), azure.environment["PATH"]])
+        clients = {one["name"]: one["client"] for one in content["principals"]}
+        yield Site(project, python, azure, terraform, {**program, **proxy, "PATH": path}, clients)
+
+
+@pytest.fixture(scope="module")
+def site(
+    render: Render, terraform: Terraform, project_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with running_site(render({}), terraform, project_python, folder) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def built(site: Site) -> Site:
+    """Both environments, each applied once by an identity that may write the state."""
+    for environment in ENVIRONMENTS:
+        digest, changed = site.plan(environment, f"{environment}-infra")
+        assert changed
+        done = site.apply(environment, digest)
+        assert done.returncode == 0, done.stdout
+    return site
+
+
+@contextmanager
+def changed(site: Site, environment: str) -> Iterator[None]:
+    """Let somebody have changed the tags of an environment's workspace in the portal, until the block ends."""
+    with site.terraform.drift(workspace(environment), tags={"owner": "somebody"}):
+        yield
+
+
+def workspace(environment: str) -> str:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-{environment}"
+    return f"{group}/providers/Microsoft.MachineLearningServices/workspaces/mlw-{PREFIX}-{environment}"
+
+
+def test_the_first_plan_needs_an_identity_that_may_create_the_state(site: Site) -> None:
+    """Runs first: no state exists yet."""
+    done = site.run("staging-plan", "plan", "staging")
+    assert done.returncode == 1
+    assert "Error: Terraform could not connect to the state of staging: " in done.stdout
+    assert "an identity that only plans cannot create the state" in done.stdout
+    assert not site.blob("staging", "tfstate/infra.tfstate").exists()
+
+
+def test_an_applied_environment_has_no_changes(built: Site, tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    done = built.run("staging-plan", "plan", "staging", GITHUB_OUTPUT=str(outputs))
+    assert done.returncode == 0, done.stdout
+    assert "Staging matches infra/." in done.stdout
+    assert done.stdout.splitlines()[-1].endswith(" changes=false")
+    assert read_outputs(outputs) | {"plan": ""} == {"plan": "", "changes": "false", "drift": ""}
+
+
+def test_the_approved_plan_is_applied(built: Site) -> None:
+    """From the plan of the identity that reads to the apply of the one that writes; the plan is used once."""
+    with changed(built, "staging"):
+        digest, found = built.plan("staging")
+        assert found
+        assert built.blob("staging", f"tfplans/staging/{digest}").is_file()
+        done = built.apply("staging", digest)
+        assert done.returncode == 0, done.stdout
+        assert "0 added, 1 changed, 0 destroyed" in done.stdout
+    assert not built.blob("staging", f"tfplans/staging/{digest}").exists()
+    again = built.apply("staging", digest)
+    assert again.returncode == 1
+    assert f"Staging has no plan {digest}" in again.stdout
+    assert "Nothing was applied" in again.stdout
+
+
+def test_drift_is_reported_without_values(built: Site, tmp_path: Path) -> None:
+    outputs, summary = tmp_path / "outputs", tmp_path / "summary.md"
+    with changed(built, "staging"):
+        done = built.run(
+            "staging-plan", "plan", "staging", GITHUB_OUTPUT=str(outputs), GITHUB_STEP_SUMMARY=str(summary)
+        )
+    assert done.returncode == 0, done.stdout
+    drift = "Staging: 1 to change. `azurerm_machine_learning_workspace.this` (change)"
+    said = read_outputs(outputs)
+    assert (said["changes"], said["drift"]) == ("true", drift)
+    assert done.stdout.splitlines()[-1] == f"plan={said['plan']} changes=true"
+    page = summary.read_text(encoding="utf-8")
+    assert page.startswith("### Staging: 1 to change.\n")
+    assert "| `azurerm_machine_learning_workspace.this` | change |" in page
+    assert '- "owner"       = "somebody" -> null' in page
+
+
+def test_a_plan_is_refused_once_another_was_applied(built: Site) -> None:
+    with changed(built, "staging"):
+        approved, _ = built.plan("staging")
+        other, _ = built.plan("staging")
+        assert built.apply("staging", other).returncode == 0
+        before = built.state("staging")
+        done = built.apply("staging", approved)
+    assert done.returncode == 1
+    assert "could not apply staging: Saved plan is stale. Nothing was applied." in done.stdout
+    assert "Make a new plan, and have it approved." in done.stdout
+    assert built.state("staging") == before
+
+
+def test_a_plan_that_was_changed_is_refused(built: Site) -> None:
+    with changed(built, "staging"):
+        digest, _ = built.plan("staging")
+        other, _ = built.plan("staging")
+    folder = built.blob("staging", "tfplans/staging")
+    shutil.copy(folder / other, folder / digest)
+    before = built.state("staging")
+    done = built.apply("staging", digest)
+    assert done.returncode == 1
+    assert f"The plan {digest} of staging was changed after it was made. Nothing was applied." in done.stdout
+    assert built.state("staging") == before
+
+
+def test_a_plan_of_staging_is_refused_in_production(built: Site) -> None:
+    """Also if somebody has copied it there."""
+    with changed(built, "staging"):
+        digest, _ = built.plan("staging")
+    done = built.apply("production", digest)
+    assert f"Production has no plan {digest}" in done.stdout
+    copied = built.blob("production", f"tfplans/production/{digest}")
+    copied.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(built.blob("staging", f"tfplans/staging/{digest}"), copied)
+    before = [built.state(environment) for environment in ENVIRONMENTS]
+    done = built.apply("production", digest)
+    assert done.returncode == 1
+    assert f"The plan {digest} is for staging, not for production. Nothing was applied." in done.stdout
+    assert [built.state(environment) for environment in ENVIRONMENTS] == before
+
+
+def test_a_lock_that_another_run_left_is_explained(built: Site) -> None:
+    with changed(built, "staging"):
+        approved, _ = built.plan("staging")
+        built.azure.plant("forbidden", r"PUT /storage/.*/tfstate/infra\.tfstate", skip=3)  # the release of the lock
+        left = built.apply("staging", approved)
+        assert "Error releasing the state lock" in left.stdout
+        assert "Nothing was applied" not in left.stdout
+        waiting, _ = built.plan("staging")
+        done = built.apply("staging", waiting)
+        assert "could not apply staging: Error acquiring the state lock. Nothing was applied." in done.stdout
+        found = re.search(r"ID: +(\S+)", done.stdout)
+        assert found
+        unlocked = built.terraform_as("staging-infra", "force-unlock", "-force", found[1])
+        assert unlocked.returncode == 0, unlocked.stdout
+        assert built.apply("staging", waiting).returncode == 0
+
+
+def test_an_interrupted_apply_ends_and_releases_the_state(built: Site) -> None:
+    """Only `mlops` is interrupted, as when a CI job is cancelled; Terraform ends what it does."""
+    with changed(built, "staging"):
+        digest, _ = built.plan("staging")
+        built.azure.plant("delay", r"PUT /storage/.*/tfstate/infra\.tfstate", skip=2, seconds=3)  # to write the state
+        with built.start("staging-infra", "apply", "staging", "--plan", digest) as process:
+            assert process.stdout
+            said = next(line for line in process.stdout if "Modifying..." in line)
+            process.send_signal(signal.SIGINT)
+            said += process.stdout.read()
+        assert process.returncode != 0
+        assert "Interrupt received." in said
+        again, _ = built.plan("staging")
+        assert built.apply("staging", again).returncode == 0
+
+
+@pytest.mark.parametrize("job", ["staging", "production-plan", "staging-plan"])
+def test_only_the_approved_job_can_apply(job: str, built: Site) -> None:
+    """CI of the environment, the identity that plans, and those of the other environment may not."""
+    with changed(built, "staging"):
+        digest, _ = built.plan("staging")
+        before = built.state("staging")
+        done = built.run(job, "apply", "staging", "--plan", digest)
+    assert done.returncode == 1, done.stdout
+    assert built.state("staging") == before
+
+
+@pytest.mark.parametrize("job", ["staging", "production-plan", "production-infra"])
+def test_only_the_environments_own_identities_can_plan(job: str, built: Site) -> None:
+    done = built.run(job, "plan", "staging")
+    assert done.returncode == 1, done.stdout
+    assert "Apply infra/bootstrap/" in done.stdout or "federated credential" in done.stdout
+
+
+def test_settings_of_the_environment_are_used(built: Site) -> None:
+    settings = built.project / "infra" / "staging.tfvars"
+    settings.write_text("monthly_budget = 700\n", encoding="utf-8")
+    try:
+        done = built.run("staging-plan", "plan", "staging")
+    finally:
+        settings.unlink()
+    assert "amount            = 300 -> 700" in done.stdout
+    assert "azurerm_consumption_budget_resource_group.this" in done.stdout
+
+
+def test_whoever_is_logged_in_with_az_can_plan(built: Site) -> None:
+    """An operator by hand: both clients ask `az` for tokens."""
+    done = built.run_as({"DOUBLE_LOGIN": "operator"}, "plan", "production")
+    assert done.returncode == 0, done.stdout
+    assert "AZ" in {call["method"] for call in built.azure.calls()}
+
+
+def test_service_connections_of_azure_pipelines_plan_and_apply(
+    render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
+) -> None:
+    """The connection that only plans can plan, and not apply."""
+    connections = {"terraform": "00000000-0000-4000-8000-000000000003", "plan": "00000000-0000-4000-8000-000000000005"}
+    issuer = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    trusted = {
+        name: f'{{ issuer = "{issuer}", subject = "/eid1/c/pub/t/x/a/y/sc/z/{connections[identity]}" }}'
+        for name, identity in (("azure_devops", "terraform"), ("azure_devops_plan", "plan"))
+    }
+    rendered = render({"ci_cd": "azure-pipelines"})
+    with running_site(rendered, terraform, project_python, tmp_path, **trusted) as site:
+
+        def run(identity: str, *words: str) -> subprocess.CompletedProcess[str]:
+            client = site.clients[f"id-{PREFIX}-staging-{identity}"]
+            return site.run_as(site.azure.pipelines_job(connections[identity], client), *words)
+
+        first = run("terraform", "plan", "staging")
+        assert first.returncode == 0, first.stdout
+        digest = first.stdout.split("plan=")[-1].split()[0]
+        refused = run("plan", "apply", "staging", "--plan", digest)
+        assert "Nothing was applied" in refused.stdout
+        applied = run("terraform", "apply", "staging", "--plan", digest)
+        assert applied.returncode == 0, applied.stdout
+        again = run("plan", "plan", "staging")
+        assert again.stdout.endswith(" changes=false\n"), again.stdout
+
+
+def test_a_token_that_would_expire_is_not_used(built: Site) -> None:
+    done = built.run("staging-plan", "plan", "staging", ARM_OIDC_TOKEN="an old one")  # noqa: S106
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"PATH": "/nonexistent"}, "terraform is not on the PATH"),
+        ({"AZURE_SUBSCRIPTION_ID": ""}, "AZURE_SUBSCRIPTION_ID is not set"),
+        ({"AZURE_CLIENT_ID": ""}, "AZURE_CLIENT_ID is not set in this job"),
+    ],
+)
+def test_what_is_missing_is_said(changes: dict[str, str], error: str, site: Site) -> None:
+    done = site.run("staging-plan", "plan", "staging", **changes)
+    assert done.returncode == 2, done.stdout
+    assert error in done.stdout
+    assert "Fix: " in done.stdout
+
+
+def read_outputs(file: Path) -> dict[str, str]:
+    """Return a job's outputs, as GitHub reads them (github/docs, workflow-commands.md, multiline strings)."""
+    text = file.read_text(encoding="utf-8")
+    return {name: value for name, _, value in re.findall(r"(?ms)^(\w+)<<(\S+)\n(.*?)\n\2$", text)}
