@@ -13,7 +13,7 @@ import sys
 # The Python versions that a project runs on, newest first: requires-python in its pyproject.toml.
 PYTHONS = ("3.13", "3.12", "3.11")
 
-# option -> choice -> the files that only this choice keeps. A file of two options needs both choices.
+# option -> choice -> the files that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
     "ci_cd": {
         "github-actions": (
@@ -31,13 +31,18 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
             "infra/bootstrap/github.tf",
         ),
         "azure-pipelines": (
+            "azure-pipelines/drift.yml",
+            "azure-pipelines/infra.yml",
             "azure-pipelines/monitor.yml",
             "azure-pipelines/pull-request.yml",
             "azure-pipelines/release.yml",
             "azure-pipelines/rollback.yml",
+            "azure-pipelines/templates/jobs-plan.yml",
+            "azure-pipelines/templates/stages-infra.yml",
             "azure-pipelines/templates/stages-release.yml",
             "azure-pipelines/templates/steps-azure.yml",
             "azure-pipelines/templates/steps-install.yml",
+            "azure-pipelines/templates/steps-terraform.yml",
             "azure-pipelines/train.yml",
             "src/mlops/ci/azure_devops.py",
             "src/mlops/ci/azure_pipelines.py",
@@ -87,15 +92,16 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def paths_to_remove(answers: dict[str, str]) -> list[str]:
-    """Return the project's paths that belong only to choices that were not made."""
-    unwanted = [
-        path
-        for option, choices in KEPT_BY.items()
-        for choice, paths in choices.items()
-        if choice != answers[option]
-        for path in paths
-    ]
-    return list(dict.fromkeys(unwanted))
+    """Return the project's paths that belong to a choice that was not made; a path may belong to several choices."""
+    return sorted(
+        {
+            path
+            for option, choices in KEPT_BY.items()
+            for choice, paths in choices.items()
+            if choice != answers[option]
+            for path in paths
+        }
+    )
 
 
 def prune(paths: list[str]) -> None:

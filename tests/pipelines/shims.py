@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PROGRAMS = ("az", "mlops", "mypy", "pytest", "python", "python3", "ruff")
+PROGRAMS = ("az", "curl", "mlops", "mypy", "pytest", "python", "python3", "ruff", "sha256sum", "terraform")
 NOTED = ("AZURE", "MLOPS_", "PYTHONPATH", "SYSTEM_ACCESSTOKEN", "TF_BUILD")
 PROGRAM = f"""#!{sys.executable} -S
 import json, os, sys

@@ -85,7 +85,7 @@ class CurrentJob(Job):
             found = ", ".join(str(one.get("status")) for one in approvals) or "none was found"
             raise ReleaseError(
                 f"This run has no approval for {environment} (its approvals: {found}). "
-                f"Nothing was released to {environment}.",
+                "Nothing was deployed.",
                 f"Run the stage again, and have the approvers of {environment} approve it. It must "
                 f"be a stage whose job names the environment {environment}.",
             )
@@ -137,7 +137,7 @@ def _checks(api: Api, environment: str) -> list[dict[str, Any]]:
     if not ids:
         raise ReleaseError(
             f"Azure DevOps has no environment named {environment}, or this job may not see it. "
-            f"Nothing was released to {environment}.",
+            "Nothing was deployed.",
             "Create it (Pipelines > Environments) with an approval and branch control, and let the "
             "project's Build Service read it.",
         )
@@ -164,7 +164,7 @@ def _require_checks(environment: str, checks: list[dict[str, Any]]) -> None:
     if missing:
         raise ReleaseError(
             f"The environment {environment} of Azure DevOps lacks {' and '.join(missing)}. "
-            f"Nothing was released to {environment}.",
+            "Nothing was deployed.",
             f"Pipelines > Environments > {environment} > Approvals and checks: add an approval by "
             "the people who may release, and branch control that allows refs/heads/main.",
         )
