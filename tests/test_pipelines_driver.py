@@ -516,7 +516,7 @@ def test_a_cancelled_step_is_killed_and_what_always_runs_still_runs(tmp_path: Pa
           - {script: echo, displayName: both, condition: succeededOrFailed()}
           - {script: echo cleaned, displayName: always, condition: always()}
         """,
-        cancel=Cancel("long", "begun"),
+        cancel=Cancel("long", "begun", patience=1),
     )
     assert said(done) == {"long": "begun", "always": "cleaned"}
 

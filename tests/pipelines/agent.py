@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,10 +23,19 @@ GOOD = (SUCCEEDED, ISSUES)
 
 @dataclass(frozen=True)
 class Cancel:
-    """Cancel the run in a step, as soon as its output contains a text."""
+    """Cancel the run in a step, as soon as its output contains a text.
+
+    The agent interrupts a program, and kills it ten seconds later (microsoft/azure-pipelines-agent, ProcessInvoker).
+
+    Attributes
+    ----------
+    patience :
+        The seconds between the two; 0 if the agent itself is lost.
+    """
 
     step: str
     saying: str = ""
+    patience: float = 10
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,16 @@ class Done:
     result: str
     code: int = 0
     output: str = ""
+
+
+def _end(process: subprocess.Popen[str], patience: float) -> None:
+    """Interrupt a program and what it started, and kill what is left."""
+    if patience:
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class Agent:
@@ -227,7 +247,7 @@ class Agent:
             for line in process.stdout:
                 output += line
                 if self._is_cancelled(step, output):
-                    os.killpg(process.pid, signal.SIGINT)
+                    _end(process, self._world.cancel.patience if self._world.cancel else 0)
                     break
             output += process.stdout.read()
         return process.returncode, output
