@@ -19,7 +19,11 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         "github-actions": (
             ".github/CODEOWNERS",
             ".github/actions/install/action.yml",
+            ".github/actions/terraform/action.yml",
             ".github/dependabot.yml",
+            ".github/workflows/drift.yml",
+            ".github/workflows/infra.yml",
+            ".github/workflows/monitor.yml",
             ".github/workflows/pull-request.yml",
             ".github/workflows/release.yml",
             ".github/workflows/rollback.yml",
@@ -73,7 +77,11 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "monitoring": {
-        "yes": ("azureml/monitoring.yml", "azure-pipelines/monitor.yml"),
+        "yes": (
+            "azureml/monitoring.yml",
+            ".github/workflows/monitor.yml",
+            "azure-pipelines/monitor.yml",
+        ),
     },
     "network": {
         "public": (

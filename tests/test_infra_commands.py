@@ -1,126 +1,19 @@
 """`mlops infra`, with the real Terraform and its real backend: the state and the plans live in the double's storage."""
 
-import os
 import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from azure_landing import landing_zone_of
-from azure_project import PREFIX, name_of
-from doubles import SUBSCRIPTION, TENANT
-from doubles.client import Double, running_double
-from doubles.proxy import running_proxy
+from azure_project import PREFIX
+from doubles import TENANT
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, copy_infra, landing_zone
+from infra_site import Site, changed, running_site
+from landing_zone import ENVIRONMENTS
 from rendering import Render
-
-REPOSITORY = "repo:ORG/credit-risk"
-
-
-@dataclass(frozen=True)
-class Site:
-    """A project whose infra/bootstrap/ is applied for both environments.
-
-    Attributes
-    ----------
-    project :
-        Its folder, with infra/ as rendered: the state is in Azure.
-    clients :
-        The client ids of the identities, by name.
-    """
-
-    project: Path
-    python: Path
-    azure: Double
-    terraform: Terraform
-    variables: dict[str, str]
-    clients: dict[str, str]
-
-    def job(self, environment: str) -> dict[str, str]:
-        """Return the variables of a job in a GitHub environment, with its own identity; `staging` is CI's."""
-        where, _, role = environment.partition("-")
-        identity = {"infra": "terraform", "plan": "plan", "": "ci"}[role]
-        client = self.clients.get(f"id-{PREFIX}-{where}-{identity}", "none")
-        return {"GITHUB_ACTIONS": "true", **self.azure.github_job(f"{REPOSITORY}:environment:{environment}", client)}
-
-    def run(self, job: str, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run `mlops infra` in a job of a GitHub environment."""
-        return self.run_as({**self.job(job), **changes}, *words)
-
-    def run_as(self, who: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `mlops infra` with some variables."""
-        return self._run([self.python, "-m", "mlops", "infra", *words], who)
-
-    def terraform_as(self, job: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run `terraform` in infra/ as a person who has the identity of a job."""
-        identity = self.job(job)
-        names = {"ARM_CLIENT_ID": "AZURE_CLIENT_ID", "ARM_TENANT_ID": "AZURE_TENANT_ID"}
-        login = {"ARM_USE_OIDC": "true", **{name: identity[other] for name, other in names.items()}}
-        return self._run(["terraform", f"-chdir={self.project / 'infra'}", *words], {**identity, **login})
-
-    def start(self, job: str, *words: str) -> subprocess.Popen[str]:
-        """Start `mlops infra` in a job of a GitHub environment."""
-        return subprocess.Popen([self.python, "-m", "mlops", "infra", *words], **self._options(self.job(job)))
-
-    def _run(self, command: list[str | Path], who: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, **self._options(who), check=False)
-
-    def _options(self, who: dict[str, str]) -> dict[str, Any]:
-        paths = {
-            "PYTHONPATH": str(self.project / "src"),
-            "GITHUB_OUTPUT": os.devnull,
-            "GITHUB_STEP_SUMMARY": os.devnull,
-        }
-        return {
-            "cwd": self.project,
-            "env": {**os.environ, **paths, **self.azure.environment, **self.variables, **who},
-            "stdout": subprocess.PIPE,
-            "stderr": subprocess.STDOUT,
-            "encoding": "utf-8",
-        }
-
-    def plan(self, environment: str, job: str = "") -> tuple[str, bool]:
-        """Plan an environment, as the identity that only plans; return the digest and whether it has changes."""
-        done = self.run(job or f"{environment}-plan", "plan", environment)
-        found = re.search(r"^plan=([0-9a-f]{64}) changes=(true|false)\Z", done.stdout.rstrip("\n"), re.MULTILINE)
-        assert done.returncode == 0, done.stdout
-        assert found, done.stdout
-        return found[1], found[2] == "true"
-
-    def apply(self, environment: str, digest: str) -> subprocess.CompletedProcess[str]:
-        """Apply a plan, as the identity that a reviewer lets in."""
-        return self.run(f"{environment}-infra", "apply", environment, "--plan", digest)
-
-    def blob(self, environment: str, path: str) -> Path:
-        """Return the file of a blob in the account of an environment's state."""
-        return self.azure.folder / "storage" / name_of("state_storage", environment) / path
-
-    def state(self, environment: str) -> bytes:
-        return self.blob(environment, "tfstate/infra.tfstate").read_bytes()
-
-
-@contextmanager
-def running_site(rendered: Path, terraform: Terraform, python: Path, folder: Path, **variables: str) -> Iterator[Site]:
-    """Apply infra/bootstrap/ with some variables, and run a double of what it has made."""
-    zones = []
-    for environment in ENVIRONMENTS:
-        zone = landing_zone(terraform, copy_infra(rendered, folder / environment), "infra/bootstrap", environment)
-        zone.apply(**variables)
-        zones.append(zone)
-    content = landing_zone_of(zones)
-    project = Path(shutil.copytree(rendered, folder / "project"))
-    program = terraform.install(folder / "bin")
-    with running_double(python, folder / "azure", landing_zone=content) as azure, running_proxy(azure.url) as proxy:
-        path = os.pathsep.join([str(folder / "bin"), azure.environment["PATH"]])
-        clients = {one["name"]: one["client"] for one in content["principals"]}
-        yield Site(project, python, azure, terraform, {**program, **proxy, "PATH": path}, clients)
 
 
 @pytest.fixture(scope="module")
@@ -141,18 +34,6 @@ def built(site: Site) -> Site:
         done = site.apply(environment, digest)
         assert done.returncode == 0, done.stdout
     return site
-
-
-@contextmanager
-def changed(site: Site, environment: str) -> Iterator[None]:
-    """Let somebody have changed the tags of an environment's workspace in the portal, until the block ends."""
-    with site.terraform.drift(workspace(environment), tags={"owner": "somebody"}):
-        yield
-
-
-def workspace(environment: str) -> str:
-    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-{environment}"
-    return f"{group}/providers/Microsoft.MachineLearningServices/workspaces/mlw-{PREFIX}-{environment}"
 
 
 def test_the_first_plan_needs_an_identity_that_may_create_the_state(site: Site) -> None:

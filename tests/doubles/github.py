@@ -44,6 +44,7 @@ class Environment:
     branches: tuple[str, ...] | None = ("main",)
     variables: Mapping[str, str] = field(default_factory=dict)
     decision: tuple[str, str] | None = None  # who decides about a waiting run, and how: approved or rejected
+    meanwhile: Callable[[], None] | None = None  # what happens while a run waits
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ def _gate(github: GitHub, _query: Any, _content: Any, name: str, run: str) -> Re
     if not found.reviewers:
         return 200, {}
     assert found.decision, f"nobody decides about {name}"
+    if found.meanwhile:
+        found.meanwhile()
     who, state = found.decision
     review = {"state": state, "comment": "", "user": {"login": who}, "environments": [{"name": name}]}
     github.approvals.setdefault(run, []).append(review)

@@ -109,7 +109,10 @@ class Jobs:
 
     def _list(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)
-        return Answer(200, {"value": list(reversed(self._cloud.store.children(request.path)))})
+        jobs = list(reversed(self._cloud.store.children(request.path)))
+        if schedule := request.query.get("scheduleId"):
+            jobs = [job for job in jobs if (job["properties"] or {}).get("double.schedule") == schedule]
+        return Answer(200, {"value": jobs})
 
     def _get(self, request: Request, names: Names) -> Answer:
         self._cloud.workspace(names)

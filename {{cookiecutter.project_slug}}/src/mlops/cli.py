@@ -720,9 +720,13 @@ def apply_infra(project: Project, environment: Environment, digest: str) -> None
 
     It is refused if the infrastructure has changed since the plan was made.
     """
-    from mlops import terminal
+    from mlops import ci, terminal
     from mlops.azure import infrastructure
 
+    job = ci.current()
+    if environment == "production" and job.in_ci:
+        who = job.approver("production-infra", project.serving.production.releasers)
+        click.echo(f"Approved by {who}.")
     infrastructure.apply(project, environment, digest, terminal.say)
     click.echo(f"Applied the plan {digest} to {environment}.")
 

@@ -6,12 +6,9 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from mlops.errors import ConfigError
-
-if TYPE_CHECKING:
-    from mlops.config import Environment
 
 # The variable by which a CI platform tells that a job runs there, and the module that knows it.
 # A project has the module of its own platform.
@@ -43,7 +40,7 @@ class Job:
         """Return whether a person started the run."""
         return True
 
-    def approver(self, environment: Environment, releasers: tuple[str, ...] = ()) -> str:
+    def approver(self, environment: str, releasers: tuple[str, ...] = ()) -> str:
         """Return who approved that this run changes an environment.
 
         Parameters

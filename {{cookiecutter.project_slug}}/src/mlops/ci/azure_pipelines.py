@@ -5,14 +5,11 @@ from __future__ import annotations
 import tempfile
 import urllib.parse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mlops.ci import Job
 from mlops.ci.azure_devops import PREVIEW, Api
 from mlops.errors import ConfigError, ReleaseError, safe
-
-if TYPE_CHECKING:
-    from mlops.config import Environment
 
 # The kinds of checks: an approval by its type, branch control by its definition, since its type is
 # that of all checks which are tasks.
@@ -60,7 +57,7 @@ class CurrentJob(Job):
             print(f"##vso[task.logissue type=warning]{_escaped(title)}")
             print("##vso[task.complete result=SucceededWithIssues]", flush=True)
 
-    def approver(self, environment: Environment, releasers: tuple[str, ...] = ()) -> str:
+    def approver(self, environment: str, releasers: tuple[str, ...] = ()) -> str:
         """Return who approved this run's stage, such as "Alice, approval".
 
         Parameters

@@ -13,13 +13,10 @@ import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mlops.ci import Job
 from mlops.errors import MlopsError, ReleaseError, first_line, safe
-
-if TYPE_CHECKING:
-    from mlops.config import Environment
 
 API_VERSION: Final = "2022-11-28"
 BOT: Final = "github-actions[bot]"  # the author of what a job writes with its own token
@@ -56,7 +53,7 @@ class CurrentJob(Job):
     def is_manual(self) -> bool:
         return self._given.get("GITHUB_EVENT_NAME") == MANUAL
 
-    def approver(self, environment: Environment, releasers: tuple[str, ...] = ()) -> str:
+    def approver(self, environment: str, releasers: tuple[str, ...] = ()) -> str:
         """Return which reviewer of the environment approved this run.
 
         Raises
@@ -71,7 +68,7 @@ class CurrentJob(Job):
         if not settings.get("deployment_branch_policy"):
             raise ReleaseError(
                 f"Every branch may deploy to the environment {environment}, so anyone who can "
-                "push a branch could skip the review of its code. Nothing was deployed.",
+                "push a branch could skip the review of its code. Nothing was changed.",
                 f"Settings > Environments > {environment} > Deployment branches: allow main only.",
             )
         run = self._given.get("GITHUB_RUN_ID")
@@ -83,7 +80,7 @@ class CurrentJob(Job):
         ]
         if not names:
             raise ReleaseError(
-                f"GitHub knows no approval of this run for {environment}. Nothing was deployed.",
+                f"GitHub knows no approval of this run for {environment}. Nothing was changed.",
                 "Run the workflow again, and let a required reviewer of the environment approve "
                 "it; an administrator who skips the rules approves nothing.",
             )
@@ -114,18 +111,18 @@ class CurrentJob(Job):
         if markdown:
             self._call("POST", path, {"title": title, "body": markdown[:COMMENT_CHARACTERS]})
 
-    def _releaser(self, environment: Environment, releasers: tuple[str, ...]) -> str:
+    def _releaser(self, environment: str, releasers: tuple[str, ...]) -> str:
         """Return who started this run by hand, where GitHub asks no reviewers."""
         actor = self._given.get("GITHUB_TRIGGERING_ACTOR", "")
         if self.is_manual() and actor in releasers:
             return f"{actor}, by hand"
         raise ReleaseError(
             f"The environment {environment} has no required reviewers, so nobody approved this "
-            "release. Nothing was deployed.",
+            "run. Nothing was changed.",
             f"Settings > Environments > {environment} > Required reviewers: add some. Private "
             "repositories need GitHub Enterprise for it; on other plans, list in project.yml who "
-            f"may release (serving.{environment}.releasers), and let one of them start the "
-            "workflow Release by hand.",
+            "may release (serving.production.releasers), and let one of them start this workflow "
+            "by hand.",
         )
 
     def _append(self, variable: str, text: str) -> None:

@@ -1,0 +1,146 @@
+"""Infrastructure and Drift, run by act: the real Terraform, its state in the double, and a reviewer of its plans."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from azure_project import PREFIX
+from doubles import SUBSCRIPTION, TENANT
+from doubles.github import Environment, GitHub
+from doubles.terraform.client import Terraform
+from infra_site import Site, changed, running_site
+from landing_zone import ENVIRONMENTS
+from rendering import Render
+from workflows.repository import Repository, Run
+from workflows.terraform import pin_terraform
+
+REVIEWER = "carol"
+IDENTITIES = {"plan": "plan", "infra": "terraform"}
+
+
+@dataclass
+class Platform:
+    """Two applied environments, and the repository whose workflows change them."""
+
+    site: Site
+    github: GitHub
+    repository: Repository
+
+    def run(self, workflow: str, event: str = "push") -> Run:
+        return self.repository.run(workflow, self.repository.on_main(event))
+
+
+@pytest.fixture(scope="module")
+def platform(
+    render: Render, terraform: Terraform, project_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("platform")
+    with ExitStack() as stack:
+        site = stack.enter_context(running_site(render({}), terraform, project_python, folder))
+        for environment in ENVIRONMENTS:
+            digest, _ = site.plan(environment, f"{environment}-infra")
+            assert site.apply(environment, digest).returncode == 0
+        github = site.github
+        for environment in ENVIRONMENTS:
+            for name, identity in IDENTITIES.items():
+                variables = {
+                    "AZURE_CLIENT_ID": site.clients[f"id-{PREFIX}-{environment}-{identity}"],
+                    "AZURE_TENANT_ID": TENANT,
+                    "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+                }
+                reviewers = (REVIEWER,) if (environment, name) == ("production", "infra") else ()
+                github.environments[f"{environment}-{name}"] = Environment(reviewers, variables=variables)
+        repository = Repository(folder / "github", github, project_python, oidc=lambda subject: oidc(site, subject))
+        repository.folder.mkdir()
+        repository.push(site.project)
+        program = pin_terraform(repository.work, terraform, folder / "pinned")
+        repository.commit()
+        shared = {**site.variables, **program}
+        repository.network = {
+            **site.azure.environment,
+            # Every job has its own infra/.terraform, and the program that it installs.
+            **{name: value for name, value in shared.items() if name not in ("PATH", "TF_DATA_DIR")},
+            "AZURE_AUTHORITY_HOST": site.azure.url,
+        }
+        yield Platform(site, github, repository)
+
+
+def oidc(site: Site, subject: str) -> dict[str, str]:
+    job = site.azure.github_job(subject, "")
+    return {name: job[name] for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")}
+
+
+def test_a_plan_without_changes_asks_nobody(platform: Platform) -> None:
+    run = platform.run("infra.yml")
+    assert run.code == 0, run.log
+    assert run.jobs == {"Plan staging": "success", "Plan production": "success"}
+    assert "Staging matches infra/." in run.summary
+    assert "Production matches infra/." in run.summary
+
+
+def test_staging_is_applied_at_once_and_production_after_its_reviewer(platform: Platform) -> None:
+    platform.github.environments["production-infra"].decision = (REVIEWER, "approved")
+    with changed(platform.site, "production"):
+        run = platform.run("infra.yml")
+    assert run.code == 0, run.log
+    assert run.jobs == dict.fromkeys(("Plan staging", "Plan production", "Apply production"), "success")
+    assert "| `azurerm_machine_learning_workspace.this` | change |" in run.summary
+    assert f"Approved by {REVIEWER}, reviewer." in run.log
+    with changed(platform.site, "staging"):
+        run = platform.run("infra.yml")
+    assert run.code == 0, run.log
+    assert run.jobs == dict.fromkeys(("Plan staging", "Apply staging", "Plan production"), "success")
+
+
+def test_a_rejected_plan_is_not_applied(platform: Platform) -> None:
+    platform.github.environments["production-infra"].decision = (REVIEWER, "rejected")
+    before = platform.site.state("production")
+    with changed(platform.site, "production"):
+        run = platform.run("infra.yml")
+    assert run.jobs["Apply production"] == "failure", run.log
+    assert platform.site.state("production") == before
+
+
+def test_a_plan_that_no_longer_fits_is_not_applied(platform: Platform) -> None:
+    """While the reviewer reads, somebody applies another plan."""
+    settings = platform.github.environments["production-infra"]
+    settings.decision = (REVIEWER, "approved")
+
+    def meanwhile() -> None:
+        digest, _ = platform.site.plan("production")
+        assert platform.site.apply("production", digest).returncode == 0
+
+    settings.meanwhile = meanwhile
+    with changed(platform.site, "production"):
+        run = platform.run("infra.yml")
+    settings.meanwhile = None
+    assert run.jobs["Apply production"] == "failure", run.log
+    assert "Saved plan is stale. Nothing was applied." in run.summary
+
+
+def test_nobody_to_approve_means_no_change(platform: Platform) -> None:
+    settings = platform.github.environments["production-infra"]
+    settings.reviewers = ()
+    before = platform.site.state("production")
+    with changed(platform.site, "production"):
+        run = platform.run("infra.yml")
+    settings.reviewers = (REVIEWER,)
+    assert run.jobs["Apply production"] == "failure", run.log
+    assert "The environment production-infra has no required reviewers" in run.summary
+    assert platform.site.state("production") == before
+
+
+def test_drift_is_one_issue_that_is_closed_once_it_is_gone(platform: Platform) -> None:
+    with changed(platform.site, "production"):
+        runs = [platform.run("drift.yml", "schedule") for _ in range(2)]
+    runs.append(platform.run("drift.yml", "schedule"))
+    assert [run.code for run in runs] == [0, 0, 0], runs[-1].log
+    [issue] = platform.github.issues
+    assert issue["title"] == "Azure does not match infra/"
+    assert "Production: 1 to change. `azurerm_machine_learning_workspace.this` (change)" in issue["body"]
+    assert issue["state"] == "closed"
+    changes = [(call.job, call.method) for call in platform.github.calls if "/issues" in call.path]
+    asked = [change for change in changes if change[1] != "GET"]
+    assert asked == [("drift.yml:issue", method) for method in ("POST", "PATCH", "PATCH")]
