@@ -28,6 +28,7 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
             ".github/workflows/release.yml",
             ".github/workflows/rollback.yml",
             ".github/workflows/train.yml",
+            "docs/github-actions.md",
             "src/mlops/ci/github.py",
             "infra/github/main.tf",
             "infra/github.tf",

@@ -15,6 +15,7 @@ from doubles.github import Environment, GitHub, running_github
 from doubles.terraform.client import Terraform
 from landing_zone import ENVIRONMENTS, copy_infra, landing_zone
 from rendering import Render
+from workflows.page import picture
 from workflows.repository import Repository, Run
 
 REVIEWER = "carol"
@@ -85,6 +86,8 @@ def test_a_push_trains_and_releases(team: Team) -> None:
     assert by == {"staging": ["alice"], "production": [f"{REVIEWER}, reviewer"]}
     assert "accepted, registered as version 1" in run.summary
     assert "Version 1 of credit-risk is in staging and waits for approval" in run.summary
+    page = (team.repository.work / "docs" / "github-actions.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{picture(run)}\n```" in page
     asked = [(call.job, call.method, call.path.rpartition("/")[2]) for call in team.github.calls if call.job]
     assert asked == [("release.yml:production", "GET", name) for name in ("production", "approvals")]
 

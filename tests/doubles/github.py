@@ -38,11 +38,12 @@ class Token:
 
 @dataclass
 class Environment:
-    """An environment's settings: who reviews, which branches may deploy, and its variables."""
+    """An environment's settings: who reviews, which branches may deploy, its variables and its secrets."""
 
     reviewers: tuple[str, ...] = ()
     branches: tuple[str, ...] | None = ("main",)
     variables: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     decision: tuple[str, str] | None = None  # who decides about a waiting run, and how: approved or rejected
     meanwhile: Callable[[], None] | None = None  # what happens while a run waits
 
@@ -70,6 +71,7 @@ class GitHub:
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    faults: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # the next answers: status and headers
     url: str = ""
     socket: str = ""
 
@@ -78,6 +80,10 @@ class GitHub:
         path = urlsplit(target).path
         query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         known = self.tokens.get(token, Token("", {}))
+        if self.faults and not path.startswith("/_double"):
+            status, headers = self.faults.pop(0)
+            self.calls.append(Call(known.job, method, path, status, content))
+            return status, {"message": "a planted fault"}, headers
         for route in ROUTES:
             found = re.fullmatch(route.pattern, path)
             if not found or route.method != method:
@@ -122,9 +128,11 @@ def _environment(github: GitHub, _query: Any, _content: Any, name: str) -> Reply
     return 200, {"name": name, "protection_rules": rules, "deployment_branch_policy": policy}
 
 
-def _gate(github: GitHub, _query: Any, _content: Any, name: str, run: str) -> Reply:
-    """Let a job begin that names an environment: its reviewers decide, as they would before it gets a runner."""
+def _gate(github: GitHub, query: Mapping[str, str], _content: Any, name: str, run: str) -> Reply:
+    """Let a job begin that names an environment, as its branches and reviewers decide before it gets a runner."""
     found = github.environments.setdefault(name, Environment(branches=None))  # GitHub creates it, unprotected
+    if found.branches is not None and query["ref"].removeprefix("refs/heads/") not in found.branches:
+        return 403, {"message": f"Branch {query['ref']} is not allowed to deploy to {name}"}
     if not found.reviewers:
         return 200, {}
     assert found.decision, f"nobody decides about {name}"

@@ -316,6 +316,7 @@ def called_modules(rendered: Rendered, paths: Sequence[str]) -> list[str]:
 MODULE_SOURCE = re.compile(r'^\s*source\s*=\s*"(\.[^"]*)"', re.MULTILINE)
 NODE = Path(os.environ.get("NODE_FOLDER", ROOT / ".venv-node"))
 WORKFLOWS = (".github/workflows/*.yml",)
+ACTIONS = (".github/actions/*/action.yml",)
 SCHEMA = (str(BIN / "check-jsonschema"), "-o", "json", "--builtin-schema")
 MARKDOWN_LINE = r"^(?P<path>.+?):(?P<line>\d+)(:\d+)? error (?P<rule>MD\d+)\S* (?P<message>.*)$"
 YAML_LINE = r"^(?P<path>.+?):(?P<line>\d+):\d+: \[\w+\] (?P<message>.*) \((?P<rule>[\w-]+)\)$"
@@ -353,10 +354,16 @@ TOOLS = (
     ),
     Tool(
         "zizmor",
-        (*WORKFLOWS, ".github/dependabot.yml"),
-        installed("zizmor --offline --no-progress --format json", read_zizmor, (0, 11, 12, 13, 14)),
+        (*WORKFLOWS, *ACTIONS, ".github/dependabot.yml"),
+        installed("zizmor --offline --no-progress --persona auditor --format json", read_zizmor, (0, 11, 12, 13, 14)),
     ),
     Tool("workflow-schema", WORKFLOWS, at_once([*SCHEMA, "vendor.github-workflows"], read_check_jsonschema)),
+    Tool("action-schema", ACTIONS, at_once([*SCHEMA, "vendor.github-actions"], read_check_jsonschema)),
+    Tool(
+        "dependabot-schema",
+        (".github/dependabot.yml",),
+        at_once([*SCHEMA, "vendor.dependabot"], read_check_jsonschema),
+    ),
     Tool("pipeline-schema", ("azure-pipelines/*.yml",), pipeline_schema, together),
     Tool("prek", (".pre-commit-config.yaml",), prek),
     Tool("gitleaks", ("*",), gitleaks),

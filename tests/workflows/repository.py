@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 from doubles.github import GitHub
-from rendering import git
+from rendering import ROOT, git
 
 from workflows.rules import Event, Rules, Workflow, rights
 
@@ -58,8 +58,6 @@ class Repository:
         Holds the server's side, the checkouts and the artifacts.
     network :
         The variables that point programs to the doubles: the same for all jobs, because they are not rights.
-    secrets :
-        The repository's secrets; those of environments are not used.
     """
 
     folder: Path
@@ -67,7 +65,6 @@ class Repository:
     python: Path
     network: Mapping[str, str] = field(default_factory=dict)
     oidc: Callable[[str], Mapping[str, str]] = lambda _: {}
-    secrets: dict[str, str] = field(default_factory=dict)
     name: str = "ORG/credit-risk"
 
     @property
@@ -153,11 +150,11 @@ class Repository:
         git(checkout, "checkout", "--quiet", "--detach", event.sha)
         folder = checkout / ".github" / "workflows"
         rules = Rules(self.name, self.github, event, self.oidc, sys.executable, number)
-        main = _load(folder / name)
+        main = load(folder / name)
         limits = {job["uses"].rpartition("/")[2]: rights(main, job) for job in main["jobs"].values() if "uses" in job}
         for file in folder.glob("*.yml"):
             if file.name == name or file.name in limits:
-                _dump(file, rules.apply(file.name, _load(file), limits.get(file.name)))
+                _dump(file, rules.apply(file.name, load(file), limits.get(file.name)))
         (scratch / "event.json").write_text(json.dumps({**event.payload, "ref": event.ref}), encoding="utf-8")
         gh = scratch / "gh"
         gh.mkdir()
@@ -167,7 +164,6 @@ class Repository:
     def _command(self, workflow: str, event: Event, scratch: Path) -> list[str]:
         files = [*(scratch / "checkout" / ".github").rglob("*.yml")]
         used = sorted({found for file in files for found in USES.findall(file.read_text(encoding="utf-8"))})
-        secrets = {} if event.from_fork else self.secrets
         return [
             *(str(BIN / "act"), event.name, "-W", f".github/workflows/{workflow}", "-e", str(scratch / "event.json")),
             *("-P", "ubuntu-24.04=-self-hosted", "--actor", event.actor, "--json", "--action-offline-mode"),
@@ -178,7 +174,6 @@ class Repository:
                 for name, value in self._job_variables(event, scratch).items()
                 for word in ("--env", f"{name}={value}")
             ),
-            *(word for name in secrets for word in ("-s", name)),
         ]
 
     def _job_variables(self, event: Event, scratch: Path) -> dict[str, str]:
@@ -194,16 +189,18 @@ class Repository:
             "GITHUB_API_URL": self.github.url,
             "GITHUB_REPOSITORY": self.name,
             "GITHUB_TRIGGERING_ACTOR": event.actor,
+            "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "variants"),  # the libraries are the same in all
             "OMP_NUM_THREADS": "1",
         }
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         home = scratch / "home"
         home.mkdir()
-        return {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), **self.secrets}
+        return {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
 
 
-def _load(file: Path) -> Workflow:
+def load(file: Path) -> Workflow:
+    """Read a workflow; YAML takes the key `on` for a truth value."""
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     return {"on" if key is True else key: value for key, value in content.items()}
 

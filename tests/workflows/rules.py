@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from doubles.github import LEVELS, GitHub, Token
+from doubles.github import LEVELS, Environment, GitHub, Token
 
 Workflow = dict[str, Any]
 UNKNOWN_TO_ACT = ("concurrency",)
+SECRET = re.compile(r"\$\{\{ *secrets\.(\w+) *\}\}")
 VARIABLE = re.compile(r"\$\{\{ *vars\.(\w+) *\}\}")
 TOKEN = re.compile(r"\$\{\{ *github\.token *\}\}")
 
@@ -62,8 +63,9 @@ class Rules:
         token = f"token of {name}"
         self.github.tokens[token] = Token(name, permissions)
         environment = job.get("environment")
-        variables = self.github.environments[environment].variables if environment else {}
-        kept = _replaced(kept, lambda text: VARIABLE.sub(lambda found: variables.get(found[1], ""), text))
+        settings = self.github.environments.get(str(environment), Environment())
+        kept = _replaced(kept, lambda text: VARIABLE.sub(lambda found: settings.variables.get(found[1], ""), text))
+        kept = _replaced(kept, lambda text: SECRET.sub(lambda found: settings.secrets.get(found[1], ""), text))
         kept = dict(_replaced(kept, lambda text: TOKEN.sub(token, text)))
         if permissions.get("id-token") == "write":
             kept["env"] = {**kept.get("env", {}), **self.oidc(self._subject(environment))}
@@ -80,7 +82,7 @@ class Rules:
 
     def _gate(self, environment: str) -> Workflow:
         """Return a step that ends as the environment's reviewers decide."""
-        url = f"{self.github.url}/_double/runs/{self.run}/{environment}"
+        url = f"{self.github.url}/_double/runs/{self.run}/{environment}?ref={self.event.ref}"
         code = f"import urllib.request; urllib.request.urlopen('{url}', b'')"
         return {"name": f"GitHub: {environment}", "run": f'{self.python} -c "{code}"'}
 

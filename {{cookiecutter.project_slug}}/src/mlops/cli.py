@@ -55,10 +55,13 @@ def fail(error: MlopsError) -> NoReturn:
     """Show an error and its fix, and exit by its code."""
     from mlops import ci
 
-    click.secho(f"Error: {error}", fg="red", err=True)
+    text = f"Error: {error}"
+    click.secho(text, fg="red", err=True)
     if error.fix:
-        click.echo(f"Fix: {error.fix}", err=True)
-    ci.current().summary(ci.verbatim(f"Error: {error}\nFix: {error.fix}"))
+        fix = f"Fix: {error.fix}"
+        click.echo(fix, err=True)
+        text = f"{text}\n{fix}"
+    ci.current().summary(ci.verbatim(text))
     sys.exit(error.exit_code)
 
 

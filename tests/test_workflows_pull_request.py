@@ -1,0 +1,137 @@
+"""Pull requests, run by act: what they show to their authors, and what hostile ones reach."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from azure_project import configure, make_small, shrink
+from doubles.github import Environment, GitHub, running_github
+from doubles.terraform.client import Terraform
+from rendering import Render
+from workflows.repository import Repository
+from workflows.terraform import pin_terraform
+
+HOOK = "https://hooks.example.com/of-the-team"
+GREEN = {"Check": "success", "Model": "success", "Comment": "success"}
+# Looks for anything that has a right, and tries it: to comment, to log in, to see a secret.
+THEFT = r"""
+import json, os, subprocess, urllib.request
+api = os.environ["GITHUB_API_URL"] + "/repos/" + os.environ["GITHUB_REPOSITORY"]
+git = subprocess.run(["git", "config", "--list"], capture_output=True, text=True).stdout
+found, values = [], {*os.environ.values(), *git.replace("=", "\n").split("\n")}
+for value in values:
+    for path, body in (("/issues/7/comments", {"body": "owned"}), ("/actions/workflows/train.yml/dispatches", {})):
+        headers = {"Authorization": f"Bearer {value.strip()[:200]}"}
+        try:
+            urllib.request.urlopen(urllib.request.Request(api + path, json.dumps(body).encode(), headers))
+            found.append("STOLEN " + path)
+        except (OSError, ValueError):
+            pass
+found += [f"LOGIN {any(name.startswith('ACTIONS_ID_TOKEN') for name in os.environ)}", *values]
+with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
+    summary.write(" ".join(found) + "\n")
+"""
+
+# A job of its own, with every right that a workflow file can ask for.
+THIEF = """
+  theft:
+    name: Theft
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    environment: production
+    permissions:
+      contents: write
+      pull-requests: write
+      id-token: write
+    steps:
+      - name: Steal
+        run: echo "client ${{ vars.AZURE_CLIENT_ID }} $HOOK"; env
+        env:
+          HOOK: ${{ secrets.MLOPS_WEBHOOK }}
+"""
+
+
+@pytest.fixture
+def repository(
+    render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
+) -> Iterator[tuple[Repository, GitHub]]:
+    """A small project on GitHub, with the environments and the secret that its releases use."""
+    with running_github(tmp_path) as github:
+        for name in ("staging", "production"):
+            variables, secrets = {"AZURE_CLIENT_ID": "of-production"}, {"MLOPS_WEBHOOK": HOOK}
+            github.environments[name] = Environment(("carol",), variables=variables, secrets=secrets)
+        made = Repository(tmp_path / "github", github, project_python)
+        made.folder.mkdir()
+        made.push(render({}))
+        shrink(made.work)
+        configure(made.work, make_small)
+        program = pin_terraform(made.work, terraform, tmp_path / "pinned")
+        made.network = {name: value for name, value in program.items() if name != "TF_DATA_DIR"}
+        made.commit()
+        yield made, github
+
+
+def improve(project: Path) -> None:
+    """Use a better estimator."""
+    settings = project / "project.yml"
+    content = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    content["model"] = {"estimator": "random_forest", "params": {"n_estimators": 20}}
+    settings.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+def test_a_pull_request_is_compared_with_its_target(repository: tuple[Repository, GitHub]) -> None:
+    project, github = repository
+    run = project.run(
+        "pull-request.yml", project.pull_request(lambda work: (work / "notes.md").write_text("# Notes\n"))
+    )
+    assert run.code == 0, run.log
+    assert run.jobs == GREEN
+    [comment] = github.comments
+    assert "| Metric | Challenger | Champion |" in comment["body"]
+    assert "scores the same" in comment["body"]
+
+    run = project.run("pull-request.yml", project.pull_request(improve))
+    assert run.jobs["Check"] == run.jobs["Comment"] == "success", run.log
+    [updated] = github.comments
+    assert updated["id"] == comment["id"]
+    assert len(set(figures(updated["body"]))) == 2
+    refused = "❌" in run.summary
+    assert run.jobs["Model"] == ("failure" if refused else "success"), run.log
+    assert {call.job for call in github.calls if call.job} == {"pull-request.yml:comment"}
+
+
+def figures(comment: str) -> list[str]:
+    """Return the decisive metric of challenger and champion."""
+    found = re.search(r"\(decides\) \| ([\d.]+) \| ([\d.]+) \|", comment)
+    assert found, comment
+    return list(found.groups())
+
+
+@pytest.mark.parametrize("from_fork", [True, False], ids=["fork", "branch"])
+def test_a_hostile_pull_request_reaches_nothing(repository: tuple[Repository, GitHub], from_fork: bool) -> None:
+    project, github = repository
+    run = project.run("pull-request.yml", project.pull_request(attack, from_fork))
+    assert run.summary.count("LOGIN False") >= 2, run.log  # the attack ran in both jobs
+    for prize in ("LOGIN True", "STOLEN", HOOK, "of-production"):
+        assert prize not in run.summary + run.log
+    assert run.jobs["Theft"] == "failure"
+    assert "Theft: Steal" not in run.ended("success")
+    written = [call for call in github.calls if call.method != "GET" and call.status < 300 and call.job]
+    assert [call.job for call in written] == ([] if from_fork else ["pull-request.yml:comment"])
+    assert not [comment for comment in github.comments if "owned" in comment["body"]]
+
+
+def attack(work: Path) -> None:
+    """Change all that a pull request can: the code that the jobs run, the checks, and the workflow itself."""
+    for file in (work / "src" / "credit_risk" / "model.py", work / "tests" / "conftest.py"):
+        file.write_text(file.read_text(encoding="utf-8") + THEFT, encoding="utf-8")
+    settings = work / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    text = text.replace("line-length = 100", 'exclude = ["*"]').replace(
+        'files = ["src"]', 'files = ["src/mlops/errors.py"]'
+    )
+    settings.write_text(text, encoding="utf-8")
+    workflow = work / ".github" / "workflows" / "pull-request.yml"
+    workflow.write_text(workflow.read_text(encoding="utf-8") + THIEF, encoding="utf-8")
