@@ -1,6 +1,6 @@
 """Runs an expanded pipeline: stages and jobs in order, where their conditions hold and their approvals are given."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -155,7 +155,9 @@ def _functions(before: Mapping[str, str], cancelled: bool) -> dict[str, Function
     def chosen(names: tuple[str, ...]) -> list[str]:
         return [before[name] for name in names or before]
 
-    succeeded: Callable[..., bool] = lambda *names: not cancelled and all(one in GOOD for one in chosen(names))  # noqa: E731
+    def succeeded(*names: str) -> bool:
+        return not cancelled and all(one in GOOD for one in chosen(names))
+
     return {
         "always": lambda: True,
         "canceled": lambda: cancelled,
