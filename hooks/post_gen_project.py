@@ -36,7 +36,22 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
             "infra/bootstrap/github.tf",
         ),
         "azure-pipelines": (
+            "azure-pipelines/drift.yml",
+            "azure-pipelines/infra.yml",
+            "azure-pipelines/monitor.yml",
             "azure-pipelines/pull-request.yml",
+            "azure-pipelines/release.yml",
+            "azure-pipelines/rollback.yml",
+            "azure-pipelines/templates/jobs-plan.yml",
+            "azure-pipelines/templates/stages-infra.yml",
+            "azure-pipelines/templates/stages-release.yml",
+            "azure-pipelines/templates/steps-azure.yml",
+            "azure-pipelines/templates/steps-install.yml",
+            "azure-pipelines/templates/steps-terraform.yml",
+            "azure-pipelines/train.yml",
+            "src/mlops/ci/azure_devops.py",
+            "src/mlops/ci/azure_pipelines.py",
+            "docs/azure-pipelines.md",
             "infra/azure_devops.tf",
             "infra/tests/azure_devops.tftest.hcl",
             "infra/bootstrap/azure_devops.tf",
@@ -64,7 +79,11 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "monitoring": {
-        "yes": ("azureml/monitoring.yml", ".github/workflows/monitor.yml"),
+        "yes": (
+            "azureml/monitoring.yml",
+            ".github/workflows/monitor.yml",
+            "azure-pipelines/monitor.yml",
+        ),
     },
     "network": {
         "public": (

@@ -21,6 +21,8 @@ SLOW = (
     "test_azure_faults",
     "test_hostile_answers",
     "test_azure_release",
+    "test_azure_pipelines_release",
+    "test_azure_pipelines_pull_request",
     "test_infra",
     "test_infra_commands",
     "test_demo",

@@ -83,6 +83,12 @@ PLANTS = (
         (("pipeline-schema", 0, "schema"),),
         AZURE,
     ),
+    Plant(
+        "azure-pipelines/without.yml",
+        "steps:\n  - template: templates/none.yml\n",
+        (("pipeline-schema", 0, "expansion"),),
+        AZURE,
+    ),
     Plant(".pre-commit-config.yaml", "repos: 1\n", (("prek", 0, ""),)),
     Plant("docs/secret.txt", f"key = {KEY}\n", (("gitleaks", 1, "aws-access-token"),)),
     Plant("docs/heading.md", "# One\n\n### Three\n", (("markdownlint", 3, "MD001"),)),

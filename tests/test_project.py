@@ -18,24 +18,6 @@ def read_yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def test_both_ci_systems_run_the_same_commands(render: Render) -> None:
-    github = read_yaml(render({"ci_cd": "github-actions"}) / ".github" / "workflows" / "pull-request.yml")
-    azure = read_yaml(render({"ci_cd": "azure-pipelines"}) / "azure-pipelines" / "pull-request.yml")
-    of_github = [(step["name"], step["run"]) for step in github["jobs"]["check"]["steps"] if "run" in step]
-    of_azure = [(step["displayName"], step["script"]) for step in azure["jobs"][0]["steps"] if "script" in step]
-    assert [step for step in of_github if step[0] != "Show the report"] == of_azure
-    assert [command for _, command in of_azure] == [
-        "python -m pip install -r requirements.txt -e .",
-        "ruff check .",
-        "ruff format --check .",
-        "mypy",
-        "pytest",
-        "mlops run",
-        "mlops release --yes",
-        "mlops stop",
-    ]
-
-
 def test_a_pull_request_gets_no_secret_and_no_right_to_write(render: Render) -> None:
     path = render({"ci_cd": "github-actions"}) / ".github" / "workflows" / "pull-request.yml"
     workflow = read_yaml(path)
