@@ -78,6 +78,13 @@ PLANTS = (
         GITHUB,
     ),
     Plant(
+        ".github/actions/odd/action.yml",
+        "# An action with a defect.\nname: Odd\ndescription: Do it.\nruns:\n  using: composite\n  steps: 1\n",
+        (("action-schema", 0, "schema"),),
+        GITHUB,
+    ),
+    Plant(".github/dependabot.yml", "version: 2\nupdates: 1\n", (("dependabot-schema", 0, "schema"),), GITHUB),
+    Plant(
         "azure-pipelines/unknown.yml",
         "jobs:\n  - job: one\n    stepz: []\n",
         (("pipeline-schema", 0, "schema"),),

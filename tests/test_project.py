@@ -7,7 +7,7 @@ from typing import Any
 import post_gen_project as hook
 import pytest
 import yaml
-from rendering import Render, RunOnce
+from rendering import RunOnce
 
 # The files and folders that an option selects.
 OPTIONAL = tuple(path for choices in hook.KEPT_BY.values() for paths in choices.values() for path in paths)
@@ -16,16 +16,6 @@ WITHOUT_AZURE = ("src/", "data/", "expectations/", "project.yml", "requirements.
 
 def read_yaml(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def test_a_pull_request_gets_no_secret_and_no_right_to_write(render: Render) -> None:
-    path = render({"ci_cd": "github-actions"}) / ".github" / "workflows" / "pull-request.yml"
-    workflow = read_yaml(path)
-    assert workflow["permissions"] == {"contents": "read"}
-    assert set(workflow[True]) == {"pull_request", "push"}  # YAML 1.1 reads the key `on` as true
-    for job in workflow["jobs"].values():
-        assert not {"permissions", "environment", "secrets"} & set(job)
-    assert "secrets." not in path.read_text(encoding="utf-8")
 
 
 def sources(path: str) -> bool:
