@@ -143,6 +143,13 @@ def test_a_called_workflow_gets_the_rights_that_its_jobs_need(workflows: dict[st
                 assert LEVELS.index(given.get(right, "none")) >= LEVELS.index(level), f"{file}: {name} lacks {right}"
 
 
+def test_nothing_names_an_environment_before_somebody_has_protected_it(workflows: dict[str, Workflow]) -> None:
+    """GitHub creates a missing environment, open to all; only a rollback asks for one at once, by hand."""
+    for file, name, _, job in jobs(workflows):
+        if "environment" in job and "needs" not in job and file != "rollback.yml":
+            assert job["if"] == "${{ vars.AZURE_READY == 'true' }}", f"{file}: {name}"
+
+
 def test_a_job_that_reaches_azure_can_run_inside_its_network(workflows: dict[str, Workflow]) -> None:
     for file, name, _, job in jobs(workflows):
         where = job.get("environment", "").partition("-")[0].upper()

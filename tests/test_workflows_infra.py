@@ -80,6 +80,26 @@ def test_a_plan_without_changes_asks_nobody(platform: Platform) -> None:
     assert "Production matches infra/." in run.summary
 
 
+@pytest.mark.parametrize(
+    ("workflow", "event"),
+    [
+        ("infra.yml", "push"),
+        ("drift.yml", "schedule"),
+        ("train.yml", "push"),
+        ("release.yml", "schedule"),
+        ("monitor.yml", "schedule"),
+    ],
+)
+def test_nothing_happens_before_the_environments_are_protected(platform: Platform, workflow: str, event: str) -> None:
+    before = len(platform.github.calls)
+    platform.repository.variables = {}
+    run = platform.run(workflow, event)
+    platform.repository.variables = {"AZURE_READY": "true"}
+    assert run.code == 0, run.log
+    assert not run.steps
+    assert platform.github.calls[before:] == []
+
+
 def test_staging_is_applied_at_once_and_production_after_its_reviewer(platform: Platform) -> None:
     platform.github.environments["production-infra"].decision = (REVIEWER, "approved")
     with changed(platform.site, "production"):

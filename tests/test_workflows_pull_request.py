@@ -109,7 +109,7 @@ def figures(comment: str) -> list[str]:
     return list(found.groups())
 
 
-@pytest.mark.parametrize("from_fork", [True, False], ids=["fork", "branch"])
+@pytest.mark.parametrize("from_fork", [True, pytest.param(False, marks=pytest.mark.exhaustive)], ids=["fork", "branch"])
 def test_a_hostile_pull_request_reaches_nothing(repository: tuple[Repository, GitHub], from_fork: bool) -> None:
     project, github = repository
     run = project.run("pull-request.yml", project.pull_request(attack, from_fork))

@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ from azure_project import PREFIX, Lab, azure_lab
 from doubles import SUBSCRIPTION, TENANT
 from doubles.github import Environment, GitHub, running_github
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, copy_infra, landing_zone
+from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
 from rendering import Render
+from variants.findings import Answers
 from workflows.page import picture
 from workflows.repository import Repository, Run
 
 REVIEWER = "carol"
+OTHERS = [zone for zone in LANDING_ZONES if zone["ci_cd"] == "github-actions"][1:]
 
 
 @dataclass
@@ -44,8 +47,13 @@ class Team:
 def team(
     render: Render, terraform: Terraform, project_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Team]:
-    """Both environments applied, a first version in production, and a repository whose environments know it all."""
-    project, folder = render({}), tmp_path_factory.mktemp("team")
+    with running_team(render({}), terraform, project_python, tmp_path_factory.mktemp("team")) as team:
+        yield team
+
+
+@contextmanager
+def running_team(project: Path, terraform: Terraform, python: Path, folder: Path) -> Iterator[Team]:
+    """Apply both environments, and give a repository the variables, reviewers and secrets that a team sets."""
     zones = []
     for environment in ENVIRONMENTS:
         zone = landing_zone(terraform, copy_infra(project, folder / environment), "infra", environment)
@@ -55,7 +63,7 @@ def team(
     know_reader(known)
     clients = {one["name"]: one["client"] for one in known["principals"]}
     with ExitStack() as stack:
-        lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, known))
+        lab = stack.enter_context(azure_lab(project, python, folder, lambda _: None, known))
         github = stack.enter_context(running_github(folder))
         for environment in ENVIRONMENTS:
             variables = {
@@ -69,7 +77,7 @@ def team(
         reader = {**variables, "AZURE_CLIENT_ID": "reader"}
         github.environments["production-plan"] = Environment(variables=reader)
         network = {**lab.azure.environment, "AZURE_AUTHORITY_HOST": lab.azure.url}
-        repository = Repository(folder / "github", github, project_python, network, lambda subject: oidc(lab, subject))
+        repository = Repository(folder / "github", github, python, network, lambda subject: oidc(lab, subject))
         repository.folder.mkdir()
         repository.push(lab.mlops.root)
         yield Team(lab, github, repository)
@@ -213,6 +221,18 @@ def test_the_run_after_a_cancelled_one_recovers(team: Team, moment: str) -> None
     team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
 
 
+@pytest.mark.exhaustive
+def test_two_releases_at_once_wait_for_each_other(team: Team) -> None:
+    """GitHub queues them; act does not, so the note at the endpoint has to."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda version: team.run("release.yml", version=version), ("2", "1")))
+    assert [run.code for run in runs] == [0, 0], "".join(run.log for run in runs)
+    assert "Another release is running" in "".join(run.log for run in runs)
+    [serving] = team.lab.served("production")
+    assert team.lab.tags("production", serving)["mlops.stage"] == "production"
+    team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+
+
 def test_a_rollback_returns_to_the_version_before(team: Team) -> None:
     released = team.run("release.yml", version="2")
     assert released.code == 0, released.log
@@ -262,6 +282,21 @@ def test_a_training_that_outlasts_its_job_is_followed_by_another_run(team: Team)
         "inputs": {"job": "quiet_fox"},
     }
     assert {call.job for call in team.github.calls if "/dispatches" in call.path} == {"train.yml:follow"}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("variant", OTHERS, ids=name_of)
+def test_every_landing_zone_trains_and_releases(
+    variant: Answers, render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
+) -> None:
+    with running_team(render(variant), terraform, project_python, tmp_path) as team:
+        if variant["serving"] == "aci-aks":
+            team.lab.attach_cluster()
+        team.decide("approved")
+        run = team.run("train.yml", "push")
+        assert run.code == 0, run.log
+        assert run.jobs == dict.fromkeys(("Train", "Release / Staging", "Release / Production"), "success")
+        assert team.lab.stages(1) == ("production", "production")
 
 
 def changes(lab: Lab, since: int) -> list[str]:

@@ -1,5 +1,6 @@
 """A rendered project on GitHub, whose runs are made by act on this machine."""
 
+import itertools
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,18 @@ class Repository:
         Holds the server's side, the checkouts and the artifacts.
     network :
         The variables that point programs to the doubles: the same for all jobs, because they are not rights.
+    variables :
+        The repository's own variables at GitHub.
     """
 
     folder: Path
     github: GitHub
     python: Path
     network: Mapping[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=lambda: {"AZURE_READY": "true"})
     oidc: Callable[[str], Mapping[str, str]] = lambda _: {}
     name: str = "ORG/credit-risk"
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     @property
     def work(self) -> Path:
@@ -121,7 +126,7 @@ class Repository:
 
     def run(self, workflow: str, event: Event, cancel_at: str = "") -> Run:
         """Run a workflow; ``cancel_at`` cancels it as soon as its log has this text."""
-        number = len(list(self.folder.glob("run-*"))) + 1
+        number = next(self._numbers)
         scratch = self.folder / f"run-{number}"
         checkout = self._prepare(workflow, event, scratch, number)
         command = [*self._command(workflow, event, scratch), "--env", f"GITHUB_RUN_ID={number}"]
@@ -168,6 +173,7 @@ class Repository:
             *(str(BIN / "act"), event.name, "-W", f".github/workflows/{workflow}", "-e", str(scratch / "event.json")),
             *("-P", "ubuntu-24.04=-self-hosted", "--actor", event.actor, "--json", "--action-offline-mode"),
             *("--no-cache-server", "--no-skip-checkout"),
+            *(word for name, value in self.variables.items() for word in ("--var", f"{name}={value}")),
             *(word for action, name in used for word in ("--local-repository", f"{action}={HERE / 'actions' / name}")),
             *(
                 word
