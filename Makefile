@@ -111,6 +111,7 @@ benchmarks: install ## Time help, rendering, variants, scoring and the lifecycle
 	$(TOOLS)/python benchmarks/lint_variants.py
 	$(TOOLS)/python benchmarks/scoring.py
 	$(TOOLS)/python benchmarks/lifecycle.py
+	$(TOOLS)/python benchmarks/pull_request.py
 
 .PHONY: requirements
 requirements: $(VENV)/.installed ## Compile requirements-*.in into requirements-*.txt

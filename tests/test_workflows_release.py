@@ -77,7 +77,7 @@ def running_team(project: Path, terraform: Terraform, python: Path, folder: Path
         reader = {**variables, "AZURE_CLIENT_ID": "reader"}
         github.environments["production-plan"] = Environment(variables=reader)
         network = {**lab.azure.environment, "AZURE_AUTHORITY_HOST": lab.azure.url}
-        repository = Repository(folder / "github", github, python, network, lambda subject: oidc(lab, subject))
+        repository = Repository(folder / "github", github, python, network, oidc=lambda subject: oidc(lab, subject))
         repository.folder.mkdir()
         repository.push(lab.mlops.root)
         yield Team(lab, github, repository)

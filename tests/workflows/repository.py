@@ -185,6 +185,7 @@ class Repository:
     def _job_variables(self, event: Event, scratch: Path) -> dict[str, str]:
         network = {name: value for name, value in self.network.items() if name not in HELD_BACK}
         return {
+            "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "variants"),  # the libraries are the same in all
             **network,
             "PATH": os.pathsep.join([str(HERE / "tools"), self.network.get("PATH", os.environ["PATH"])]),
             "PROJECT_PYTHON": str(self.python),
@@ -195,7 +196,6 @@ class Repository:
             "GITHUB_API_URL": self.github.url,
             "GITHUB_REPOSITORY": self.name,
             "GITHUB_TRIGGERING_ACTOR": event.actor,
-            "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "variants"),  # the libraries are the same in all
             "OMP_NUM_THREADS": "1",
         }
 
