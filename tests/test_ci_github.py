@@ -28,7 +28,7 @@ def job(github: GitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The current job, by its environment; the module is read from the template, since it needs nothing installed."""
     monkeypatch.syspath_prepend(ROOT / "{{cookiecutter.project_slug}}" / "src")
     module = importlib.import_module("mlops.ci.github")
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("time.sleep", lambda _: None)
     (tmp_path / "event.json").write_text(json.dumps({"number": 7}), encoding="utf-8")
     return module.CurrentJob(variables(github, tmp_path))
 

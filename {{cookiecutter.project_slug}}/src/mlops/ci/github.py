@@ -5,24 +5,20 @@ Standard library only: the job that comments on pull requests installs nothing.
 
 from __future__ import annotations
 
+import http.client
 import json
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from mlops.ci import Job
+from mlops.ci.rest import Response, send
 from mlops.errors import MlopsError, ReleaseError, first_line, safe
 
 API_VERSION: Final = "2022-11-28"
 BOT: Final = "github-actions[bot]"  # the author of what a job writes with its own token
 PAGE: Final = 100
-SECONDS: Final = 30
-ATTEMPTS: Final = 4
 # GitHub shows no summary that is larger, and accepts no longer comment.
 SUMMARY_BYTES: Final = 1_000_000
 COMMENT_CHARACTERS: Final = 65_000
@@ -146,32 +142,19 @@ class CurrentJob(Job):
             GitHub refused the call, or cannot be reached.
         """
         url = f"{self._given['GITHUB_API_URL']}/repos/{self._given['GITHUB_REPOSITORY']}{path}"
-        headers = {
-            "Accept": "application/vnd.github+json",
-            "Authorization": f"Bearer {self._given.get('GITHUB_TOKEN', '')}",
-            "Content-Type": "application/json",
-            "X-GitHub-Api-Version": API_VERSION,
-        }
-        content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, content, headers, method=method)  # noqa: S310 -- GitHub's
+        headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": API_VERSION}
         what = f"{method} {path.partition('?')[0]}"
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
-                    return json.load(answer)
-            except urllib.error.HTTPError as error:
-                if error.code == 404 and missing is not None:
-                    return missing
-                wait = _seconds_to_wait(error, method, attempt)
-                if wait is None or attempt == ATTEMPTS:
-                    raise MlopsError(_refusal(what, error), _right(error)) from error
-            except OSError as error:
-                if method == "POST" or attempt == ATTEMPTS:
-                    text = f"GitHub cannot be reached for {what}: {first_line(error)}"
-                    raise MlopsError(text, "Run the job again.") from error
-                wait = 2**attempt
-            time.sleep(wait)
-        raise AssertionError  # the last attempt returns or raises
+        try:
+            answer = send(method, url, self._given.get("GITHUB_TOKEN", ""), headers, body)
+        except (OSError, http.client.HTTPException) as error:
+            text = f"GitHub cannot be reached for {what}: {first_line(error)}"
+            raise MlopsError(text, "Run the job again.") from error
+        if answer.status == 404 and missing is not None:
+            return missing
+        if answer.status >= 300:
+            text = f"GitHub refused {what}: {answer.message} (HTTP {answer.status})."
+            raise MlopsError(safe(text), _right(answer))
+        return answer.content
 
 
 def _reviewers(settings: Mapping[str, Any]) -> list[Any]:
@@ -183,25 +166,9 @@ def _reviewers(settings: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _seconds_to_wait(error: urllib.error.HTTPError, method: str, attempt: int) -> float | None:
-    """Return when to try again, or None: what may have been carried out is not sent again."""
-    limited = error.code == 429 or (error.code == 403 and "retry-after" in error.headers)
-    if limited:
-        return min(float(error.headers.get("retry-after") or 60), 120)
-    return 2**attempt if error.code >= 500 and method != "POST" else None
-
-
-def _refusal(what: str, error: urllib.error.HTTPError) -> str:
-    try:
-        text = str(json.load(error)["message"])
-    except (OSError, ValueError, KeyError, TypeError):
-        text = str(error.reason)
-    return safe(f"GitHub refused {what}: {text} (HTTP {error.code}).")
-
-
-def _right(error: urllib.error.HTTPError) -> str:
+def _right(answer: Response) -> str:
     """Say which right the job lacks, as far as GitHub tells."""
-    needed = error.headers.get("X-Accepted-GitHub-Permissions")
-    if error.code in (401, 403, 404):
+    needed = answer.headers.get("X-Accepted-GitHub-Permissions")
+    if answer.status in (401, 403, 404):
         return f"Give the job these permissions: {needed or 'those in its workflow file'}."
     return "Run the job again."
