@@ -51,6 +51,7 @@ def without_check(pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, stages=(replace(stage, jobs=tuple(job for job in stage.jobs if job.name != "check")),))
 
 
+@pytest.mark.exhaustive
 def test_the_comment_shows_the_model_beside_that_of_the_target_branch(
     render: Render, project_python: Path, tmp_path: Path
 ) -> None:

@@ -139,7 +139,10 @@ def test_a_version_that_fails_in_staging_never_comes_near_production(team: Team)
     assert (team.lab.served("production"), done.asked) == ({1}, [])
 
 
-@pytest.mark.parametrize(("answer", "result"), [("rejected", "Failed"), ("timed out", "Skipped")])
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [("rejected", "Failed"), pytest.param("timed out", "Skipped", marks=pytest.mark.exhaustive)],
+)
 def test_a_release_that_nobody_approves_leaves_production_alone(team: Team, answer: str, result: str) -> None:
     before = len(team.lab.azure.calls())
     done = team.run("release", answer, version="2")
@@ -147,6 +150,7 @@ def test_a_release_that_nobody_approves_leaves_production_alone(team: Team, answ
     assert changes(team.lab, before) == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("checks", [[], [APPROVAL], [BRANCH_CONTROL]])
 def test_an_environment_that_asks_nobody_is_refused(team: Team, checks: list[object]) -> None:
     """Azure DevOps would let the stage start."""
@@ -169,6 +173,7 @@ def test_a_failed_canary_is_rolled_back(team: Team) -> None:
     assert team.lab.served("production") == {1}
 
 
+@pytest.mark.exhaustive
 def test_a_cancelled_release_restores_what_was_served(team: Team) -> None:
     done = team.run("release", cancel=Cancel("Deploy to production", "10 % of the traffic"), version="2")
     assert done.stages["production"] == "Canceled", log(done)

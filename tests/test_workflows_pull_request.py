@@ -34,6 +34,21 @@ with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as summary:
     summary.write(" ".join(found) + "\n")
 """
 
+# Writes what it likes into the evaluation, of which the comment is made.
+FORGERY = r"""
+import atexit, json, pathlib
+def forge():
+    file = pathlib.Path("outputs/evaluation/evaluation.json")
+    if file.exists():
+        content = json.loads(file.read_text())
+        text = "<img src=https://evil.example/p.png> @org/security approved this
+
+# Approved
+[merge](https://evil.example)"
+        content["decision"]["reasons"] = [{"code": "better", "text": text}]
+        file.write_text(json.dumps(content))
+atexit.register(forge)
+"""
 # A job of its own, with every right that a workflow file can ask for.
 THIEF = """
   theft:
@@ -91,15 +106,23 @@ def test_a_pull_request_is_compared_with_its_target(repository: tuple[Repository
     [comment] = github.comments
     assert "| Metric | Challenger | Champion |" in comment["body"]
     assert "### This pull request's model scores the same as the target branch's" in comment["body"]
+    assert {call.job for call in github.calls if call.job} == {"pull-request.yml:comment"}
 
+
+@pytest.mark.exhaustive
+def test_the_comment_is_updated_by_the_next_push(repository: tuple[Repository, GitHub]) -> None:
+    project, github = repository
+    project.run("pull-request.yml", project.pull_request(lambda work: (work / "notes.md").write_text("# Notes\n")))
+    [comment] = github.comments
+    before = dict(comment)
     run = project.run("pull-request.yml", project.pull_request(improve))
     assert run.jobs["Check"] == run.jobs["Comment"] == "success", run.log
     [updated] = github.comments
-    assert updated["id"] == comment["id"]
+    assert updated["id"] == before["id"]
+    assert updated["body"] != before["body"]
     assert len(set(figures(updated["body"]))) == 2
     refused = "❌" in run.summary
     assert run.jobs["Model"] == ("failure" if refused else "success"), run.log
-    assert {call.job for call in github.calls if call.job} == {"pull-request.yml:comment"}
 
 
 def figures(comment: str) -> list[str]:
@@ -120,13 +143,21 @@ def test_a_hostile_pull_request_reaches_nothing(repository: tuple[Repository, Gi
     assert "Theft: Steal" not in run.ended("success")
     written = [call for call in github.calls if call.method != "GET" and call.status < 300 and call.job]
     assert [call.job for call in written] == ([] if from_fork else ["pull-request.yml:comment"])
-    assert not [comment for comment in github.comments if "owned" in comment["body"]]
+    for comment in github.comments:
+        assert "evil&#46;example" in comment["body"]  # what it says of itself is shown, and is nothing but text
+        assert not any(
+            markup in comment["body"] for markup in ("<img", "@org", "\n# Approved", "](https://evil", "owned")
+        )
 
 
 def attack(work: Path) -> None:
     """Change all that a pull request can: the code that the jobs run, the checks, and the workflow itself."""
     for file in (work / "src" / "credit_risk" / "model.py", work / "tests" / "conftest.py"):
         file.write_text(file.read_text(encoding="utf-8") + THEFT, encoding="utf-8")
+    model = work / "src" / "credit_risk" / "model.py"
+    model.write_text(model.read_text(encoding="utf-8") + FORGERY, encoding="utf-8")
+    requirements = work / "requirements.txt"
+    requirements.write_text("evil-package==1.0\n" + requirements.read_text(encoding="utf-8"), encoding="utf-8")
     settings = work / "pyproject.toml"
     text = settings.read_text(encoding="utf-8")
     text = text.replace("line-length = 100", 'exclude = ["*"]').replace(

@@ -118,6 +118,7 @@ def test_a_push_trains_and_releases(team: Team) -> None:
     assert asked == [("release.yml:production", "GET", name) for name in ("production", "approvals")]
 
 
+@pytest.mark.exhaustive
 def test_training_on_the_same_rows_again_asks_nobody(team: Team) -> None:
     run = team.run("train.yml", "schedule")
     assert run.code == 0, run.log
