@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from azure_project import configure, make_small, shrink
 from doubles.azure_devops import TOKEN, running_azure_devops
 from pipelines.agent import World
