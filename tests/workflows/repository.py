@@ -21,6 +21,7 @@ from workflows.rules import Event, Rules, Workflow, rights
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
+ON_RUNNERS = ("gh", "node")  # programs that hosted runners have
 USES = re.compile(r"uses: (actions/([\w-]+)@[0-9a-f]{40})")
 HELD_BACK = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "DOUBLE_LOGIN", "PATH")
 
@@ -161,6 +162,10 @@ class Repository:
             if file.name == name or file.name in limits:
                 _dump(file, rules.apply(file.name, load(file), limits.get(file.name)))
         (scratch / "event.json").write_text(json.dumps({**event.payload, "ref": event.ref}), encoding="utf-8")
+        programs = scratch / "bin"
+        programs.mkdir()
+        for program in ON_RUNNERS:
+            (programs / program).symlink_to(BIN / program)
         gh = scratch / "gh"
         gh.mkdir()
         (gh / "config.yml").write_text(f"http_unix_socket: {self.github.socket}\n", encoding="utf-8")
@@ -187,7 +192,9 @@ class Repository:
         return {
             "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache" / "variants"),  # the libraries are the same in all
             **network,
-            "PATH": os.pathsep.join([str(HERE / "tools"), self.network.get("PATH", os.environ["PATH"])]),
+            "PATH": os.pathsep.join(
+                [str(HERE / "tools"), str(scratch / "bin"), self.network.get("PATH", os.environ["PATH"])]
+            ),
             "PROJECT_PYTHON": str(self.python),
             "CHECKOUT_SERVER": str(self.work),
             "CHECKOUT_REF": event.sha,
