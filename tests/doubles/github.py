@@ -70,6 +70,7 @@ class GitHub:
     issues: list[dict[str, Any]] = field(default_factory=list)
     dispatches: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
+    workflows: list[str] = field(default_factory=list)  # by id
     calls: list[Call] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str]] | None] = field(
         default_factory=list
@@ -196,13 +197,16 @@ def _edit_issue(github: GitHub, _query: Any, content: dict[str, Any], number: st
     return 200, found
 
 
-def _workflow(_github: GitHub, _query: Any, _content: Any, name: str) -> Reply:
+def _workflow(github: GitHub, _query: Any, _content: Any, name: str) -> Reply:
+    if name not in github.workflows:
+        github.workflows.append(name)
     path = f".github/workflows/{name}"
-    return 200, {"id": 1, "name": name, "path": path, "state": "active"}
+    return 200, {"id": github.workflows.index(name), "name": name, "path": path, "state": "active"}
 
 
 def _dispatch(github: GitHub, _query: Any, content: dict[str, Any], name: str) -> Reply:
-    github.dispatches.append({"workflow": name, **content})
+    known = github.workflows[int(name)] if name.isdecimal() else name  # by its id, as `gh` does, or by its file
+    github.dispatches.append({"workflow": known, **content})
     return 204, None
 
 
