@@ -163,6 +163,7 @@ def test_an_environment_that_asks_nobody_is_refused(team: Team, checks: list[obj
     assert changes(team.lab, before) == []
 
 
+@pytest.mark.exhaustive
 def test_a_failed_canary_is_rolled_back(team: Team) -> None:
     # The three requests of the smoke test succeed, and the first of those with 10 % of the traffic.
     team.lab.azure.plant("server-error", f"POST /inference/{PREFIX}-production-.*/score", skip=4, count=100)
@@ -181,6 +182,7 @@ def test_a_cancelled_release_restores_what_was_served(team: Team) -> None:
     assert team.lab.served("production") == {1}
 
 
+@pytest.mark.exhaustive
 def test_the_run_after_one_whose_agent_was_lost_recovers(team: Team) -> None:
     cancel = Cancel("Deploy to production", "10 % of the traffic", patience=0)
     cancelled = team.run("release", cancel=cancel, version="2")
@@ -193,6 +195,7 @@ def test_the_run_after_one_whose_agent_was_lost_recovers(team: Team) -> None:
     assert team.lab.served("production") == {2}
 
 
+@pytest.mark.exhaustive
 def test_a_rollback_returns_to_the_version_before(team: Team) -> None:
     done = team.run("rollback")
     assert (done.result, done.asked) == ("Succeeded", ["production"]), log(done)

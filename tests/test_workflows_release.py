@@ -179,6 +179,7 @@ def test_a_rejected_release_leaves_production_alone(team: Team) -> None:
     assert "Production: Deploy to production" not in run.ended("success") + run.ended("failure")
 
 
+@pytest.mark.exhaustive
 def test_nobody_to_approve_means_no_release(team: Team) -> None:
     settings = team.github.environments["production"]
     settings.reviewers = ()
