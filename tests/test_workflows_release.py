@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,18 +219,6 @@ def test_the_run_after_a_cancelled_one_recovers(team: Team, moment: str) -> None
     assert run.code == 0, run.log
     assert "the interrupted release of version 2" in run.log
     assert team.lab.served("production") == {2}
-    team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
-
-
-@pytest.mark.exhaustive
-def test_two_releases_at_once_wait_for_each_other(team: Team) -> None:
-    """GitHub queues them; act does not, so the note at the endpoint has to."""
-    with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(lambda version: team.run("release.yml", version=version), ("2", "1")))
-    assert [run.code for run in runs] == [0, 0], "".join(run.log for run in runs)
-    assert "Another release is running" in "".join(run.log for run in runs)
-    [serving] = team.lab.served("production")
-    assert team.lab.tags("production", serving)["mlops.stage"] == "production"
     team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
 
 
