@@ -54,6 +54,7 @@ class Verbs(click.Group):
 def fail(error: MlopsError) -> NoReturn:
     """Show an error and its fix, and exit by its code."""
     from mlops import ci
+    from mlops.ci.markdown import verbatim
 
     text = f"Error: {error}"
     click.secho(text, fg="red", err=True)
@@ -61,7 +62,7 @@ def fail(error: MlopsError) -> NoReturn:
         fix = f"Fix: {error.fix}"
         click.echo(fix, err=True)
         text = f"{text}\n{fix}"
-    ci.current().summary(ci.verbatim(text))
+    ci.current().summary(verbatim(text))
     sys.exit(error.exit_code)
 
 

@@ -292,16 +292,12 @@ def choose_version(platform: Platform, number: int | None = None) -> Version:
 
 def waiting(platform: Platform) -> Version | None:
     """Return the newest accepted version that was never served, if production's is older."""
-    registry = platform.registry("staging")
-    serving = registry.in_production()
-    fresh = [
-        version
-        for version in registry.versions()
-        if version.is_decided
-        and version.is_new
-        and (serving is None or version.number > serving.number)
-    ]
-    return fresh[-1] if fresh else None
+    for version in reversed(platform.registry("staging").versions()):
+        if version.is_in_production:
+            return None
+        if version.is_decided and version.is_new:
+            return version
+    return None
 
 
 def require_newer(platform: Platform, version: Version) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from azure.ai.ml import MLClient
-from azure.core.exceptions import ResourceNotFoundError
 
 from mlops.azure import specs
-from mlops.azure.workspace import azure_errors
+from mlops.azure.workspace import azure_errors, find
 from mlops.config import Project
 from mlops.errors import AzureError, ConfigError
 
@@ -28,16 +27,14 @@ def last_run(project: Project, client: MLClient) -> str:
     if not specs.is_monitored(project):
         raise ConfigError("azureml/monitoring.yml does not exist: production is not monitored.")
     name = specs.monitor_name(project, "production")
-    try:
-        with azure_errors(f"read the schedule {name}"):
-            enabled = client.schedules.get(name).is_enabled
-    except AzureError as error:
-        if not isinstance(error.__cause__, ResourceNotFoundError):
-            raise
-        text = f"The schedule {name} does not exist: production is not monitored."
-        fix = "Release a version to production; `mlops deploy production` schedules it."
-        raise ConfigError(text, fix) from error
-    if not enabled:
+    with azure_errors(f"read the schedule {name}"):
+        schedule = find(lambda: client.schedules.get(name))
+    if schedule is None:
+        raise ConfigError(
+            f"The schedule {name} does not exist: production is not monitored.",
+            "Release a version to production; `mlops deploy production` schedules it.",
+        )
+    if not schedule.is_enabled:
         raise AzureError(f"The schedule {name} is off.", "Enable it in the studio: Monitoring.")
     with azure_errors(f"read the runs of {name}"):
         runs = list(client.jobs.list(schedule_defined=True, scheduled_job_name=name))

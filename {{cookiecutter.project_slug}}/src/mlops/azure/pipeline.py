@@ -75,22 +75,14 @@ def follow(client: MLClient, name: str, minutes: int | None = None) -> bool:
     AzureError
         A step failed, or the job could not be followed.
     """
-    broken: Exception | None = None
-
-    def stream() -> None:
-        nonlocal broken
-        try:
+    broken: SdkError | None = None
+    try:
+        if minutes is None:
             client.jobs.stream(name)
-        except Exception as error:
-            broken = error
-
-    following = threading.Thread(target=stream, daemon=True)  # which ends with the command
-    following.start()
-    following.join(None if minutes is None else minutes * 60)
-    if following.is_alive():
-        return False
-    if broken is not None and not isinstance(broken, SdkError):
-        raise broken
+        elif not _stream_for(client, name, minutes):
+            return False
+    except SdkError as error:
+        broken = error
     with azure_errors(f"read the job {name}"):
         job = client.jobs.get(name)
     if job.status == FAILED:
@@ -105,6 +97,24 @@ def follow(client: MLClient, name: str, minutes: int | None = None) -> bool:
             f"It may still be running; follow it with `mlops run --on azureml --job {name}`.",
         )
     return True
+
+
+def _stream_for(client: MLClient, name: str, minutes: int) -> bool:
+    """Show a job's progress for some minutes; return whether it has ended within them."""
+    failed: list[Exception] = []
+
+    def stream() -> None:
+        try:
+            client.jobs.stream(name)
+        except Exception as error:
+            failed.append(error)
+
+    streaming = threading.Thread(target=stream, daemon=True)  # which ends with the command
+    streaming.start()
+    streaming.join(minutes * 60)
+    for error in failed:
+        raise error
+    return not streaming.is_alive()
 
 
 def fetch(project: Project, client: MLClient, name: str) -> None:

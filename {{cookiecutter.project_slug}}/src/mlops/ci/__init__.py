@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
-from mlops.errors import ConfigError
+from mlops.errors import ConfigError, MlopsError
 
 # The variable by which a CI platform tells that a job runs there, and the module that knows it.
 # A project has the module of its own platform.
@@ -66,9 +67,11 @@ def current(given: Mapping[str, str] = os.environ) -> Job:
     return Job()
 
 
-def verbatim(text: str) -> str:
-    """Return Markdown that shows a text as it is."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}text\n{text}\n{fence}"
+def report(act: Callable[[Job], None]) -> int:
+    """Act as the current job; show an error, and return the exit code."""
+    try:
+        act(current())
+    except MlopsError as error:
+        print(f"Error: {error}\nFix: {error.fix}", file=sys.stderr)
+        return 1
+    return 0

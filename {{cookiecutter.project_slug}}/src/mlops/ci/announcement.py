@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from mlops.ci.markdown import row
+
 if TYPE_CHECKING:
     from mlops.config import Project
     from mlops.model.registry import Version
@@ -28,9 +30,9 @@ class Announcement:
 
     def markdown(self) -> str:
         """Return it for the run's page."""
-        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, *self.rows)]
-        aligned = f"| :-- |{' --: |' * (len(self.columns) - 1)}"
-        return "\n".join([f"### {self.title}", "", lines[0], aligned, *lines[1:], ""])
+        aligned = (":--", *["--:"] * (len(self.columns) - 1))
+        lines = map(row, (self.columns, aligned, *self.rows))
+        return "\n".join([f"### {self.title}", "", *lines, ""])
 
     def text(self) -> str:
         """Return it for a terminal or a chat, as lines of equal columns."""

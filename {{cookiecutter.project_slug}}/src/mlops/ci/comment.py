@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from mlops import ci
+from mlops.ci.markdown import row
 from mlops.errors import MlopsError
 
 MARKER: Final = "<!-- mlops: the model of this pull request -->"
@@ -71,10 +72,6 @@ def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield "\n</details>"
 
 
-def row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def number(value: object) -> str:
     """Return four decimals, or a dash for an undefined value."""
     return "-" if value is None else f"{float(str(value)):.4f}"
@@ -109,15 +106,10 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def main() -> int:
-    try:
-        job = ci.current()
-        job.comment(MARKER, render(read(Path(sys.argv[1])), job.url()))
-    except MlopsError as error:
-        print(f"Error: {error}\nFix: {error.fix}", file=sys.stderr)
-        return 1
-    return 0
+def comment(job: ci.Job) -> None:
+    """Comment with the evaluation in the file that the command line names."""
+    job.comment(MARKER, render(read(Path(sys.argv[1])), job.url()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ci.report(comment))

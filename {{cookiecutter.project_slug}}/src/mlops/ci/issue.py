@@ -9,21 +9,14 @@ from __future__ import annotations
 import sys
 
 from mlops import ci
-from mlops.errors import MlopsError
 
 
-def main() -> int:
+def keep(job: ci.Job) -> None:
+    """Keep the issue with the title and the texts of the command line."""
     title, *texts = sys.argv[1:]
-    job = ci.current()
     found = [text for text in texts if text]
-    body = "\n\n".join([*found, f"Seen by {job.url()}."]) if found else ""
-    try:
-        job.issue(title, body)
-    except MlopsError as error:
-        print(f"Error: {error}\nFix: {error.fix}", file=sys.stderr)
-        return 1
-    return 0
+    job.issue(title, "\n\n".join([*found, f"Seen by {job.url()}."]) if found else "")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ci.report(keep))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mlops.ci import verbatim
+from mlops.ci.markdown import row, verbatim
 
 if TYPE_CHECKING:
     from mlops.azure.infrastructure import Planned
@@ -20,10 +20,10 @@ def markdown(planned: Planned) -> str:
     if planned.changed:
         lines += [f"Plan `{planned.digest}`", ""]
     if planned.changes:
-        lines += ["| resource | action |", "|---|---|"]
         shown = planned.changes[:LONGEST_TABLE]
-        lines += [f"| {_code(change.address)} | {change.action} |" for change in shown]
-        lines += [""]
+        table = [("resource", "action"), (":--", ":--")]
+        table += [(_code(change.address), change.action) for change in shown]
+        lines += [*map(row, table), ""]
     return "\n".join([*lines, verbatim(_cut(planned.text)), ""])
 
 

@@ -49,6 +49,11 @@ class Version:
         return self.stage == REGISTERED
 
     @property
+    def is_in_production(self) -> bool:
+        """Return whether production serves it."""
+        return self.stage == PRODUCTION
+
+    @property
     def is_decided(self) -> bool:
         """Return whether its tags are those with which the gate's decision was registered."""
         return self.tags.get(tags.SEAL) == seal(self.name, self.tags)
@@ -121,7 +126,7 @@ class Registry:
 
     def in_production(self) -> Version | None:
         """Return the version that production serves."""
-        serving = [v for v in self.versions() if v.stage == PRODUCTION]
+        serving = [v for v in self.versions() if v.is_in_production]
         return serving[-1] if serving else None
 
     def register(self, run_id: str, extra_tags: Mapping[str, str]) -> Version:
@@ -163,7 +168,7 @@ class Registry:
 
     def mark_staging(self, version: Version) -> None:
         """Record that staging serves the version."""
-        if version.stage == REGISTERED:
+        if version.is_new:
             self.tag(version, tags.STAGE, STAGING)
 
     def mark_production(self, version: Version, withdraws: int | None = None) -> None:
@@ -180,7 +185,7 @@ class Registry:
                 continue
             if old.number == withdraws:
                 self.tag(old, tags.STAGE, WITHDRAWN)
-            elif old.stage == PRODUCTION:
+            elif old.is_in_production:
                 self.tag(old, tags.STAGE, RETIRED)
 
     def download(self, version: Version, folder: Path) -> Path:

@@ -18,7 +18,7 @@ from mlops.errors import MlopsError, ModelError, ReleaseError
 from mlops.model import tags
 from mlops.model.history import append
 from mlops.model.loading import Trust, trust
-from mlops.model.registry import PRODUCTION, REGISTERED, WITHDRAWN, Registry, Version
+from mlops.model.registry import PRODUCTION, WITHDRAWN, Registry, Version
 from mlops.release.pending import OtherRelease
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
 from mlops.release.target import EndpointState, PendingRelease, Target, Tell
@@ -50,7 +50,7 @@ class Release:
         ReleaseError
             It failed its checks; the endpoint serves what it served before.
         """
-        if self.environment == PRODUCTION and version.stage == REGISTERED:
+        if self.environment == PRODUCTION and version.is_new:
             raise ReleaseError(
                 f"Version {version.number} has not been in staging.", "Run `mlops deploy staging`."
             )
