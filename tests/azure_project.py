@@ -99,42 +99,41 @@ class Lab:
         """Register a model of this machine in a workspace under some numbers, optionally with an extra file."""
         if not (self.mlops.root / "mlflow.db").exists():
             self.mlops("run")
-        environment = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
-        with running_session(self.python, environment, self.mlops.root) as session:
-            session(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
+        self._call(SEED, numbers=[str(number) for number in numbers], stage=stage, where=where, extra=extra)
 
     def trigger(self, schedule: str, environment: Mapping[str, str] | None = None) -> str:
         """Start staging's schedule at once, as its time does; return the job's name."""
-        variables = {**(environment or self.azure.environment), "PYTHONPATH": str(self.mlops.root / "src")}
-        with running_session(self.python, variables, self.mlops.root) as session:
-            return str(session(TRIGGER, schedule=schedule))
+        return str(self._call(TRIGGER, environment, schedule=schedule))
 
     def scale(self, environment: str, slot: str, count: int) -> None:
         """Change a slot's number of instances, as Azure Monitor does."""
-        body = json.dumps({"sku": {"name": "Default", "capacity": count}}).encode()
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._new_token()}"}
-        request = Request(self.azure.url + self._slot(environment, slot), body, headers, method="PATCH")
-        urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
+        self._patch(self._slot(environment, slot), {"sku": {"name": "Default", "capacity": count}})
 
     def follow(self, job: str, minutes: int) -> bool:
         """Follow a job for some minutes; return whether it has ended."""
-        variables = {**self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
-        with running_session(self.python, variables, self.mlops.root) as session:
-            return bool(session(FOLLOW, job=job, minutes=minutes))
+        return bool(self._call(FOLLOW, job=job, minutes=minutes))
 
     def age_release(self, environment: str, seconds: int) -> None:
         """Let the note of a pending release be older, as if time had passed."""
         path = self._slot(environment, "").removesuffix("/deployments/")
         tags = self.stored()[path.lower()]["tags"]
         note = json.loads(tags["mlops.release"])
-        body = json.dumps({"tags": {**tags, "mlops.release": json.dumps({**note, "at": note["at"] - seconds})}})
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._new_token()}"}
-        request = Request(self.azure.url + path, body.encode(), headers, method="PATCH")
-        urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
+        self._patch(path, {"tags": {**tags, "mlops.release": json.dumps({**note, "at": note["at"] - seconds})}})
 
     def instances(self, environment: str, slot: str) -> int:
         """Return a slot's number of instances."""
         return int(self.stored()[self._slot(environment, slot).lower()]["sku"]["capacity"])
+
+    def _call(self, code: str, environment: Mapping[str, str] | None = None, **names: Any) -> Any:
+        """Run code in the project's environment, with the double as Azure; return its value."""
+        variables = {**(environment or self.azure.environment), "PYTHONPATH": str(self.mlops.root / "src")}
+        with running_session(self.python, variables, self.mlops.root) as session:
+            return session(code, **names)
+
+    def _patch(self, path: str, content: dict[str, Any]) -> None:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._new_token()}"}
+        request = Request(self.azure.url + path, json.dumps(content).encode(), headers, method="PATCH")
+        urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
 
     def _slot(self, environment: str, slot: str) -> str:
         group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-{environment}"

@@ -17,7 +17,7 @@ from doubles.client import Double, running_double
 from doubles.github import Environment, GitHub, Token, running_github
 from doubles.proxy import running_proxy
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, copy_infra, landing_zone
+from landing_zone import apply_both
 
 REPOSITORY = "repo:ORG/credit-risk"
 APPROVED_RUN = "100"  # of a workflow, which a reviewer let change production
@@ -111,12 +111,7 @@ class Site:
 @contextmanager
 def running_site(rendered: Path, terraform: Terraform, python: Path, folder: Path, **variables: str) -> Iterator[Site]:
     """Apply infra/bootstrap/ with some variables, and run a double of what it has made."""
-    zones = []
-    for environment in ENVIRONMENTS:
-        zone = landing_zone(terraform, copy_infra(rendered, folder / environment), "infra/bootstrap", environment)
-        zone.apply(**variables)
-        zones.append(zone)
-    content = landing_zone_of(zones)
+    content = landing_zone_of(apply_both(terraform, rendered, folder, "infra/bootstrap", lambda _: variables))
     project = Path(shutil.copytree(rendered, folder / "project"))
     program = terraform.install(folder / "bin")
     with (

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -16,6 +16,11 @@ ENVIRONMENTS = ("staging", "production")
 # The options that choose files of infra/, or change project.yml, which it reads.
 OPTIONS = ("network", "serving", "ci_cd")
 LANDING_ZONES = list({tuple(variant[option] for option in OPTIONS): variant for variant in VARIANTS}.values())
+# The service connections of an Azure DevOps project, by environment.
+CONNECTIONS = {
+    "staging": "00000000-0000-4000-8000-000000000003",
+    "production": "00000000-0000-4000-8000-000000000004",
+}
 # Replaces the storage accounts that hold the state.
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 # Settings without which no default apply succeeds: production refuses plain HTTP.
@@ -136,6 +141,42 @@ def landing_zone(terraform: Terraform, project: Path, root: str, environment: st
     zone = LandingZone(terraform, project, root, environment)
     zone.run("init -input=false")
     return zone
+
+
+def apply_both(
+    terraform: Terraform,
+    project: Path,
+    folder: Path,
+    root: str,
+    variables: Callable[[str], dict[str, str]] = lambda _: {},
+    prepare: Callable[[Path], object] = lambda _: None,
+) -> list[LandingZone]:
+    """Apply a root for both environments, from copies in a folder.
+
+    Parameters
+    ----------
+    variables :
+        Returns the variables of an environment.
+    prepare :
+        Changes a copy before it is applied.
+    """
+    zones = []
+    for environment in ENVIRONMENTS:
+        copied = copy_infra(project, folder / environment)
+        prepare(copied)
+        zone = landing_zone(terraform, copied, root, environment)
+        zone.apply(**variables(environment))
+        zones.append(zone)
+    return zones
+
+
+def trusting(variant: Answers, environment: str) -> dict[str, str]:
+    """Return the variables by which Terraform trusts the service connection of an environment."""
+    if variant["ci_cd"] == "github-actions":
+        return {}
+    issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0"
+    subject = f"/eid1/c/pub/t/x/a/y/sc/z/{CONNECTIONS[environment]}"
+    return {"azure_devops": f'{{ issuer = "{issuer}", subject = "{subject}" }}'}
 
 
 def variables_of(folder: Path) -> dict[str, str]:

@@ -5,7 +5,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,12 @@ from azure_landing import landing_zone_of
 from azure_project import PREFIX, Lab, azure_lab
 from doubles.azure_devops import APPROVAL, BRANCH_CONTROL, TOKEN, AzureDevOps, running_azure_devops, step
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, copy_infra, landing_zone
+from landing_zone import CONNECTIONS, ENVIRONMENTS, apply_both, trusting
 from pipelines.agent import Cancel, World
 from pipelines.model import read
 from pipelines.run import Run, run
 from pipelines.templates import expand
 from rendering import ROOT, Render
-from test_azure_roles import CONNECTIONS, connected
 
 TOOLS = ROOT / "tests" / "workflows" / "tools"  # stands in for the Python that makes environments
 PIPELINES = {"ci_cd": "azure-pipelines"}
@@ -43,15 +43,12 @@ class Team:
         steps = [step("approved" if answer == "approved" else answer, "Alice")]
         self.devops.approvals = {"approval-1": ("production", answer, steps)}
         variables = {**self.world.variables, "Build.Reason": "Manual" if parameters else "Schedule"}
-        world = World(
-            self.world.project,
-            self.world.folder / str(self.runs),
-            self.world.environment,
-            self.world.connections,
-            {"staging": "", "production": answer},
-            variables,
-            self.world.secrets,
-            cancel,
+        world = replace(
+            self.world,
+            folder=self.world.folder / str(self.runs),
+            environments={"staging": "", "production": answer},
+            variables=variables,
+            cancel=cancel,
         )
         world.folder.mkdir(parents=True)
         return run(read(expand(world.project, f"azure-pipelines/{name}.yml", parameters)), world)
@@ -63,12 +60,7 @@ def team(
 ) -> Iterator[Team]:
     """Both environments applied and trusting their service connections, and a protected production."""
     project, folder = render(PIPELINES), tmp_path_factory.mktemp("team")
-    zones = []
-    for environment in ENVIRONMENTS:
-        zone = landing_zone(terraform, copy_infra(project, folder / environment), "infra", environment)
-        zone.apply(**connected(PIPELINES, environment))
-        zones.append(zone)
-    known = landing_zone_of(zones)
+    known = landing_zone_of(apply_both(terraform, project, folder, "infra", partial(trusting, PIPELINES)))
     clients = {one["name"]: one["client"] for one in known["principals"]}
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, known))

@@ -15,7 +15,7 @@ from azure_landing import landing_zone_of
 from azure_project import ADDRESS, MODEL, PREFIX, Lab, azure_lab, configure
 from doubles.roles import ROLES, Assignment, Need
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
+from landing_zone import CONNECTIONS, ENVIRONMENTS, LANDING_ZONES, apply_both, name_of, trusting
 from rendering import Render
 from variants.findings import Answers
 from warm_mlops import Mlops, warm_mlops
@@ -37,11 +37,6 @@ VARIANTS = [
     )
     for variant in LANDING_ZONES
 ]
-# The service connections of an Azure DevOps project, by environment.
-CONNECTIONS = {
-    "staging": "00000000-0000-4000-8000-000000000003",
-    "production": "00000000-0000-4000-8000-000000000004",
-}
 
 
 @dataclass
@@ -93,13 +88,9 @@ def office(
     """Both environments applied, and the whole story of a model: trained, released, replaced, rolled back."""
     variant: Answers = {**request.param, "batch_endpoint": "yes"}
     project, folder = render(variant), tmp_path_factory.mktemp("office")
-    zones = []
-    for environment in ENVIRONMENTS:
-        copied = copy_infra(project, folder / environment)
-        configure(copied, scale)
-        zone = landing_zone(terraform, copied, "infra", environment)
-        zone.apply(**connected(variant, environment))
-        zones.append(zone)
+    zones = apply_both(
+        terraform, project, folder, "infra", partial(trusting, variant), lambda copied: configure(copied, scale)
+    )
     zone_content = landing_zone_of(zones)
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, scale, zone_content))
@@ -118,15 +109,6 @@ def office(
         made = Office(lab, ci, {where: clients[name] for where, name in CI.items()}, assignments, jobs[0])
         tell_the_story(made, zones[1].outputs())
         yield made
-
-
-def connected(variant: Answers, environment: str) -> dict[str, str]:
-    """Return the variables by which Terraform trusts the service connection of an environment."""
-    if variant["ci_cd"] == "github-actions":
-        return {}
-    issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0"
-    subject = f"/eid1/c/pub/t/x/a/y/sc/z/{CONNECTIONS[environment]}"
-    return {"azure_devops": f'{{ issuer = "{issuer}", subject = "{subject}" }}'}
 
 
 def job_of(lab: Lab, subject: str, client: str) -> dict[str, str]:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from azure_project import PREFIX
-from doubles import SUBSCRIPTION, TENANT
 from doubles.github import Environment, GitHub
 from doubles.terraform.client import Terraform
 from infra_site import Site, changed, running_site
 from landing_zone import ENVIRONMENTS
 from rendering import Render
-from workflows.repository import Repository, Run
+from workflows.repository import Repository, Run, azure_variables
 from workflows.terraform import pin_terraform
 
 REVIEWER = "carol"
@@ -45,14 +44,10 @@ def platform(
         github = site.github
         for environment in ENVIRONMENTS:
             for name, identity in IDENTITIES.items():
-                variables = {
-                    "AZURE_CLIENT_ID": site.clients[f"id-{PREFIX}-{environment}-{identity}"],
-                    "AZURE_TENANT_ID": TENANT,
-                    "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
-                }
+                variables = azure_variables(site.clients[f"id-{PREFIX}-{environment}-{identity}"])
                 reviewers = (REVIEWER,) if (environment, name) == ("production", "infra") else ()
                 github.environments[f"{environment}-{name}"] = Environment(reviewers, variables=variables)
-        repository = Repository(folder / "github", github, project_python, oidc=lambda subject: oidc(site, subject))
+        repository = Repository(folder / "github", github, project_python, oidc=site.azure.github_tokens)
         repository.folder.mkdir()
         repository.push(site.project)
         program = pin_terraform(repository.work, terraform, folder / "pinned")
@@ -65,11 +60,6 @@ def platform(
             "AZURE_AUTHORITY_HOST": site.azure.url,
         }
         yield Platform(site, github, repository)
-
-
-def oidc(site: Site, subject: str) -> dict[str, str]:
-    job = site.azure.github_job(subject, "")
-    return {name: job[name] for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")}
 
 
 def test_a_plan_without_changes_asks_nobody(platform: Platform) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from azure_landing import landing_zone_of
 from azure_project import PREFIX, Lab, azure_lab
-from doubles import SUBSCRIPTION, TENANT
+from doubles import SUBSCRIPTION
 from doubles.github import Environment, GitHub, running_github
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, LANDING_ZONES, copy_infra, landing_zone, name_of
+from landing_zone import ENVIRONMENTS, LANDING_ZONES, apply_both, name_of
 from rendering import Render
 from variants.findings import Answers
 from workflows.page import picture
-from workflows.repository import Repository, Run
+from workflows.repository import Repository, Run, azure_variables
 
 REVIEWER = "carol"
 OTHERS = [zone for zone in LANDING_ZONES if zone["ci_cd"] == "github-actions"][1:]
@@ -53,30 +53,20 @@ def team(
 @contextmanager
 def running_team(project: Path, terraform: Terraform, python: Path, folder: Path) -> Iterator[Team]:
     """Apply both environments, and give a repository the variables, reviewers and secrets that a team sets."""
-    zones = []
-    for environment in ENVIRONMENTS:
-        zone = landing_zone(terraform, copy_infra(project, folder / environment), "infra", environment)
-        zone.apply()
-        zones.append(zone)
-    known = landing_zone_of(zones)
+    known = landing_zone_of(apply_both(terraform, project, folder, "infra"))
     know_reader(known)
     clients = {one["name"]: one["client"] for one in known["principals"]}
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, python, folder, lambda _: None, known))
         github = stack.enter_context(running_github(folder))
         for environment in ENVIRONMENTS:
-            variables = {
-                "AZURE_CLIENT_ID": clients[f"id-{PREFIX}-{environment}-ci"],
-                "AZURE_TENANT_ID": TENANT,
-                "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
-            }
+            variables = azure_variables(clients[f"id-{PREFIX}-{environment}-ci"])
             reviewers = (REVIEWER,) if environment == "production" else ()
             secrets = {} if reviewers else {"MLOPS_WEBHOOK": f"{github.url}/_double/webhook"}
             github.environments[environment] = Environment(reviewers, variables=variables, secrets=secrets)
-        reader = {**variables, "AZURE_CLIENT_ID": "reader"}
-        github.environments["production-plan"] = Environment(variables=reader)
+        github.environments["production-plan"] = Environment(variables=azure_variables("reader"))
         network = {**lab.azure.environment, "AZURE_AUTHORITY_HOST": lab.azure.url}
-        repository = Repository(folder / "github", github, python, network, oidc=lambda subject: oidc(lab, subject))
+        repository = Repository(folder / "github", github, python, network, oidc=lab.azure.github_tokens)
         repository.folder.mkdir()
         repository.push(lab.mlops.root)
         yield Team(lab, github, repository)
@@ -89,11 +79,6 @@ def know_reader(known: dict[str, Any]) -> None:
     known["principals"].append({"name": "reader", "id": "/reader", "client": "reader", "object": "reader"})
     known["assignments"].append({"principal": "reader", "role": "Reader", "scope": scope})
     known["federations"].append({"client": "reader", "issuer": issuer, "subject": subject})
-
-
-def oidc(lab: Lab, subject: str) -> dict[str, str]:
-    job = lab.azure.github_job(subject, "")
-    return {name: job[name] for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")}
 
 
 def test_a_push_trains_and_releases(team: Team) -> None:

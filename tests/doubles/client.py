@@ -78,11 +78,17 @@ class Double:
     def github_job(self, subject: str, client: str) -> dict[str, str]:
         """Return the variables of a GitHub job with `id-token: write`, by its token's subject and its identity."""
         return {
-            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/github/token?api-version=2.0",
-            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": subject,
+            **self.github_tokens(subject),
             "AZURE_AUTHORITY_HOST": self.url,
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": client,
+        }
+
+    def github_tokens(self, subject: str) -> dict[str, str]:
+        """Return the variables with which a GitHub job fetches its tokens, by their subject."""
+        return {
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/github/token?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": subject,
         }
 
     def pipelines_job(self, connection: str, client: str) -> dict[str, str]:

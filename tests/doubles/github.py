@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 BOT = "github-actions[bot]"
 LONGEST_BODY = 65_536
+POLL_SECONDS = 0.02  # until a server sees that it shall stop
 LEVELS = ("none", "read", "write")
 Reply = tuple[int, Any]
 
@@ -268,7 +269,7 @@ def running_github(folder: Path) -> Iterator[GitHub]:
     github.url = f"http://127.0.0.1:{servers[0].server_address[1]}"
     github.socket = str(folder / "github.sock")
     for server in servers:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True).start()
     try:
         yield github
     finally:

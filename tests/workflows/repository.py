@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from doubles import SUBSCRIPTION, TENANT
 from doubles.github import GitHub
 from rendering import ROOT, git
 
@@ -210,6 +211,11 @@ class Repository:
         home = scratch / "home"
         home.mkdir()
         return {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+
+
+def azure_variables(client: str) -> dict[str, str]:
+    """Return the variables of an environment whose jobs have an identity on Azure."""
+    return {"AZURE_CLIENT_ID": client, "AZURE_TENANT_ID": TENANT, "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION}
 
 
 def load(file: Path) -> Workflow:
