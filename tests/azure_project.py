@@ -113,11 +113,15 @@ class Lab:
         """Follow a job for some minutes; return whether it has ended."""
         return bool(self._call(FOLLOW, job=job, minutes=minutes))
 
+    def pending(self, environment: str) -> dict[str, Any]:
+        """Return the note of a managed endpoint's pending release; {} if there is none."""
+        note = self.stored()[self._endpoint(environment).lower()]["tags"].get("mlops.release")
+        return dict(json.loads(note)) if note else {}
+
     def age_release(self, environment: str, seconds: int) -> None:
         """Let the note of a pending release be older, as if time had passed."""
-        path = self._slot(environment, "").removesuffix("/deployments/")
+        path, note = self._endpoint(environment), self.pending(environment)
         tags = self.stored()[path.lower()]["tags"]
-        note = json.loads(tags["mlops.release"])
         self._patch(path, {"tags": {**tags, "mlops.release": json.dumps({**note, "at": note["at"] - seconds})}})
 
     def instances(self, environment: str, slot: str) -> int:
@@ -135,10 +139,13 @@ class Lab:
         request = Request(self.azure.url + path, json.dumps(content).encode(), headers, method="PATCH")
         urlopen(request, context=ssl.create_default_context(cafile=self.azure.ca)).close()
 
-    def _slot(self, environment: str, slot: str) -> str:
+    def _endpoint(self, environment: str) -> str:
         group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-{environment}"
         workspace = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/mlw-{PREFIX}-{environment}"
-        return f"{workspace}/onlineEndpoints/{name_of('endpoint', environment)}/deployments/{slot}"
+        return f"{workspace}/onlineEndpoints/{name_of('endpoint', environment)}"
+
+    def _slot(self, environment: str, slot: str) -> str:
+        return f"{self._endpoint(environment)}/deployments/{slot}"
 
     def add_rows(self, name: str, first: int, last: int) -> None:
         """Put some rows of the sample into the folder of ADDRESS, as another system does."""

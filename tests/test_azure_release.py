@@ -2,13 +2,16 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure_project import ADDRESS, MODEL, PREFIX, Lab, azure_lab, configure, name_of
 from rendering import Render
+from warm_mlops import warm_mlops
 
 WORKSPACE = rf"/workspaces/mlw-{PREFIX}-(?P<where>staging|production)"
 ENDPOINT = rf"{WORKSPACE}/onlineEndpoints/{PREFIX}-(?:staging|production)-\w{{6}}"
@@ -40,13 +43,17 @@ def story(calls: list[dict[str, Any]]) -> list[str]:
     sentences: list[str] = []
     for call in calls:
         for pattern, meaning in MEANINGS.items():
-            found = re.fullmatch(pattern, f"{call['method']} {call['path']}")
+            found = re.fullmatch(pattern, told(call))
             if found and call["status"] in (0, 200, 201, 202, 204):
                 sentence = meaning.format(**{**details(call), **found.groupdict()})
                 if sentence not in (sentences if sentence.endswith(ONCE) else sentences[-1:]):
                     sentences.append(sentence)
                 break
     return sentences
+
+
+def told(call: dict[str, Any]) -> str:
+    return f"{call['method']} {call['path']}"
 
 
 def details(call: dict[str, Any]) -> dict[str, str]:
@@ -395,6 +402,45 @@ def test_equal_rows_are_not_trained_on_twice(managed: Lab) -> None:
     assert trained[0]["data"] == f"azureml:credit-risk:{trained[0]['data_digest'][:16]}"
 
 
+def test_a_release_says_at_each_change_that_it_still_runs(managed: Lab) -> None:
+    """Otherwise another one would take it for killed after five minutes."""
+    before = len(managed.azure.calls())
+    managed.azure.plant("slow", r"PUT .*/deployments/\w+", seconds=2)
+    managed.seed(40)
+    managed.mlops("deploy", "production", "--version", "40", "--on", "azureml", "--yes")
+    calls = [call for call in managed.azure.calls()[before:] if re.fullmatch(f"PUT .*{ENDPOINT}", told(call))]
+    notes = [call["body"]["tags"].get("mlops.release") for call in calls]
+    signed = [json.loads(note)["at"] for note in notes[:-1]]
+    assert signed[0] < signed[1] <= signed[-1]
+    assert notes[-1] is None
+
+
+@pytest.mark.parametrize("late", [0, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_releases_at_once_take_turns(managed: Lab, tmp_path: Path, late: int) -> None:
+    """Two machines read an idle endpoint; one writes its note when the other is at its smoke test already."""
+    numbers = [30 + late, 31 + late]
+    managed.seed(*numbers)
+    root = shutil.copytree(managed.mlops.root, tmp_path / "other", ignore=shutil.ignore_patterns(".mlops"))
+    if late:
+        name = name_of("endpoint", "production")
+        managed.azure.plant("delay", rf"PUT .*/onlineEndpoints/{name}", seconds=late)
+        managed.azure.plant("delay", rf"POST /inference/{name}/score", seconds=2 * late)
+    with warm_mlops(managed.python, root, managed.azure.environment) as other, ThreadPoolExecutor() as pool:
+        other("status", "--on", "azureml")
+        releases = [
+            pool.submit(mlops, "deploy", "production", "--version", str(number), "--on", "azureml", "--yes")
+            for mlops, number in zip((managed.mlops, other), numbers, strict=True)
+        ]
+        said = [release.result().text for release in releases]
+    assert managed.azure.faults_left() == []
+    assert ["Waiting until it has ended." in text for text in said].count(True) == 1, said
+    last = next(number for number, text in zip(numbers, said, strict=True) if "Waiting" in text)
+    assert managed.served("production") == {last}
+    periods = json.loads(managed.mlops("history", "--on", "azureml", "--format", "json").text)["production"]["periods"]
+    assert {period["version"] for period in periods[-2:]} == set(numbers)
+    assert managed.pending("production") == {}
+
+
 def test_missing_prerequisites_are_reported_before_any_change(managed: Lab) -> None:
     root = managed.mlops.root
     text = (root / "project.yml").read_text("utf-8")
@@ -466,9 +512,10 @@ def test_a_version_goes_from_container_instances_to_kubernetes(containers: Lab) 
     assert story(azure.calls()[before:]) == [
         "staging: the workspace exists",
         "production: the workspace exists",
-        "staging: the blue container group has a pending release",
         "staging: the image of version 2 is built",
+        "staging: the blue container group has a pending release",
         "staging: the green container group is started",
+        "staging: the blue container group has a pending release",  # still
         "staging: the green container group is live",
         "staging: version 2 is tagged staging",  # and in its history
         "staging: version 1 is tagged production",  # the history's second record

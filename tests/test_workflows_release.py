@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,23 +188,40 @@ def test_a_failed_canary_is_rolled_back(team: Team) -> None:
 
 
 @pytest.mark.parametrize(
-    "moment",
+    ("job", "moment"),
     [
-        pytest.param("Deploying version 2", marks=pytest.mark.exhaustive),
-        "10 % of the traffic",
-        pytest.param("100 % of the traffic", marks=pytest.mark.exhaustive),
+        pytest.param("Staging", "Deploying version 2", marks=pytest.mark.exhaustive),
+        pytest.param("Production", "Deploying version 2", marks=pytest.mark.exhaustive),
+        ("Production", "10 % of the traffic"),
+        pytest.param("Production", "100 % of the traffic", marks=pytest.mark.exhaustive),
     ],
 )
-def test_the_run_after_a_cancelled_one_recovers(team: Team, moment: str) -> None:
+def test_the_run_after_a_cancelled_one_recovers(team: Team, job: str, moment: str) -> None:
+    in_staging = "1" if job == "Staging" else "2"
+    team.lab.mlops("deploy", "staging", "--version", in_staging, "--on", "azureml")
     cancelled = team.run("release.yml", cancel_at=moment, version="2")
     assert cancelled.code != 0
-    assert cancelled.jobs["Production"] == "failure", cancelled.log
+    assert cancelled.jobs[job] == "failure", cancelled.log
     assert team.lab.served("production") <= {1, 2}  # somebody always answers
-    team.lab.age_release("production", 300)
+    team.lab.age_release(job.lower(), 300)
     run = team.run("release.yml", version="2")
     assert run.code == 0, run.log
     assert "the interrupted release of version 2" in run.log
     assert team.lab.served("production") == {2}
+    team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
+
+
+@pytest.mark.exhaustive
+def test_two_releases_at_once_wait_for_each_other(team: Team) -> None:
+    """GitHub queues them; act does not, so the note at the endpoint has to."""
+    team.lab.seed(3, stage="registered")
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda version: team.run("release.yml", version=version), ("2", "3")))
+    assert [run.code for run in runs] == [0, 0], "".join(run.log for run in runs)
+    assert "Waiting until it has ended." in "".join(run.log for run in runs)
+    [serving] = team.lab.served("production")
+    assert sorted(team.lab.stages(number)[0] for number in (2, 3)) == ["production", "retired"]
+    assert team.lab.tags("production", serving)["mlops.stage"] == "production"
     team.lab.mlops("deploy", "production", "--version", "1", "--on", "azureml", "--yes")
 
 

@@ -11,6 +11,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
+    ResourceExistsError,
     ResourceNotFoundError,
     map_error,
 )
@@ -23,7 +24,11 @@ from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 from azure.mgmt.core.polling.arm_polling import ARMPolling
 
 POLL_SECONDS: Final = 5
-ERRORS: Final = {401: ClientAuthenticationError, 404: ResourceNotFoundError}
+ERRORS: Final = {
+    401: ClientAuthenticationError,
+    404: ResourceNotFoundError,
+    409: ResourceExistsError,
+}
 # The API version of each kind of resource.
 VERSIONS: Final = {
     "autoscalesettings": "2022-10-01",

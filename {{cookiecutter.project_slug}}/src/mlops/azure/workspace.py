@@ -15,6 +15,7 @@ from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
     IncompleteReadError,
+    ResourceExistsError,
     ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
@@ -24,6 +25,7 @@ from mlops.azure.credential import make_credential
 from mlops.config import Environment, Project, subscription
 from mlops.errors import AzureError
 from mlops.release.client import wait_until
+from mlops.release.pending import OtherRelease
 
 Result = TypeVar("Result")
 
@@ -135,6 +137,19 @@ def make_error(what: str, kind: str, reason: str) -> AzureError:
     fixes = [fix for pattern, fix in FIXES if re.search(pattern, text)]
     fix = fixes[0] if fixes else f"{AGAIN.capitalize()}."
     return AzureError(f"Could not {what}: {reason}", fix)
+
+
+@contextlib.contextmanager
+def other_operation(name: str) -> Iterator[None]:
+    """Raise `OtherRelease` where Azure refuses a change because another one is running (409)."""
+    try:
+        yield
+    except AzureError as error:
+        if not isinstance(error.__cause__, ResourceExistsError):
+            raise
+        raise OtherRelease(
+            f"Another operation is changing {name}.", f"Wait until it has ended, then {AGAIN}."
+        ) from error
 
 
 def find(look: Callable[[], Result]) -> Result | None:

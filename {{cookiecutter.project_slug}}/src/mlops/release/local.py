@@ -67,6 +67,9 @@ class LocalTarget:
         pending = read_note(state["release"], self._project.root, self._environment)
         return EndpointState(slots, state["traffic"], pending)
 
+    def prepare(self, version: int, digest: str, model: Path) -> None:
+        """Do nothing: a server needs only the model folder."""
+
     def record_pending(self, release: PendingRelease | None) -> None:
         self._change(release=write_note(release) if release else None)
 

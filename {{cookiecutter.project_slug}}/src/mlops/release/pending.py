@@ -13,7 +13,7 @@ from mlops.errors import ReleaseError
 from mlops.lock import has_ended, run_id
 from mlops.release.target import PendingRelease
 
-# A running release rewrites its note at every change; between two changes it only checks.
+# A running release writes its note again at every change; between two changes it only checks.
 SILENCE_SECONDS: Final = 300
 
 

@@ -6,12 +6,13 @@ anything fails, the endpoint is restored to what it served before.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from mlops.config import Endpoint, Environment, Project
 from mlops.errors import MlopsError, ModelError, ReleaseError
@@ -22,6 +23,8 @@ from mlops.model.registry import PRODUCTION, WITHDRAWN, Registry, Version
 from mlops.release.pending import OtherRelease
 from mlops.release.smoke import SmokeRequest, make_smoke_requests, send_smoke_requests
 from mlops.release.target import EndpointState, PendingRelease, Target, Tell
+
+T = TypeVar("T")
 
 PAUSE_SECONDS: Final = 5
 
@@ -56,8 +59,12 @@ class Release:
             )
         if version.stage == WITHDRAWN:
             raise ReleaseError(f"Version {version.number} was withdrawn from production.")
-        self.recover()
-        self._shift(version, self.endpoint.steps)
+
+        def change() -> None:
+            self._recover()
+            self._shift(version, self.endpoint.steps)
+
+        self._in_turn(change)
 
     def roll_back(self) -> Version:
         """Return to the version that was in production before, and withdraw the present one.
@@ -67,7 +74,10 @@ class Release:
         ReleaseError
             There is no earlier version, or it failed its checks.
         """
-        completed = self.recover()
+        return self._in_turn(self._return_to_previous)
+
+    def _return_to_previous(self) -> Version:
+        completed = self._recover()
         if completed and completed.withdraws:
             return self.registry.version(completed.version)
         present = self.registry.in_production()
@@ -77,26 +87,12 @@ class Release:
         self._shift(before, [100], withdraws=present.number)
         return before
 
-    def recover(self) -> PendingRelease | None:
-        """Complete or undo an interrupted release; return it if completed."""
-        state = self._state_at_rest()
-        release = state.pending
-        if release is None:
-            return None
-        if state.traffic == {release.slot: 100} and self._passes_smoke_test(release):
-            self.tell(f"Completing the interrupted release of version {release.version}.")
-            self._complete(release)
-            return release
-        self.tell(f"Undoing the interrupted release of version {release.version}.")
-        self._undo(release)
-        return None
-
-    def _state_at_rest(self) -> EndpointState:
-        """Read what the endpoint serves, once no other release is changing it."""
+    def _in_turn(self, change: Callable[[], T]) -> T:
+        """Make a change while no other release changes the endpoint."""
         told = False
         while True:
             try:
-                return self.target.describe()
+                return change()
             except OtherRelease as error:
                 if not self.wait:
                     raise
@@ -105,35 +101,57 @@ class Release:
                 told = True
             time.sleep(PAUSE_SECONDS)
 
+    def _recover(self) -> PendingRelease | None:
+        """Complete or undo an interrupted release; return it if completed."""
+        release = self.target.describe().pending
+        if release is None:
+            return None
+        state = self._claim(release)
+        if state.traffic == {release.slot: 100} and self._passes_smoke_test(release):
+            self.tell(f"Completing the interrupted release of version {release.version}.")
+            self._complete(release)
+            return release
+        self.tell(f"Undoing the interrupted release of version {release.version}.")
+        self._undo(release)
+        return None
+
+    def _claim(self, release: PendingRelease) -> EndpointState:
+        """Record a release and return the state; of two that do so at once, the last one has it."""
+        self.target.record_pending(release)
+        return self.target.describe()
+
     def _shift(self, version: Version, steps: Sequence[int], withdraws: int | None = None) -> None:
-        state = self.target.describe()
-        before = dict(state.traffic)
         with tempfile.TemporaryDirectory() as folder:
             self.tell(f"Fetching version {version.number} and checking its digest.")
             model = self.registry.download(version, Path(folder))
             requests = make_smoke_requests(model, self._trust(version))
-            if state.live and state.serving and state.serving.version == version.number:
-                self.tell(f"Version {version.number} is already live: checking it.")
-                self.target.set_traffic(before)
-                self._check(version.number, requests)
-                self._complete(PendingRelease(version.number, state.live, before, withdraws))
-                return
-            release = PendingRelease(version.number, state.idle, before, withdraws)
-            self.target.record_pending(release)
+            release = self._plan(version, model, withdraws)
+            state = self._claim(release)
             try:
                 self._deploy_to_slot(release, state, version, model)
-                self.tell(f"Smoke test: {self.endpoint.smoke_requests} rows with known answers.")
                 self._check(version.number, requests, release.slot)
                 self._move_traffic(release, state, requests, steps if state.serving else [100])
                 self._mark(release)
-            except BaseException as error:
-                self.tell("Failed: restoring what was served before.")
+            except OtherRelease:
+                raise  # the endpoint is the other release's
+            except MlopsError as error:
                 outcome = self._restore(release, state)
-                if isinstance(error, MlopsError):
-                    what = f"Version {version.number} was not released to {self.environment}"
-                    raise ReleaseError(f"{what}: {error}\n{outcome}", error.fix) from error
+                what = f"Version {version.number} was not released to {self.environment}"
+                raise ReleaseError(f"{what}: {error}\n{outcome}", error.fix) from error
+            except BaseException:
+                with contextlib.suppress(OtherRelease):
+                    self._restore(release, state)
                 raise
             self._clean_up(release)
+
+    def _plan(self, version: Version, model: Path, withdraws: int | None) -> PendingRelease:
+        """Return the release of a version that is ready to be deployed, or live already."""
+        state = self.target.describe()
+        if state.slot_for(version.number) != state.live:
+            self.target.prepare(version.number, version.tags[tags.MODEL_DIGEST], model)
+            state = self.target.describe()  # again, after what may have taken minutes
+        slot, before = state.slot_for(version.number), dict(state.traffic)
+        return PendingRelease(version.number, slot, before, withdraws)
 
     def _passes_smoke_test(self, release: PendingRelease) -> bool:
         version = self.registry.version(release.version)
@@ -153,11 +171,14 @@ class Release:
         self, release: PendingRelease, state: EndpointState, version: Version, model: Path
     ) -> None:
         present = state.slots.get(release.slot)
-        if present and present.healthy and present.version == version.number:
+        if release.slot == state.live:
+            self.tell(f"Version {version.number} is already live: checking it.")
             return
-        self.tell(f"Deploying version {version.number} to the {release.slot} slot.")
-        digest = version.tags[tags.MODEL_DIGEST]
-        self.target.deploy(release.slot, version.number, digest, model)
+        if not (present and present.healthy and present.version == version.number):
+            self.tell(f"Deploying version {version.number} to the {release.slot} slot.")
+            digest = version.tags[tags.MODEL_DIGEST]
+            self.target.deploy(release.slot, version.number, digest, model)
+        self.tell(f"Smoke test: {self.endpoint.smoke_requests} rows with known answers.")
 
     def _move_traffic(
         self,
@@ -166,6 +187,10 @@ class Release:
         requests: Sequence[SmokeRequest],
         steps: Sequence[int],
     ) -> None:
+        if release.slot == state.live:
+            self.target.set_traffic(release.before)  # without a mirror
+            self._check(release.version, requests)
+            return
         if self.target.mirror and state.serving:
             self.target.set_traffic(state.traffic, mirror={release.slot: self.target.mirror})
             self._check(release.version, requests, mixed=True)
@@ -248,7 +273,13 @@ class Release:
         """Undo a release that failed; return what the endpoint serves now.
 
         If undoing fails too, the note stays, and the next command tries again.
+
+        Raises
+        ------
+        OtherRelease
+            The endpoint is now another release's.
         """
+        self.tell("Failed: restoring what was served before.")
         name = self.environment.capitalize()
         served = f"version {state.serving.version}" if state.serving else "no version"
         try:
@@ -256,6 +287,8 @@ class Release:
             if state.serving and self.target.describe().serving is None:
                 again = f"mlops deploy {self.environment} --version {state.serving.version}"
                 return f"{name} served {served} before, but its server has ended: run `{again}`."
+        except OtherRelease:
+            raise
         except MlopsError as error:
             return (
                 f"Restoring {self.environment} failed too: {error}\n"
@@ -265,5 +298,6 @@ class Release:
 
     def _undo(self, release: PendingRelease) -> None:
         self.target.set_traffic(release.before)
-        self.target.remove(release.slot)
+        if release.slot not in release.before:
+            self.target.remove(release.slot)
         self.target.record_pending(None)

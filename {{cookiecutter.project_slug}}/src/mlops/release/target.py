@@ -74,6 +74,12 @@ class EndpointState:
         """Return the slot to deploy to."""
         return "green" if self.live == "blue" else "blue"
 
+    def slot_for(self, version: int) -> str:
+        """Return the live slot if it serves a version, or else the idle one."""
+        if self.live and self.serving and self.serving.version == version:
+            return self.live
+        return self.idle
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -105,10 +111,19 @@ class Target(Protocol):
         """Return the URL to which clients send rows."""
 
     def describe(self) -> EndpointState:
-        """Return the state; raise an error if another process is releasing to the endpoint."""
+        """Return the state; raise `OtherRelease` if another release is changing the endpoint."""
+
+    def prepare(self, version: int, digest: str, model: Path) -> None:
+        """Do what takes long and does not change the endpoint, such as building an image."""
 
     def record_pending(self, release: PendingRelease | None) -> None:
-        """Record at the endpoint that a release is pending, or has ended."""
+        """Record at the endpoint that a release is pending, or has ended.
+
+        Raises
+        ------
+        OtherRelease
+            Another release is recorded.
+        """
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
         """Serve the model folder ``model`` in a slot without traffic; return once it is ready."""

@@ -6,13 +6,14 @@ rows to the live group, which a tag marks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
 
 from mlops.azure.images import Images
 from mlops.azure.resource_manager import Resource, ResourceManager
-from mlops.azure.workspace import azure_errors, find, make_error
+from mlops.azure.workspace import azure_errors, find, make_error, other_operation
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
 from mlops.errors import ReleaseError
 from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
@@ -23,6 +24,7 @@ from mlops.serving.limits import server_settings
 
 PORT: Final = 5001
 START_SECONDS: Final = 300
+SIGN_SECONDS: Final = 60
 MAX_RESTARTS: Final = 2
 KIND: Final = "containerGroups"
 
@@ -58,6 +60,7 @@ class ContainerInstanceTarget:
         self._manager = manager
         self._images = images
         self._known: dict[str, Resource] = {}
+        self._image = ""
 
     @property
     def address(self) -> str:
@@ -72,35 +75,36 @@ class ContainerInstanceTarget:
             slot: Slot(int(_tag(group, VERSION) or 0), _tag(group, MODEL_DIGEST), _runs(group))
             for slot, group in groups.items()
         }
-        notes = [_tag(group, PENDING_RELEASE) for group in groups.values()]
-        note = next(filter(None, notes), None)
         changing = any(_provisioning(group) == "Creating" for group in groups.values())
         traffic = {live: 100} if live else {}
-        pending = read_note(note, self._project.root, self._environment, changing)
-        return EndpointState(slots, traffic, pending)
+        return EndpointState(slots, traffic, self._read_note(groups, changing))
+
+    def prepare(self, version: int, digest: str, model: Path) -> None:
+        self._image = self._images.build_server(version, digest, model)
 
     def record_pending(self, release: PendingRelease | None) -> None:
         """Tag the live group; without one, there is nothing to restore."""
         groups = self._groups()
+        self._read_note(groups)
         for slot, group in groups.items():
             if release and slot == _live(groups):
-                self._set_tag(group, PENDING_RELEASE, write_note(release))
+                with other_operation(self._group_name(slot)):
+                    self._set_tag(group, PENDING_RELEASE, write_note(release))
             elif release is None and _tag(group, PENDING_RELEASE):
                 self._set_tag(group, PENDING_RELEASE, "")
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
-        image = self._images.build_server(version, digest, model)
         self.remove(slot)
         with azure_errors(f"start version {version} as {self._group_name(slot)}"):
-            wanted = self._wanted(slot, version, digest, image)
+            wanted = self._wanted(slot, version, digest)
             self._manager.send("PUT", self._path(slot), KIND, wanted)
-        self._known = {}
         self._wait_until_ready(slot, version)
 
     def set_traffic(
         self, traffic: Mapping[str, int], mirror: Mapping[str, int] | None = None
     ) -> None:
         groups = self._groups()
+        self._read_note(groups)
         chosen = next((slot for slot, percent in traffic.items() if percent), None)
         if chosen == _live(groups):
             return
@@ -141,6 +145,13 @@ class ContainerInstanceTarget:
                 self._known[slot] = found
         return self._known
 
+    def _read_note(
+        self, groups: Mapping[str, Resource], changing: bool = False
+    ) -> PendingRelease | None:
+        notes = [_tag(group, PENDING_RELEASE) for group in groups.values()]
+        note = next(filter(None, notes), None)
+        return read_note(note, self._project.root, self._environment, changing)
+
     def _find(self, slot: str) -> Resource | None:
         with azure_errors(f"read the container group {self._group_name(slot)}"):
             return find(lambda: self._manager.send("GET", self._path(slot), KIND))
@@ -151,7 +162,7 @@ class ContainerInstanceTarget:
             self._manager.send("PATCH", group["id"], KIND, wanted)
         self._known = {}
 
-    def _wanted(self, slot: str, version: int, digest: str, image: str) -> Resource:
+    def _wanted(self, slot: str, version: int, digest: str) -> Resource:
         """Return the container group of a version."""
         name, settings, providers = self._name, self._settings, f"{self._group}/providers"
         identity = (
@@ -162,7 +173,7 @@ class ContainerInstanceTarget:
         model = f"/home/server/models/{self._project.project}/{version}"
         variables = {**server_settings(self._project, digest), "AZUREML_MODEL_DIR": model}
         container = {
-            "image": image,
+            "image": self._image,
             "ports": [port],
             "resources": {
                 "requests": {"cpu": settings.cpu, "memoryInGB": settings.memory_gb},
@@ -180,7 +191,7 @@ class ContainerInstanceTarget:
                 "restartPolicy": "Always",
                 "containers": [{"name": self._group_name(slot), "properties": container}],
                 "imageRegistryCredentials": [
-                    {"server": image.partition("/")[0], "identity": identity}
+                    {"server": self._image.partition("/")[0], "identity": identity}
                 ],
                 "ipAddress": {"type": "Private", "ports": [port]},
                 "subnetIds": [{"id": f"{network}/subnets/{name('container_subnet')}"}],
@@ -199,8 +210,12 @@ class ContainerInstanceTarget:
                 return "up"
             return "crashed" if group and _has_crashed(group) else "starting"
 
-        seconds = max(START_SECONDS, self._settings.start_timeout_s)
-        if wait_until(lambda state: state != "starting", look, seconds) != "up":
+        end = time.monotonic() + max(START_SECONDS, self._settings.start_timeout_s)
+        state = "starting"
+        while state == "starting" and time.monotonic() < end:
+            self.record_pending(self._read_note(self._groups()))  # again: it goes on
+            state = wait_until(lambda state: state != "starting", look, SIGN_SECONDS)
+        if state != "up":
             error = make_error(
                 f"start version {version} in {self._group_name(slot)}",
                 "ResourceNotReady",

@@ -18,6 +18,7 @@ from mlops.azure.workspace import (
     azure_errors,
     find,
     is_idle,
+    other_operation,
     put,
     state,
     wait_until_idle,
@@ -26,7 +27,7 @@ from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import AzureError
 from mlops.model import tags
 from mlops.release.client import last_error, send_rows, wait_until
-from mlops.release.pending import read_note, write_note
+from mlops.release.pending import OtherRelease, read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
 
 LOG_LINES: Final = 200
@@ -81,9 +82,10 @@ class ManagedTarget:
             if name in SLOTS  # others are not ours
         }
         changing = not all(map(is_idle, [endpoint, *deployments.values()]))
-        note = (endpoint.tags or {}).get(tags.PENDING_RELEASE)
-        pending = read_note(note, self._project.root, self._environment, changing)
-        return EndpointState(slots, _nonzero(endpoint.traffic), pending)
+        return EndpointState(slots, _nonzero(endpoint.traffic), self._read_note(endpoint, changing))
+
+    def prepare(self, version: int, digest: str, model: Path) -> None:
+        self._images.provide_environment()
 
     def record_pending(self, release: PendingRelease | None) -> None:
         endpoint = wait_until_idle(self._find)
@@ -91,15 +93,11 @@ class ManagedTarget:
             if release is None:
                 return
             endpoint = self._plan()
-        endpoint.tags = dict(endpoint.tags or {})
-        endpoint.tags.pop(tags.PENDING_RELEASE, None)
-        if release:
-            endpoint.tags[tags.PENDING_RELEASE] = write_note(release)
-        self._put(endpoint)
+        self._read_note(endpoint)
+        with other_operation(self._name) if release else contextlib.nullcontext():
+            self._put(endpoint, release)
 
     def deploy(self, slot: str, version: int, digest: str, model: Path) -> None:
-        self._images.provide_environment()
-
         def attempt() -> AzureError | None:
             self.remove(slot)  # a deployment that failed cannot be changed
             try:
@@ -128,10 +126,15 @@ class ManagedTarget:
         endpoint = wait_until_idle(self._find)
         if endpoint is None:
             return
+        pending = self._read_note(endpoint)
+        if pending is None:  # it was written over, by a release that has ended since
+            raise OtherRelease(
+                f"Another release has changed {self._name}.", "Run the same command again."
+            )
         wanted = _nonzero(traffic), _nonzero(mirror)
         if wanted != (_nonzero(endpoint.traffic), _nonzero(endpoint.mirror_traffic)):
             endpoint.traffic, endpoint.mirror_traffic = wanted
-            self._put(endpoint)
+            self._put(endpoint, pending)
 
     def invoke(self, body: bytes, slot: str | None = None) -> Answer:
         answer = self._send(body, slot)
@@ -163,7 +166,16 @@ class ManagedTarget:
             found = find(lambda: list(operations.list(self._name))) or []
         return {str(deployment.name): deployment for deployment in found}
 
-    def _put(self, endpoint: OnlineEndpoint) -> None:
+    def _read_note(self, endpoint: OnlineEndpoint, changing: bool = False) -> PendingRelease | None:
+        note = (endpoint.tags or {}).get(tags.PENDING_RELEASE)
+        return read_note(note, self._project.root, self._environment, changing)
+
+    def _put(self, endpoint: OnlineEndpoint, release: PendingRelease | None) -> None:
+        """Write the endpoint with the note of a release; until it has ended, no other one can."""
+        endpoint.tags = dict(endpoint.tags or {})
+        endpoint.tags.pop(tags.PENDING_RELEASE, None)
+        if release:
+            endpoint.tags[tags.PENDING_RELEASE] = write_note(release)
         with azure_errors(f"change the endpoint {self._name}"):
             put(self._client.online_endpoints, endpoint)
 
