@@ -197,6 +197,7 @@ def test_a_failed_canary_is_rolled_back(team: Team) -> None:
     ],
 )
 def test_the_run_after_a_cancelled_one_recovers(team: Team, job: str, moment: str) -> None:
+    team.decide("approved")
     in_staging = "1" if job == "Staging" else "2"
     team.lab.mlops("deploy", "staging", "--version", in_staging, "--on", "azureml")
     cancelled = team.run("release.yml", cancel_at=moment, version="2")
@@ -214,6 +215,7 @@ def test_the_run_after_a_cancelled_one_recovers(team: Team, job: str, moment: st
 @pytest.mark.exhaustive
 def test_two_releases_at_once_wait_for_each_other(team: Team) -> None:
     """GitHub queues them; act does not, so the note at the endpoint has to."""
+    team.decide("approved")
     team.lab.seed(3, stage="registered")
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(lambda version: team.run("release.yml", version=version), ("2", "3")))
