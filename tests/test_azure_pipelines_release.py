@@ -1,6 +1,7 @@
 """Train, Release and Rollback of Azure Pipelines in the driver: real commands on the doubles, with the zone's roles."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,17 +9,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from azure_landing import landing_zone_of
-from azure_project import PREFIX, Lab, azure_lab
+from azure_landing import know_reader, landing_zone_of
+from azure_project import PREFIX, Lab, azure_lab, edited
 from doubles.azure_devops import APPROVAL, BRANCH_CONTROL
 from doubles.terraform.client import Terraform
-from landing_zone import ENVIRONMENTS, apply_both, trusting
+from landing_zone import ENVIRONMENTS, apply_both, subject_of, trusting
 from pipelines.agent import Cancel
 from pipelines.repository import WHO_APPROVED, Repository, connect, running_repository
 from rendering import Render
 
 PIPELINES = {"ci_cd": "azure-pipelines"}
-IDENTITIES = {one: f"id-{PREFIX}-{one}-ci" for one in ENVIRONMENTS}
+IDENTITIES = {**{one: f"id-{PREFIX}-{one}-ci" for one in ENVIRONMENTS}, "production-plan": "reader"}
+
+
+UNRELEASED = dict.fromkeys(("find", *ENVIRONMENTS), "Skipped")  # stages of train
 
 
 @dataclass
@@ -36,6 +40,7 @@ def team(
     """Both environments applied and trusting their service connections, and a protected production."""
     project, folder = render(PIPELINES), tmp_path_factory.mktemp("team")
     known = landing_zone_of(apply_both(terraform, project, folder, "infra", partial(trusting, PIPELINES)))
+    know_reader(known, subject_of("production-plan"))
     clients = {one["name"]: one["client"] for one in known["principals"]}
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, known))
@@ -57,6 +62,29 @@ def test_a_training_is_released_to_production_once_alice_approves(team: Team) ->
     assert any("accepted, registered as version 1" in text for text in done.summaries)
     assert any("Version 1 of credit-risk is in staging and waits for approval" in text for text in done.summaries)
     assert team.repository.devops.calls == WHO_APPROVED
+
+
+def test_a_refused_model_ends_green_and_is_not_released(team: Team) -> None:
+    before, registered = len(team.lab.azure.calls()), team.lab.registered()
+    with edited(team.repository.work / "project.yml", "seed: 7", "seed: 8"):
+        done = team.repository.run("train")
+    assert done.stages == {"train": "Succeeded", **UNRELEASED}, done.log
+    [summary] = done.summaries
+    assert summary.startswith("## ❌ Credit Risk: refused, not registered\n\n- `tie`: It scores the same")
+    assert team.lab.registered() == registered
+    assert team.lab.azure.changes(before, "-production") == []
+
+
+@pytest.mark.exhaustive
+def test_data_that_fail_an_expectation_end_red(team: Team) -> None:
+    before, registered = len(team.lab.azure.calls()), team.lab.registered()
+    with edited(team.repository.work / "data" / "credit.csv", "freelance", "pirate"):
+        done = team.repository.run("train")
+    assert done.stages == {"train": "Failed", **UNRELEASED}, done.log
+    [summary] = done.summaries
+    assert "failed in the step validate: Error: The data fails 1 of 42 expectations" in summary
+    assert team.lab.registered() == registered
+    assert team.lab.azure.changes(before, "-production") == []
 
 
 def test_a_day_without_a_new_model_ends_green(team: Team) -> None:
@@ -138,3 +166,33 @@ def test_a_rollback_returns_to_the_version_before(team: Team) -> None:
     done = team.repository.run("rollback")
     assert (done.result, done.asked) == ("Succeeded", ["production"]), done.log
     assert team.lab.served("production") == {1}
+
+
+@pytest.mark.exhaustive
+def test_an_expired_assertion_changes_nothing(team: Team) -> None:
+    before = len(team.lab.azure.calls())
+    team.lab.azure.shorten(3600, -60)
+    done = team.repository.run("release", version="1")
+    team.lab.azure.shorten(3600, 300)
+    assert done.stages == {"find": "Succeeded", "staging": "Failed", "production": "Skipped"}, done.log
+    [summary] = done.summaries
+    assert "AADSTS700024" in summary
+    assert team.lab.azure.changes(before) == []
+
+
+@pytest.mark.exhaustive
+def test_monitoring_is_looked_at_by_who_may_only_read(team: Team) -> None:
+    before, needs = len(team.lab.azure.calls()), len(team.lab.azure.needs())
+    done = team.repository.run("monitor")
+    assert (done.result, done.asked) == ("Succeeded", []), done.log
+    assert "credit-risk-production-monitor is on; it has not run yet." in done.log
+    team.lab.fail_monitoring()
+    done = team.repository.run("monitor")
+    assert done.result == "Failed", done.log
+    [summary] = done.summaries
+    assert re.search(r"credit-risk-production-monitor ran last at 20\d\d-.* UTC: Failed\.", summary)
+    needed = team.lab.azure.needs()[needs:]
+    assert {(who, need["action"].rpartition("/")[2], allowed) for who, need, allowed in needed} == {
+        ("reader", "read", True)
+    }
+    assert team.lab.azure.changes(before) == []
