@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from azure_project import PREFIX
 from doubles import SUBSCRIPTION
 from landing_zone import LandingZone, Resource
 
@@ -49,6 +50,21 @@ def landing_zone_of(zones: Iterable[LandingZone]) -> dict[str, Any]:
             **dict(map(task, of_type(resources, "azurerm_container_registry_task"))),
         },
     }
+
+
+def know_reader(known: dict[str, Any], subject: str) -> None:
+    """Add the identity of production-plan, which infra/bootstrap/ makes: it may read the resource group.
+
+    Parameters
+    ----------
+    subject :
+        That of the tokens with which its jobs log in.
+    """
+    scope = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-{PREFIX}-production"
+    issuer = known["federations"][0]["issuer"]
+    known["principals"].append({"name": "reader", "id": "/reader", "client": "reader", "object": "reader"})
+    known["assignments"].append({"principal": "reader", "role": "Reader", "scope": scope})
+    known["federations"].append({"client": "reader", "issuer": issuer, "subject": subject})
 
 
 def of_type(resources: Iterable[Resource], kind: str) -> list[Resource]:

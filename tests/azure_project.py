@@ -165,6 +165,13 @@ class Lab:
         words += ["--identity-type", "SystemAssigned", "--namespace", "azureml"]
         subprocess.run(words, env=self.azure.environment, check=True, stdout=subprocess.DEVNULL)
 
+    def fail_monitoring(self) -> None:
+        """Let the last run of production's monitoring have failed."""
+        group = f"/resourceGroups/rg-{PREFIX}-production"
+        workspace = f"{group}/providers/Microsoft.MachineLearningServices/workspaces/mlw-{PREFIX}-production"
+        job = {"jobType": "Pipeline", "status": "Failed", "double.schedule": f"{MODEL}-production-monitor"}
+        self.azure.put({f"{workspace}/jobs/monitor-1": job})
+
     def kill_when(self, moment: str, *arguments: str) -> None:
         """Start a command, and kill it as soon as its output contains ``moment``."""
         own = {**os.environ, **self.azure.environment, "PYTHONPATH": str(self.mlops.root / "src")}
@@ -194,6 +201,10 @@ class Lab:
         """Return the last training that was fetched."""
         file = self.mlops.root / "outputs" / "training" / "training.json"
         return dict(json.loads(file.read_text(encoding="utf-8")))
+
+    def registered(self) -> set[str]:
+        """Return the paths of all registered versions of the model, in both registries."""
+        return {path for path in self.resources() if f"/models/{MODEL}/versions/" in path}
 
     def tags(self, environment: str, number: int) -> dict[str, str]:
         """Return a version's tags in an environment's registry."""
@@ -289,6 +300,18 @@ def configure(root: Path, *changes: Callable[[dict[str, Any]], object]) -> None:
     for change in changes:
         change(content)
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+@contextmanager
+def edited(file: Path, old: str, new: str) -> Iterator[None]:
+    """Replace a text in a file until the block ends."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.write_text(text, encoding="utf-8")
 
 
 def make_small(content: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ SLOW = (
     "test_workflows_infra",
     "test_demo",
     "test_azure_unseen_rows",
+    "test_azure_pipelines_infra",
     "test_project",
     "test_infra_mutations",
     "test_engine",

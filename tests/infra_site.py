@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,14 @@ class Site:
         assert found, done.stdout
         return found[1], found[2] == "true"
 
+    def apply_by_hand(self, environment: str) -> None:
+        """Plan and apply an environment as a person who is logged in with `az`, such as the first time."""
+        who = {"DOUBLE_LOGIN": "operator"}
+        planned = self.run_as(who, "plan", environment)
+        digest = planned.stdout.rpartition("plan=")[2].partition(" ")[0]
+        done = self.run_as(who, "apply", environment, "--plan", digest)
+        assert done.returncode == 0, planned.stdout + done.stdout
+
     def apply(self, environment: str, digest: str) -> subprocess.CompletedProcess[str]:
         """Apply a plan, as the identity that a reviewer lets in."""
         return self.run(f"{environment}-infra", "apply", environment, "--plan", digest)
@@ -107,11 +115,26 @@ class Site:
     def state(self, environment: str) -> bytes:
         return self.blob(environment, "tfstate/infra.tfstate").read_bytes()
 
+    def network(self, program: dict[str, str]) -> dict[str, str]:
+        """Return the variables that lead jobs to the doubles, with those that their Terraform needs.
+
+        Every job has its own infra/.terraform, and the program that it installs.
+        """
+        shared = {**self.variables, **program}
+        led = {name: value for name, value in shared.items() if name not in ("PATH", "TF_DATA_DIR")}
+        return {**self.azure.environment, **led, "AZURE_AUTHORITY_HOST": self.azure.url}
+
 
 @contextmanager
-def running_site(rendered: Path, terraform: Terraform, python: Path, folder: Path, **variables: str) -> Iterator[Site]:
-    """Apply infra/bootstrap/ with some variables, and run a double of what it has made."""
-    content = landing_zone_of(apply_both(terraform, rendered, folder, "infra/bootstrap", lambda _: variables))
+def running_site(
+    rendered: Path,
+    terraform: Terraform,
+    python: Path,
+    folder: Path,
+    variables: Callable[[str], dict[str, str]] = lambda _: {},
+) -> Iterator[Site]:
+    """Apply infra/bootstrap/ with the variables of each environment, and run a double of what it has made."""
+    content = landing_zone_of(apply_both(terraform, rendered, folder, "infra/bootstrap", variables))
     project = Path(shutil.copytree(rendered, folder / "project"))
     program = terraform.install(folder / "bin")
     with (
@@ -129,9 +152,9 @@ def running_site(rendered: Path, terraform: Terraform, python: Path, folder: Pat
 
 
 @contextmanager
-def changed(site: Site, environment: str) -> Iterator[None]:
-    """Let somebody have changed the tags of an environment's workspace in the portal, until the block ends."""
-    with site.terraform.drift(workspace(environment), tags={"owner": "somebody"}):
+def changed(site: Site, *environments: str) -> Iterator[None]:
+    """Let somebody have changed the tags of environments' workspaces in the portal, until the block ends."""
+    with site.terraform.drift(*map(workspace, environments), tags={"owner": "somebody"}):
         yield
 
 

@@ -16,10 +16,14 @@ ENVIRONMENTS = ("staging", "production")
 # The options that choose files of infra/, or change project.yml, which it reads.
 OPTIONS = ("network", "serving", "ci_cd")
 LANDING_ZONES = list({tuple(variant[option] for option in OPTIONS): variant for variant in VARIANTS}.values())
-# The service connections of an Azure DevOps project, by environment.
+# The service connections of an Azure DevOps project, by name.
 CONNECTIONS = {
     "staging": "00000000-0000-4000-8000-000000000003",
     "production": "00000000-0000-4000-8000-000000000004",
+    "staging-plan": "00000000-0000-4000-8000-000000000005",
+    "production-plan": "00000000-0000-4000-8000-000000000006",
+    "staging-infra": "00000000-0000-4000-8000-000000000007",
+    "production-infra": "00000000-0000-4000-8000-000000000008",
 }
 # Replaces the storage accounts that hold the state.
 LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
@@ -174,9 +178,25 @@ def trusting(variant: Answers, environment: str) -> dict[str, str]:
     """Return the variables by which Terraform trusts the service connection of an environment."""
     if variant["ci_cd"] == "github-actions":
         return {}
+    return {"azure_devops": _federation(environment)}
+
+
+def trusting_terraform(environment: str) -> dict[str, str]:
+    """Return the variables of infra/bootstrap/ for the service connections that apply and plan an environment."""
+    return {
+        "azure_devops": _federation(f"{environment}-infra"),
+        "azure_devops_plan": _federation(f"{environment}-plan"),
+    }
+
+
+def subject_of(connection: str) -> str:
+    """Return the subject of a service connection's tokens."""
+    return f"/eid1/c/pub/t/x/a/y/sc/z/{CONNECTIONS[connection]}"
+
+
+def _federation(connection: str) -> str:
     issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0"
-    subject = f"/eid1/c/pub/t/x/a/y/sc/z/{CONNECTIONS[environment]}"
-    return {"azure_devops": f'{{ issuer = "{issuer}", subject = "{subject}" }}'}
+    return f'{{ issuer = "{issuer}", subject = "{subject_of(connection)}" }}'
 
 
 def variables_of(folder: Path) -> dict[str, str]:

@@ -175,7 +175,7 @@ def test_an_environment_that_is_not_protected_is_refused(
     _, said = ask("approver", "production")
     assert said.startswith("ReleaseError: ")
     assert error in said
-    assert "Nothing was deployed. Fix: " in said
+    assert "Nothing was changed. Fix: " in said
 
 
 SIGN_IN = Fault(203, b"<html>Sign in</html>", {"Content-Type": "text/html"})

@@ -11,11 +11,11 @@ from azure_project import configure, make_small, shrink
 from doubles.azure_devops import TOKEN, running_azure_devops
 from pipelines.agent import World
 from pipelines.model import Pipeline, read
+from pipelines.repository import TOOLS
 from pipelines.run import run
 from pipelines.templates import expand
-from rendering import ROOT, Render, git
+from rendering import Render, git
 
-TOOLS = ROOT / "tests" / "workflows" / "tools"
 VARIABLES = {
     "Build.BuildId": "7",
     "Build.Reason": "PullRequest",
@@ -70,8 +70,7 @@ def test_the_comment_shows_the_model_beside_that_of_the_target_branch(
         for attempt in ("first", "second"):
             world = World(repository, tmp_path / attempt, environment, variables=variables)
             done = run(pipeline, replace(world, secrets={"System.AccessToken": TOKEN}))
-            log = "\n".join(f"{step.step}: {step.result}\n{step.output}" for step in done.steps)
-            assert done.jobs == {"__default.model": "Failed", "__default.comment": "Succeeded"}, log
+            assert done.jobs == {"__default.model": "Failed", "__default.comment": "Succeeded"}, done.log
     [thread] = devops.threads
     [comment] = thread["comments"]
     assert comment["content"].startswith("### The gate refused this pull request's model"), comment["content"]

@@ -1,31 +1,28 @@
 """Train, Release and Rollback of Azure Pipelines in the driver: real commands on the doubles, with the zone's roles."""
 
 import json
-import os
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
-from azure_landing import landing_zone_of
-from azure_project import PREFIX, Lab, azure_lab
-from doubles.azure_devops import APPROVAL, BRANCH_CONTROL, TOKEN, AzureDevOps, running_azure_devops, step
+from azure_landing import know_reader, landing_zone_of
+from azure_project import PREFIX, Lab, azure_lab, edited
+from doubles.azure_devops import APPROVAL, BRANCH_CONTROL
 from doubles.terraform.client import Terraform
-from landing_zone import CONNECTIONS, ENVIRONMENTS, apply_both, trusting
-from pipelines.agent import Cancel, World
-from pipelines.model import read
-from pipelines.run import Run, run
-from pipelines.templates import expand
-from rendering import ROOT, Render
+from landing_zone import ENVIRONMENTS, apply_both, subject_of, trusting
+from pipelines.agent import Cancel
+from pipelines.repository import WHO_APPROVED, Repository, connect, running_repository
+from rendering import Render
 
-TOOLS = ROOT / "tests" / "workflows" / "tools"  # stands in for the Python that makes environments
 PIPELINES = {"ci_cd": "azure-pipelines"}
-# What a task or a job must give, so no process has it from the start.
-HELD_BACK = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "DOUBLE_LOGIN")
-FROM_AGENT = ("SYSTEM_OIDCREQUESTURI", "AZURE_AUTHORITY_HOST")
+IDENTITIES = {**{one: f"id-{PREFIX}-{one}-ci" for one in ENVIRONMENTS}, "production-plan": "reader"}
+
+
+UNRELEASED = dict.fromkeys(("find", *ENVIRONMENTS), "Skipped")  # stages of train
 
 
 @dataclass
@@ -33,25 +30,7 @@ class Team:
     """A project on Azure DevOps and on Azure."""
 
     lab: Lab
-    devops: AzureDevOps
-    world: World
-    runs: int = 0
-
-    def run(self, name: str, answer: str = "approved", cancel: Cancel | None = None, **parameters: str) -> Run:
-        """Run a pipeline; Alice answers the question whether it may go to production."""
-        self.runs += 1
-        steps = [step("approved" if answer == "approved" else answer, "Alice")]
-        self.devops.approvals = {"approval-1": ("production", answer, steps)}
-        variables = {**self.world.variables, "Build.Reason": "Manual" if parameters else "Schedule"}
-        world = replace(
-            self.world,
-            folder=self.world.folder / str(self.runs),
-            environments={"staging": "", "production": answer},
-            variables=variables,
-            cancel=cancel,
-        )
-        world.folder.mkdir(parents=True)
-        return run(read(expand(world.project, f"azure-pipelines/{name}.yml", parameters)), world)
+    repository: Repository
 
 
 @pytest.fixture(scope="module")
@@ -61,61 +40,56 @@ def team(
     """Both environments applied and trusting their service connections, and a protected production."""
     project, folder = render(PIPELINES), tmp_path_factory.mktemp("team")
     known = landing_zone_of(apply_both(terraform, project, folder, "infra", partial(trusting, PIPELINES)))
+    know_reader(known, subject_of("production-plan"))
     clients = {one["name"]: one["client"] for one in known["principals"]}
     with ExitStack() as stack:
         lab = stack.enter_context(azure_lab(project, project_python, folder, lambda _: None, known))
-        devops = stack.enter_context(running_azure_devops())
-        devops.checks = {"production": [APPROVAL, BRANCH_CONTROL]}
-        connections = {}
-        for environment in ENVIRONMENTS:
-            name = f"id-{PREFIX}-{environment}-ci"
-            job = lab.azure.pipelines_job(CONNECTIONS[environment], clients[name])
-            task = {key: value for key, value in job.items() if key.startswith("AZURESUBSCRIPTION_")}
-            connections[environment] = {**task, "DOUBLE_LOGIN": name}  # the task logs `az` in, too
-        agent = {key: value for key, value in job.items() if key in FROM_AGENT}
-        network = {key: value for key, value in lab.azure.environment.items() if key not in HELD_BACK}
-        path = os.pathsep.join([str(TOOLS), network.get("PATH", os.environ["PATH"])])
-        more = {"PATH": path, "PROJECT_PYTHON": str(project_python), "OMP_NUM_THREADS": "1", "HOME": str(folder)}
-        given = {name: value for name, value in devops.job().items() if name.startswith(("SYSTEM_COLL", "SYSTEM_TEAM"))}
-        world = World(
-            Path(shutil.copytree(lab.mlops.root, folder / "repository", ignore=shutil.ignore_patterns(".mlops"))),
-            folder / "agents",
-            {**network, **agent, **more, **given, "BUILD_BUILDID": "7"},
-            connections,
-            secrets={"System.AccessToken": TOKEN},
+        network = {**lab.azure.environment, **lab.azure.pipelines_agent()}
+        connections = connect(lab.azure, IDENTITIES, clients)
+        repository = stack.enter_context(
+            running_repository(folder, lab.mlops.root, project_python, network, connections)
         )
-        yield Team(lab, devops, world)
-
-
-def log(done: Run) -> str:
-    return "\n".join(f"{one.stage}: {one.step}: {one.result}\n{one.output}" for one in done.steps)
-
-
-def changes(lab: Lab, since: int) -> list[str]:
-    """Return the calls since a number of them that change production."""
-    calls = [call for call in lab.azure.calls()[since:] if call["method"] in ("PUT", "POST", "PATCH", "DELETE")]
-    return [call["path"] for call in calls if "-production" in call["path"]]
+        repository.devops.checks = {"staging": [], "production": [APPROVAL, BRANCH_CONTROL]}
+        yield Team(lab, repository)
 
 
 def test_a_training_is_released_to_production_once_alice_approves(team: Team) -> None:
-    done = team.run("train")
-    assert set(done.stages.values()) == {"Succeeded"}, log(done)
+    done = team.repository.run("train")
+    assert set(done.stages.values()) == {"Succeeded"}, done.log
     assert team.lab.served("production") == {1}
     history = json.loads(team.lab.mlops("history", "--on", "azureml", "--format", "json").text)
     assert [period["by"] for period in history["production"]["periods"]] == ["Alice, approval"]
     assert any("accepted, registered as version 1" in text for text in done.summaries)
     assert any("Version 1 of credit-risk is in staging and waits for approval" in text for text in done.summaries)
-    assert team.devops.calls == [
-        "GET distributedtask/environments",
-        "GET pipelines/checks/configurations",
-        "GET build/builds/7/timeline",
-        "GET pipelines/approvals/approval-1",
-    ]
+    assert team.repository.devops.calls == WHO_APPROVED
+
+
+def test_a_refused_model_ends_green_and_is_not_released(team: Team) -> None:
+    before, registered = len(team.lab.azure.calls()), team.lab.registered()
+    with edited(team.repository.work / "project.yml", "seed: 7", "seed: 8"):
+        done = team.repository.run("train")
+    assert done.stages == {"train": "Succeeded", **UNRELEASED}, done.log
+    [summary] = done.summaries
+    assert summary.startswith("## ❌ Credit Risk: refused, not registered\n\n- `tie`: It scores the same")
+    assert team.lab.registered() == registered
+    assert team.lab.azure.changes(before, "-production") == []
+
+
+@pytest.mark.exhaustive
+def test_data_that_fail_an_expectation_end_red(team: Team) -> None:
+    before, registered = len(team.lab.azure.calls()), team.lab.registered()
+    with edited(team.repository.work / "data" / "credit.csv", "freelance", "pirate"):
+        done = team.repository.run("train")
+    assert done.stages == {"train": "Failed", **UNRELEASED}, done.log
+    [summary] = done.summaries
+    assert "failed in the step validate: Error: The data fails 1 of 42 expectations" in summary
+    assert team.lab.registered() == registered
+    assert team.lab.azure.changes(before, "-production") == []
 
 
 def test_a_day_without_a_new_model_ends_green(team: Team) -> None:
-    done = team.run("release")
-    assert done.stages == {"find": "Succeeded", "staging": "Skipped", "production": "Skipped"}, log(done)
+    done = team.repository.run("release")
+    assert done.stages == {"find": "Succeeded", "staging": "Skipped", "production": "Skipped"}, done.log
     assert "No version waits for its release." in done.summaries
 
 
@@ -123,11 +97,11 @@ def test_a_version_that_fails_in_staging_never_comes_near_production(team: Team)
     team.lab.seed(2, stage="registered")
     before = len(team.lab.azure.calls())
     team.lab.azure.plant("server-error", f"POST /inference/{PREFIX}-staging-.*/score", count=100)
-    done = team.run("release")
+    done = team.repository.run("release")
     team.lab.azure.clear_faults()
-    assert done.stages == {"find": "Succeeded", "staging": "Failed", "production": "Skipped"}, log(done)
-    assert "Version 2 was not released to staging" in log(done)
-    assert changes(team.lab, before) == []
+    assert done.stages == {"find": "Succeeded", "staging": "Failed", "production": "Skipped"}, done.log
+    assert "Version 2 was not released to staging" in done.summaries[-1]
+    assert team.lab.azure.changes(before, "-production") == []
     assert (team.lab.served("production"), done.asked) == ({1}, [])
 
 
@@ -137,58 +111,88 @@ def test_a_version_that_fails_in_staging_never_comes_near_production(team: Team)
 )
 def test_a_release_that_nobody_approves_leaves_production_alone(team: Team, answer: str, result: str) -> None:
     before = len(team.lab.azure.calls())
-    done = team.run("release", answer, version="2")
-    assert done.stages == {"find": "Succeeded", "staging": "Succeeded", "production": result}, log(done)
-    assert changes(team.lab, before) == []
+    done = team.repository.run("release", answer, version="2")
+    assert done.stages == {"find": "Succeeded", "staging": "Succeeded", "production": result}, done.log
+    assert team.lab.azure.changes(before, "-production") == []
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("checks", [[], [APPROVAL], [BRANCH_CONTROL]])
 def test_an_environment_that_asks_nobody_is_refused(team: Team, checks: list[object]) -> None:
     """Azure DevOps would let the stage start."""
-    before, protected = len(team.lab.azure.calls()), team.devops.checks["production"]
-    team.devops.checks["production"] = checks  # type: ignore[assignment]
-    done = team.run("release", version="2")
-    team.devops.checks["production"] = protected
-    assert done.stages == {"find": "Succeeded", "staging": "Succeeded", "production": "Failed"}, log(done)
-    assert "The environment production of Azure DevOps lacks" in log(done)
-    assert changes(team.lab, before) == []
+    before, protected = len(team.lab.azure.calls()), team.repository.devops.checks["production"]
+    team.repository.devops.checks["production"] = checks  # type: ignore[assignment]
+    done = team.repository.run("release", version="2")
+    team.repository.devops.checks["production"] = protected
+    assert done.stages == {"find": "Succeeded", "staging": "Succeeded", "production": "Failed"}, done.log
+    assert "The environment production of Azure DevOps lacks" in done.summaries[-1]
+    assert team.lab.azure.changes(before, "-production") == []
 
 
 @pytest.mark.exhaustive
 def test_a_failed_canary_is_rolled_back(team: Team) -> None:
     # The three requests of the smoke test succeed, and the first of those with 10 % of the traffic.
     team.lab.azure.plant("server-error", f"POST /inference/{PREFIX}-production-.*/score", skip=4, count=100)
-    done = team.run("release", version="2")
+    done = team.repository.run("release", version="2")
     team.lab.azure.clear_faults()
-    assert done.stages["production"] == "Failed", log(done)
-    assert "Production still serves version 1." in log(done)
+    assert done.stages["production"] == "Failed", done.log
+    assert "Production still serves version 1." in done.summaries[-1]
     assert team.lab.served("production") == {1}
 
 
 @pytest.mark.exhaustive
 def test_a_cancelled_release_restores_what_was_served(team: Team) -> None:
-    done = team.run("release", cancel=Cancel("Deploy to production", "10 % of the traffic"), version="2")
-    assert done.stages["production"] == "Canceled", log(done)
-    assert "restoring what was served before" in log(done)
+    done = team.repository.run("release", cancel=Cancel("Deploy to production", "10 % of the traffic"), version="2")
+    assert done.stages["production"] == "Canceled", done.log
+    assert "restoring what was served before" in done.log
     assert team.lab.served("production") == {1}
 
 
 @pytest.mark.exhaustive
 def test_the_run_after_one_whose_agent_was_lost_recovers(team: Team) -> None:
     cancel = Cancel("Deploy to production", "10 % of the traffic", patience=0)
-    cancelled = team.run("release", cancel=cancel, version="2")
-    assert cancelled.stages["production"] == "Canceled", log(cancelled)
+    cancelled = team.repository.run("release", cancel=cancel, version="2")
+    assert cancelled.stages["production"] == "Canceled", cancelled.log
     assert team.lab.served("production") <= {1, 2}  # somebody always answers
     team.lab.age_release("production", 300)
-    done = team.run("release", version="2")
-    assert done.result == "Succeeded", log(done)
-    assert "the interrupted release of version 2" in log(done)
+    done = team.repository.run("release", version="2")
+    assert done.result == "Succeeded", done.log
+    assert "the interrupted release of version 2" in done.log
     assert team.lab.served("production") == {2}
 
 
 @pytest.mark.exhaustive
 def test_a_rollback_returns_to_the_version_before(team: Team) -> None:
-    done = team.run("rollback")
-    assert (done.result, done.asked) == ("Succeeded", ["production"]), log(done)
+    done = team.repository.run("rollback")
+    assert (done.result, done.asked) == ("Succeeded", ["production"]), done.log
     assert team.lab.served("production") == {1}
+
+
+@pytest.mark.exhaustive
+def test_an_expired_assertion_changes_nothing(team: Team) -> None:
+    before = len(team.lab.azure.calls())
+    team.lab.azure.shorten(3600, -60)
+    done = team.repository.run("release", version="1")
+    team.lab.azure.shorten(3600, 300)
+    assert done.stages == {"find": "Succeeded", "staging": "Failed", "production": "Skipped"}, done.log
+    [summary] = done.summaries
+    assert "AADSTS700024" in summary
+    assert team.lab.azure.changes(before) == []
+
+
+@pytest.mark.exhaustive
+def test_monitoring_is_looked_at_by_who_may_only_read(team: Team) -> None:
+    before, needs = len(team.lab.azure.calls()), len(team.lab.azure.needs())
+    done = team.repository.run("monitor")
+    assert (done.result, done.asked) == ("Succeeded", []), done.log
+    assert "credit-risk-production-monitor is on; it has not run yet." in done.log
+    team.lab.fail_monitoring()
+    done = team.repository.run("monitor")
+    assert done.result == "Failed", done.log
+    [summary] = done.summaries
+    assert re.search(r"credit-risk-production-monitor ran last at 20\d\d-.* UTC: Failed\.", summary)
+    needed = team.lab.azure.needs()[needs:]
+    assert {(who, need["action"].rpartition("/")[2], allowed) for who, need, allowed in needed} == {
+        ("reader", "read", True)
+    }
+    assert team.lab.azure.changes(before) == []

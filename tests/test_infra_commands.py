@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from azure_project import PREFIX
-from doubles import TENANT
 from doubles.terraform.client import Terraform
 from infra_site import Site, changed, running_site
-from landing_zone import ENVIRONMENTS
+from landing_zone import CONNECTIONS, ENVIRONMENTS, trusting_terraform
 from rendering import Render
 
 
@@ -202,14 +201,9 @@ def test_service_connections_of_azure_pipelines_plan_and_apply(
     render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
 ) -> None:
     """The connection that only plans can plan, and not apply."""
-    connections = {"terraform": "00000000-0000-4000-8000-000000000003", "plan": "00000000-0000-4000-8000-000000000005"}
-    issuer = f"https://login.microsoftonline.com/{TENANT}/v2.0"
-    trusted = {
-        name: f'{{ issuer = "{issuer}", subject = "/eid1/c/pub/t/x/a/y/sc/z/{connections[identity]}" }}'
-        for name, identity in (("azure_devops", "terraform"), ("azure_devops_plan", "plan"))
-    }
+    connections = {"terraform": CONNECTIONS["staging-infra"], "plan": CONNECTIONS["staging-plan"]}
     rendered = render({"ci_cd": "azure-pipelines"})
-    with running_site(rendered, terraform, project_python, tmp_path, **trusted) as site:
+    with running_site(rendered, terraform, project_python, tmp_path, trusting_terraform) as site:
 
         def run(identity: str, *words: str) -> subprocess.CompletedProcess[str]:
             client = site.clients[f"id-{PREFIX}-staging-{identity}"]

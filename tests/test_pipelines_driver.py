@@ -634,6 +634,23 @@ def test_a_step_adds_to_the_path_of_those_that_follow(tmp_path: Path) -> None:
     assert done.steps[-1].result == "Succeeded"
 
 
+def test_what_a_step_told_before_it_failed_counts(tmp_path: Path) -> None:
+    done = execute(
+        tmp_path,
+        """
+        steps:
+          - bash: |
+              echo Why > why.md
+              echo "##vso[task.uploadsummary]$PWD/why.md"
+              echo "##vso[task.setvariable variable=v]7"
+              echo "##vso[task.complete result=SucceededWithIssues]"
+              exit 1
+          - {bash: 'echo "$V"', displayName: after, condition: failed()}
+        """,
+    )
+    assert (done.result, done.summaries, said(done)["after"]) == ("Failed", ["Why\n"], "7")
+
+
 def test_an_output_needs_the_name_of_its_step(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="has no name"):
         execute(tmp_path, "steps: [{bash: 'echo \"##vso[task.setvariable variable=v;isoutput=TRUE]1\"'}]")
@@ -668,6 +685,13 @@ def test_a_stage_waits_for_its_approval(
     assert [step.output for step in done.steps if step.stage == "production"] == (
         [""] if stages[1] == "Succeeded" else []
     )
+
+
+def test_others_go_on_while_an_approval_is_waited_for(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    text = GATED.replace("script: ls", f"script: ls {seen}, displayName: look")
+    done = execute(tmp_path, text % "ls", environments={"staging": "", "production": "approved"}, meanwhile=seen.touch)
+    assert said(done)["look"] == str(seen)
 
 
 def test_an_environment_must_exist(tmp_path: Path) -> None:

@@ -38,11 +38,9 @@ def platform(
     folder = tmp_path_factory.mktemp("platform")
     with ExitStack() as stack:
         site = stack.enter_context(running_site(render({}), terraform, project_python, folder))
-        for environment in ENVIRONMENTS:
-            digest, _ = site.plan(environment, f"{environment}-infra")
-            assert site.apply(environment, digest).returncode == 0
         github = site.github
         for environment in ENVIRONMENTS:
+            site.apply_by_hand(environment)
             for name, identity in IDENTITIES.items():
                 variables = azure_variables(site.clients[f"id-{PREFIX}-{environment}-{identity}"])
                 reviewers = (REVIEWER,) if (environment, name) == ("production", "infra") else ()
@@ -52,13 +50,7 @@ def platform(
         repository.push(site.project)
         program = pin_terraform(repository.work, terraform, folder / "pinned")
         repository.commit()
-        shared = {**site.variables, **program}
-        repository.network = {
-            **site.azure.environment,
-            # Every job has its own infra/.terraform, and the program that it installs.
-            **{name: value for name, value in shared.items() if name not in ("PATH", "TF_DATA_DIR")},
-            "AZURE_AUTHORITY_HOST": site.azure.url,
-        }
+        repository.network = site.network(program)
         yield Platform(site, github, repository)
 
 
@@ -117,12 +109,7 @@ def test_a_plan_that_no_longer_fits_is_not_applied(platform: Platform) -> None:
     """While the reviewer reads, somebody applies another plan."""
     settings = platform.github.environments["production-infra"]
     settings.decision = (REVIEWER, "approved")
-
-    def meanwhile() -> None:
-        digest, _ = platform.site.plan("production")
-        assert platform.site.apply("production", digest).returncode == 0
-
-    settings.meanwhile = meanwhile
+    settings.meanwhile = lambda: platform.site.apply_by_hand("production")
     with changed(platform.site, "production"):
         run = platform.run("infra.yml")
     settings.meanwhile = None

@@ -61,6 +61,8 @@ class AzureDevOps:
     ----------
     checks :
         The checks of each environment.
+    stages :
+        The stages of run 7, by their names in the YAML.
     approvals :
         Id -> the stage that waited for it, its status and its steps.
     faults :
@@ -69,6 +71,7 @@ class AzureDevOps:
 
     url: str
     checks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    stages: tuple[str, ...] = ("staging", "production")
     approvals: dict[str, tuple[str, str, list[dict[str, Any]]]] = field(default_factory=dict)
     threads: list[dict[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -120,7 +123,7 @@ class AzureDevOps:
 
     def _records(self) -> list[dict[str, Any]]:
         records: list[dict[str, Any]] = []
-        for stage in ("staging", "production"):
+        for stage in self.stages:
             records += [
                 {"id": f"stage-{stage}", "parentId": None, "type": "Stage", "name": stage.title(), "identifier": stage},
                 {"id": f"checks-{stage}", "parentId": f"stage-{stage}", "type": "Checkpoint", "name": "Checkpoint"},

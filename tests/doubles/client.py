@@ -14,6 +14,8 @@ from urllib.request import Request, urlopen
 from doubles import SUBSCRIPTION, TENANT
 
 PROGRAM = Path(__file__).with_name("arm.py")
+CHANGING = ("PUT", "POST", "PATCH", "DELETE")
+LOGINS = ("/oauth2/v2.0/token", "/pipelines/oidctoken")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ class Double:
         """Return every call so far, oldest first: method, path, query, body (if JSON) and status."""
         return list(self._ask("GET", "calls"))
 
+    def changes(self, since: int, where: str = "") -> list[str]:
+        """Return the calls since a number of them that asked for a change, with some text: method and path.
+
+        Logins are none, although they are POST.
+        """
+        calls = [call for call in self.calls()[since:] if call["method"] in CHANGING]
+        asked = [f"{call['method']} {call['path']}" for call in calls if not call["path"].endswith(LOGINS)]
+        return [call for call in asked if where in call]
+
     def routes(self) -> list[tuple[str, str, bool]]:
         """Return the method and pattern of every route, and whether it requires a token."""
         return [(method, pattern, guarded) for method, pattern, guarded in self._ask("GET", "routes")]
@@ -92,11 +103,17 @@ class Double:
         }
 
     def pipelines_job(self, connection: str, client: str) -> dict[str, str]:
-        """Return the variables that the task AzureCLI@2 sets, by its service connection's id, with the job's token."""
+        """Return the variables of a step of AzureCLI@2, by its service connection's id, with the job's token mapped."""
+        token = {"SYSTEM_ACCESSTOKEN": "the job's"}
+        return {**self.pipelines_agent(), **token, **self.service_connection(connection, client)}
+
+    def pipelines_agent(self) -> dict[str, str]:
+        """Return the variables by which every job of Azure Pipelines finds the double."""
+        return {"SYSTEM_OIDCREQUESTURI": f"{self.url}/pipelines/oidctoken", "AZURE_AUTHORITY_HOST": self.url}
+
+    def service_connection(self, connection: str, client: str) -> dict[str, str]:
+        """Return the variables that AzureCLI@2 sets for a service connection, by its id and its identity."""
         return {
-            "SYSTEM_OIDCREQUESTURI": f"{self.url}/pipelines/oidctoken",
-            "SYSTEM_ACCESSTOKEN": "the job's",
-            "AZURE_AUTHORITY_HOST": self.url,
             "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID": connection,
             "AZURESUBSCRIPTION_CLIENT_ID": client,
             "AZURESUBSCRIPTION_TENANT_ID": TENANT,

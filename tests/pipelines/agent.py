@@ -5,7 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,8 @@ class World:
         if it asks for none.
     variables, secrets :
         Predefined variables, and those that are set in the pipeline's settings.
+    meanwhile :
+        What happens while an approval is waited for.
     """
 
     project: Path
@@ -67,6 +69,7 @@ class World:
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     cancel: Cancel | None = None
+    meanwhile: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ class Agent:
             self._note(step, "", SKIPPED)
             return
         command, code, output = self._carry_out(step)
-        result = FAILED if code else self._obey(step, output)
+        told = self._obey(step, output)
+        result = FAILED if code else told
         if self._is_cancelled(step, output):
             result = self._status = CANCELED
         elif result == FAILED and step.more.get("continueOnError") != "true":
@@ -253,7 +257,10 @@ class Agent:
         return process.returncode, output
 
     def _obey(self, step: Step, output: str) -> str:
-        """Carry out a step's logging commands; return its result."""
+        """Carry out a step's logging commands, also if it fails; return the result that they tell.
+
+        The agent reads each line as it comes (microsoft/azure-pipelines-agent, NodeHandler.OnDataReceived).
+        """
         result = SUCCEEDED
         for command in commands(output):
             match command.name:

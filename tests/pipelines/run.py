@@ -43,6 +43,11 @@ class Run:
         return _together(self.stages.values())
 
     @property
+    def log(self) -> str:
+        """Return how the steps ended, and what they printed."""
+        return "\n".join(f"{one.stage}.{one.job}: {one.step}: {one.result}\n{one.output}" for one in self.steps)
+
+    @property
     def cancelled(self) -> bool:
         """Return whether somebody cancelled the run."""
         return CANCELED in self.jobs.values()
@@ -90,6 +95,7 @@ def _ask(stage: Stage, world: World, done: Run) -> str:
         answer = world.environments[environment]
         if answer:
             done.asked.append(environment)
+            world.meanwhile()
         if answer not in ("", "approved"):
             return {"rejected": FAILED, "timed out": SKIPPED}[answer]
     return ""

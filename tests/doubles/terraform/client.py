@@ -50,10 +50,10 @@ class Terraform:
         )
 
     @contextmanager
-    def drift(self, resource: str, **values: Any) -> Iterator[None]:
-        """Let a resource, by its id, have other values in Azure until the block ends."""
+    def drift(self, *resources: str, **values: Any) -> Iterator[None]:
+        """Let resources, by their ids, have other values in Azure until the block ends."""
         file = self.data / "azurerm.drift.json"
-        file.write_text(json.dumps({resource: values}), encoding="utf-8")
+        file.write_text(json.dumps(dict.fromkeys(resources, values)), encoding="utf-8")
         try:
             yield
         finally:

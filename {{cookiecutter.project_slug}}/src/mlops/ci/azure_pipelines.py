@@ -82,7 +82,7 @@ class CurrentJob(Job):
             found = ", ".join(str(one.get("status")) for one in approvals) or "none was found"
             raise ReleaseError(
                 f"This run has no approval for {environment} (its approvals: {found}). "
-                "Nothing was deployed.",
+                "Nothing was changed.",
                 f"Run the stage again, and have the approvers of {environment} approve it. It must "
                 f"be a stage whose job names the environment {environment}.",
             )
@@ -134,7 +134,7 @@ def _checks(api: Api, environment: str) -> list[dict[str, Any]]:
     if not ids:
         raise ReleaseError(
             f"Azure DevOps has no environment named {environment}, or this job may not see it. "
-            "Nothing was deployed.",
+            "Nothing was changed.",
             "Create it (Pipelines > Environments) with an approval and branch control, and let the "
             "project's Build Service read it.",
         )
@@ -161,9 +161,9 @@ def _require_checks(environment: str, checks: list[dict[str, Any]]) -> None:
     if missing:
         raise ReleaseError(
             f"The environment {environment} of Azure DevOps lacks {' and '.join(missing)}. "
-            "Nothing was deployed.",
+            "Nothing was changed.",
             f"Pipelines > Environments > {environment} > Approvals and checks: add an approval by "
-            "the people who may release, and branch control that allows refs/heads/main.",
+            "those who decide, and branch control that allows refs/heads/main.",
         )
 
 
