@@ -141,11 +141,13 @@ def test_a_failed_canary_is_rolled_back(team: Team) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_cancelled_release_restores_what_was_served(team: Team) -> None:
-    done = team.repository.run("release", cancel=Cancel("Deploy to production", "10 % of the traffic"), version="2")
-    assert done.stages["production"] == "Canceled", done.log
+@pytest.mark.parametrize(("stage", "moment"), [("staging", "Smoke test"), ("production", "10 % of the traffic")])
+def test_a_cancelled_release_restores_what_was_served(team: Team, stage: str, moment: str) -> None:
+    team.lab.mlops("deploy", "staging", "--version", "1", "--on", "azureml")
+    done = team.repository.run("release", cancel=Cancel(f"Deploy to {stage}", moment), version="2")
+    assert done.stages[stage] == "Canceled", done.log
     assert "restoring what was served before" in done.log
-    assert team.lab.served("production") == {1}
+    assert (team.lab.served(stage), team.lab.served("production")) == ({1}, {1})
 
 
 @pytest.mark.exhaustive
