@@ -16,6 +16,8 @@ ENVIRONMENTS = ("staging", "production")
 # The options that choose files of infra/, or change project.yml, which it reads.
 OPTIONS = ("network", "serving", "ci_cd")
 LANDING_ZONES = list({tuple(variant[option] for option in OPTIONS): variant for variant in VARIANTS}.values())
+# Those on GitHub beside the default one.
+OTHERS_ON_GITHUB = [zone for zone in LANDING_ZONES if zone["ci_cd"] == "github-actions"][1:]
 # The service connections of an Azure DevOps project, by name.
 CONNECTIONS = {
     "staging": "00000000-0000-4000-8000-000000000003",

@@ -1,7 +1,7 @@
 """Infrastructure and Drift, run by act: the real Terraform, its state in the double, and a reviewer of its plans."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from azure_project import PREFIX
 from doubles.github import Environment, GitHub
 from doubles.terraform.client import Terraform
 from infra_site import Site, changed, running_site
-from landing_zone import ENVIRONMENTS
+from landing_zone import ENVIRONMENTS, OTHERS_ON_GITHUB, name_of
 from rendering import Render
+from variants.findings import Answers
 from workflows.repository import Repository, Run, azure_variables
 from workflows.terraform import pin_terraform
 
@@ -35,9 +36,14 @@ class Platform:
 def platform(
     render: Render, terraform: Terraform, project_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Platform]:
-    folder = tmp_path_factory.mktemp("platform")
-    with ExitStack() as stack:
-        site = stack.enter_context(running_site(render({}), terraform, project_python, folder))
+    with running_platform(render({}), terraform, project_python, tmp_path_factory.mktemp("platform")) as platform:
+        yield platform
+
+
+@contextmanager
+def running_platform(project: Path, terraform: Terraform, python: Path, folder: Path) -> Iterator[Platform]:
+    """Apply both environments, and give a repository the environments that a team makes."""
+    with running_site(project, terraform, python, folder) as site:
         github = site.github
         for environment in ENVIRONMENTS:
             site.apply_by_hand(environment)
@@ -45,7 +51,7 @@ def platform(
                 variables = azure_variables(site.clients[f"id-{PREFIX}-{environment}-{identity}"])
                 reviewers = (REVIEWER,) if (environment, name) == ("production", "infra") else ()
                 github.environments[f"{environment}-{name}"] = Environment(reviewers, variables=variables)
-        repository = Repository(folder / "github", github, project_python, oidc=site.azure.github_tokens)
+        repository = Repository(folder / "github", github, python, oidc=site.azure.github_tokens)
         repository.folder.mkdir()
         repository.push(site.project)
         program = pin_terraform(repository.work, terraform, folder / "pinned")
@@ -141,3 +147,19 @@ def test_drift_is_one_issue_that_is_closed_once_it_is_gone(platform: Platform) -
     changes = [(call.job, call.method) for call in platform.github.calls if "/issues" in call.path]
     asked = [change for change in changes if change[1] != "GET"]
     assert asked == [("drift.yml:issue", method) for method in ("POST", "PATCH", "PATCH")]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("variant", OTHERS_ON_GITHUB, ids=name_of)
+def test_every_landing_zone_is_planned_and_applied(
+    variant: Answers, render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
+) -> None:
+    with running_platform(render(variant), terraform, project_python, tmp_path) as platform:
+        platform.github.environments["production-infra"].decision = (REVIEWER, "approved")
+        with changed(platform.site, *ENVIRONMENTS):
+            runs = [platform.run("drift.yml", "schedule"), platform.run("infra.yml")]
+        runs.append(platform.run("drift.yml", "schedule"))
+    assert [run.code for run in runs] == [0, 0, 0], "".join(run.log for run in runs)
+    planned = ("Plan staging", "Apply staging", "Plan production", "Apply production")
+    assert runs[1].jobs == dict.fromkeys(planned, "success")
+    assert [issue["state"] for issue in platform.github.issues] == ["closed"]

@@ -9,7 +9,9 @@ import yaml
 from azure_project import configure, make_small, shrink
 from doubles.github import Environment, GitHub, running_github
 from doubles.terraform.client import Terraform
+from landing_zone import OTHERS_ON_GITHUB, name_of
 from rendering import Render
+from variants.findings import Answers
 from workflows.repository import Repository
 from workflows.terraform import pin_terraform
 
@@ -69,20 +71,28 @@ THIEF = """
 def repository(
     render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
 ) -> Iterator[tuple[Repository, GitHub]]:
-    """A small project on GitHub, with the environments and the secret that its releases use."""
     with running_github(tmp_path) as github:
-        for name in ("staging", "production"):
-            variables, secrets = {"AZURE_CLIENT_ID": "of-production"}, {"MLOPS_WEBHOOK": HOOK}
-            github.environments[name] = Environment(("carol",), variables=variables, secrets=secrets)
-        made = Repository(tmp_path / "github", github, project_python)
-        made.folder.mkdir()
-        made.push(render({}))
-        shrink(made.work)
-        configure(made.work, make_small)
-        program = pin_terraform(made.work, terraform, tmp_path / "pinned")
-        made.network = {name: value for name, value in program.items() if name != "TF_DATA_DIR"}
-        made.commit()
-        yield made, github
+        yield made(render({}), github, terraform, project_python, tmp_path), github
+
+
+def made(project: Path, github: GitHub, terraform: Terraform, python: Path, folder: Path) -> Repository:
+    """Put a small project on GitHub, with the environments and the secret that its releases use."""
+    for name in ("staging", "production"):
+        variables, secrets = {"AZURE_CLIENT_ID": "of-production"}, {"MLOPS_WEBHOOK": HOOK}
+        github.environments[name] = Environment(("carol",), variables=variables, secrets=secrets)
+    repository = Repository(folder / "github", github, python)
+    repository.folder.mkdir()
+    repository.push(project)
+    shrink(repository.work)
+    configure(repository.work, make_small)
+    program = pin_terraform(repository.work, terraform, folder / "pinned")
+    repository.network = {name: value for name, value in program.items() if name != "TF_DATA_DIR"}
+    repository.commit()
+    return repository
+
+
+def take_notes(project: Path) -> None:
+    (project / "notes.md").write_text("# Notes\n", encoding="utf-8")
 
 
 def improve(project: Path) -> None:
@@ -95,9 +105,7 @@ def improve(project: Path) -> None:
 
 def test_a_pull_request_is_compared_with_its_target(repository: tuple[Repository, GitHub]) -> None:
     project, github = repository
-    run = project.run(
-        "pull-request.yml", project.pull_request(lambda work: (work / "notes.md").write_text("# Notes\n"))
-    )
+    run = project.run("pull-request.yml", project.pull_request(take_notes))
     assert run.code == 0, run.log
     assert run.jobs == GREEN
     [comment] = github.comments
@@ -163,3 +171,15 @@ def attack(work: Path) -> None:
     settings.write_text(text, encoding="utf-8")
     workflow = work / ".github" / "workflows" / "pull-request.yml"
     workflow.write_text(workflow.read_text(encoding="utf-8") + THIEF, encoding="utf-8")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("variant", OTHERS_ON_GITHUB, ids=name_of)
+def test_every_landing_zone_is_checked(
+    variant: Answers, render: Render, terraform: Terraform, project_python: Path, tmp_path: Path
+) -> None:
+    with running_github(tmp_path) as github:
+        project = made(render(variant), github, terraform, project_python, tmp_path)
+        run = project.run("pull-request.yml", project.pull_request(take_notes))
+    assert run.code == 0, run.log
+    assert run.jobs == GREEN

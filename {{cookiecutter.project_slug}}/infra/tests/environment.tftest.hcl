@@ -8,6 +8,10 @@ mock_provider "azurerm" {
   }
 }
 
+variables {
+  allow_plain_http = true # of aks.tf, if there is one: certificates are not tested here
+}
+
 run "staging" {
   variables {
     environment = "staging"
