@@ -53,6 +53,22 @@ ROLES = {
             f"{ML}/featurestores/delete",
         ),
     ),
+    # https://www.azadvertizer.net/azrolesadvertizer/b556d68e-0be0-4f35-a333-ad7ee1ce17ea.html
+    "Azure AI Enterprise Network Connection Approver": Role(
+        (
+            *(
+                f"{resource}/{action}"
+                for resource in ("Microsoft.ContainerRegistry/registries", "Microsoft.KeyVault/vaults", ML)
+                for action in (
+                    "privateEndpointConnections/read",
+                    "privateEndpointConnections/write",
+                    "privateEndpointConnectionsApproval/action",
+                )
+            ),
+            "Microsoft.Storage/storageAccounts/privateEndpointConnections/read",
+            "Microsoft.Storage/storageAccounts/privateEndpointConnections/write",
+        )
+    ),
     "AzureML Compute Operator": Role((f"{ML}/computes/*", f"{ML}/notebooks/vm/*")),
     # storage.md
     "Storage Blob Data Contributor": Role(
@@ -166,6 +182,10 @@ class Assignment:
     role: str
     scope: str
     since: float = 0  # seconds since 1970
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ValueError(f"the double does not know the role {self.role}")
 
     def allows(self, need: "Need") -> bool:
         below = f"{need.scope}/".lower().startswith(f"{self.scope.rstrip('/')}/".lower())
