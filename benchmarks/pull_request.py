@@ -54,7 +54,6 @@ def main() -> None:
         terraform = stack.enter_context(running_terraform(types))
         run_cookiecutter(ROOT, folder, "--no-input").check_returncode()
         repository = Repository(folder / "github", github, python)
-        repository.folder.mkdir()
         repository.push(folder / "out" / "credit-risk")
         program = pin_terraform(repository.work, terraform, folder / "pinned")
         network = {name: value for name, value in program.items() if name != "TF_DATA_DIR"}

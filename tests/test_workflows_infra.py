@@ -53,7 +53,6 @@ def running_platform(project: Path, terraform: Terraform, python: Path, folder: 
                 reviewers = (REVIEWER,) if (environment, name) == ("production", "infra") else ()
                 github.environments[f"{environment}-{name}"] = Environment(reviewers, variables=variables)
         repository = Repository(folder / "github", github, python, oidc=site.azure.github_tokens)
-        repository.folder.mkdir()
         repository.push(site.project)
         program = pin_terraform(repository.work, terraform, folder / "pinned")
         repository.commit()

@@ -81,7 +81,6 @@ def made(project: Path, github: GitHub, terraform: Terraform, python: Path, fold
         variables, secrets = {"AZURE_CLIENT_ID": "of-production"}, {"MLOPS_WEBHOOK": HOOK}
         github.environments[name] = Environment(("carol",), variables=variables, secrets=secrets)
     repository = Repository(folder / "github", github, python)
-    repository.folder.mkdir()
     repository.push(project)
     shrink(repository.work)
     configure(repository.work, make_small)

@@ -74,7 +74,6 @@ def running_team(project: Path, terraform: Terraform, python: Path, folder: Path
         github.environments["production-plan"] = Environment(variables=azure_variables("reader"))
         network = {**lab.azure.environment, "AZURE_AUTHORITY_HOST": lab.azure.url}
         repository = Repository(folder / "github", github, python, network, oidc=lab.azure.github_tokens)
-        repository.folder.mkdir()
         repository.push(lab.mlops.root)
         yield Team(lab, github, repository)
 

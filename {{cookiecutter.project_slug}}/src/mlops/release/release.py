@@ -59,12 +59,7 @@ class Release:
             )
         if version.stage == WITHDRAWN:
             raise ReleaseError(f"Version {version.number} was withdrawn from production.")
-
-        def change() -> None:
-            self._recover()
-            self._shift(version, self.endpoint.steps)
-
-        self._in_turn(change)
+        self._in_turn(lambda _: self._shift(version, self.endpoint.steps))
 
     def roll_back(self) -> Version:
         """Return to the version that was in production before, and withdraw the present one.
@@ -76,8 +71,7 @@ class Release:
         """
         return self._in_turn(self._return_to_previous)
 
-    def _return_to_previous(self) -> Version:
-        completed = self._recover()
+    def _return_to_previous(self, completed: PendingRelease | None) -> Version:
         if completed and completed.withdraws:
             return self.registry.version(completed.version)
         present = self.registry.in_production()
@@ -87,12 +81,15 @@ class Release:
         self._shift(before, [100], withdraws=present.number)
         return before
 
-    def _in_turn(self, change: Callable[[], T]) -> T:
-        """Make a change while no other release changes the endpoint."""
+    def _in_turn(self, change: Callable[[PendingRelease | None], T]) -> T:
+        """Make a change while no other release changes the endpoint.
+
+        ``change`` receives the interrupted release that was completed first, if there was one.
+        """
         told = False
         while True:
             try:
-                return change()
+                return change(self._recover())
             except OtherRelease as error:
                 if not self.wait:
                     raise
@@ -170,10 +167,10 @@ class Release:
     def _deploy_to_slot(
         self, release: PendingRelease, state: EndpointState, version: Version, model: Path
     ) -> None:
-        present = state.slots.get(release.slot)
         if release.slot == state.live:
             self.tell(f"Version {version.number} is already live: checking it.")
             return
+        present = state.slots.get(release.slot)
         if not (present and present.healthy and present.version == version.number):
             self.tell(f"Deploying version {version.number} to the {release.slot} slot.")
             digest = version.tags[tags.MODEL_DIGEST]
