@@ -677,6 +677,29 @@ def _check_azure(project: Project, ignore: tuple[str, ...]) -> None:
         click.echo(f"{environment.capitalize()}: workspace {workspace} exists.")
 
 
+passed_on = {"ignore_unknown_options": True, "help_option_names": []}  # its own parser shows help
+
+
+@main.command(context_settings=passed_on)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def connect(folder: Path, arguments: tuple[str, ...]) -> None:
+    """Connect the project to GitHub or Azure DevOps, and to Azure: `mlops connect --help`."""
+    from mlops.connect import command
+
+    sys.exit(command.main(list(arguments), folder))
+
+
+@main.command(context_settings=passed_on)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def disconnect(folder: Path, arguments: tuple[str, ...]) -> None:
+    """Remove what `mlops connect` created: `mlops disconnect --help`."""
+    from mlops.connect import disconnect as command
+
+    sys.exit(command.main(list(arguments), folder))
+
+
 @main.group()
 def infra() -> None:
     """Plan the Terraform of an environment, and apply what was approved."""

@@ -8,7 +8,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, Final
@@ -55,18 +55,29 @@ def send(method: str, url: str, token: str, headers: Mapping[str, str], body: An
     request = urllib.request.Request(  # noqa: S310 -- the platform gives the address
         url, content, {**common, **headers}, method=method
     )
-    for attempt in range(1, ATTEMPTS):
+    return repeat(method, lambda: _send(request))
+
+
+def repeat(method: str, attempt: Callable[[], Response]) -> Response:
+    """Send a request, again while the server is busy or silent.
+
+    Raises
+    ------
+    OSError, http.client.HTTPException
+        There was no answer to the last attempt.
+    """
+    for number in range(1, ATTEMPTS):
         try:
-            response = _send(request)
+            response = attempt()
         except (OSError, http.client.HTTPException):
             if method == "POST":
                 raise
-            time.sleep(2**attempt)
+            time.sleep(2**number)
             continue
         if not _is_busy(response, method):
             return response
-        time.sleep(_pause(response, attempt))
-    return _send(request)
+        time.sleep(_pause(response, number))
+    return attempt()
 
 
 def _send(request: urllib.request.Request) -> Response:
@@ -86,11 +97,16 @@ def _parse(content: bytes) -> Any:
 
 
 def _is_busy(response: Response, method: str) -> bool:
-    limited = response.status == 403 and "Retry-After" in response.headers  # GitHub's second limit
+    # GitHub's second limit, which does not always say for how long.
+    limited = response.status == 403 and (
+        "Retry-After" in response.headers or "secondary rate limit" in response.message
+    )
     return limited or response.status == 429 or (response.status >= 500 and method != "POST")
 
 
 def _pause(response: Response, attempt: int) -> float:
     """Return the seconds to wait: those that the server asks for, or more each time."""
     asked = response.headers.get("Retry-After", "")
+    if not asked and response.status == 403:
+        return LONGEST_PAUSE
     return min(float(asked) if re.fullmatch(r"\d+(\.\d+)?", asked) else 2**attempt, LONGEST_PAUSE)

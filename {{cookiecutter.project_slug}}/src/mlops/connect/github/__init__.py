@@ -1,0 +1,1 @@
+"""Connect a project on GitHub."""

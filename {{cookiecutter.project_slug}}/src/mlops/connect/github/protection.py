@@ -1,0 +1,154 @@
+"""What protects a repository: which actions run, what tokens may do, and the rules for main."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mlops.connect.github.repository import SERVICE, Repository
+from mlops.connect.steps import Change, Limit, Undo
+from mlops.errors import MlopsError
+
+RULESET: Final = "mlops"
+CHECKS: Final = ("Check", "Model")  # the jobs of pull-request.yml
+# In words, the path below actions/permissions, and the values.
+ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
+    (
+        "run only actions that are pinned by commit",
+        "",
+        {"enabled": True, "allowed_actions": "selected", "sha_pinning_required": True},
+    ),
+    (
+        "run only GitHub's own actions",
+        "/selected-actions",
+        {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []},
+    ),
+    (
+        "let tokens only read unless a job says otherwise",
+        "/workflow",
+        {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": False},
+    ),
+)
+PUBLIC_ACTIONS: Final = (
+    "let pull requests of forks wait for an approval",
+    "/fork-pr-contributor-approval",
+    {"approval_policy": "all_external_contributors"},
+)
+
+
+def look_at_actions(repository: Repository) -> list[Change]:
+    """Look which actions may run, and what tokens may do."""
+    wanted = [*ACTIONS, *([] if repository.need()["private"] else [PUBLIC_ACTIONS])]
+    changes = []
+    for text, name, body in wanted:
+        path = f"{repository.base}/actions/permissions{name}"
+        current = repository.api.call("GET", path, missing={}) or {}
+        if not _covers(current, body):
+            changes.append(Change(text, _Setting(repository, path, current, body)))
+    return changes
+
+
+class _Setting:
+    """Changes a setting of Actions."""
+
+    def __init__(self, repository: Repository, path: str, current: Any, body: Any) -> None:
+        self._repository, self._path = repository, path
+        self._current, self._body = current, body
+
+    def __call__(self) -> None:
+        try:
+            self._repository.change_setting(self._path, self._current, self._body)
+        except MlopsError as error:
+            if "HTTP 409" not in str(error):
+                raise
+            fix = "Ask an owner of the organization, which decides about it."
+            raise Limit(str(error), fix) from error
+
+
+def look_at_rules(repository: Repository, reviewers: int) -> list[Change]:
+    """Look whether main needs a pull request whose checks have passed."""
+    path = f"{repository.base}/rulesets"
+    repository.need()
+    try:
+        listed = repository.api.call("GET", f"{path}?includes_parents=false", missing=[])
+    except Limit:
+        listed = []  # the attempt to create them says it again
+    known = next((one["id"] for one in listed if one["name"] == RULESET), None)
+    if known is None:
+        body = _rules(repository, reviewers)
+        text = f"require a pull request and its checks {' and '.join(CHECKS)}"
+        return [Change(text, lambda: _create(repository, path, body))]
+    current = repository.api.call("GET", f"{path}/{known}")
+    body = _rules(repository, reviewers or _approvals(current))
+    if _covers(current, body):
+        return []
+    return [
+        Change("bring them up to date", lambda: repository.api.call("PUT", f"{path}/{known}", body))
+    ]
+
+
+def find_rules(repository: Repository, path: str) -> str:
+    """Return a path with the id of the rules instead of their name, or "" if they are gone."""
+    head, _, name = path.rpartition("/")
+    if name != RULESET or not head.endswith("/rulesets"):
+        return path
+    listed = repository.api.call("GET", f"{head}?includes_parents=false", missing=[])
+    return next((f"{head}/{one['id']}" for one in listed if one["name"] == RULESET), "")
+
+
+def _create(repository: Repository, path: str, body: dict[str, Any]) -> None:
+    # By name: its id is not known before.
+    repository.record.add(Undo("the rules for main", SERVICE, "DELETE", f"{path}/{RULESET}"))
+    repository.api.call("POST", path, body)
+
+
+def _rules(repository: Repository, reviewers: int) -> dict[str, Any]:
+    """Return the rules for main, for the number of people who review."""
+    others = reviewers > 1  # a person who works alone could merge nothing
+    app = repository.api.call("GET", "apps/github-actions", missing={}).get("id")
+    source = {} if app is None else {"integration_id": app}  # nobody else may report a check
+    review = {
+        "required_approving_review_count": int(others),
+        "require_code_owner_review": others,
+        "dismiss_stale_reviews_on_push": True,
+        "require_last_push_approval": False,
+        "required_review_thread_resolution": False,
+    }
+    checks = {
+        "required_status_checks": [{"context": name, **source} for name in CHECKS],
+        "strict_required_status_checks_policy": False,
+    }
+    return {
+        "name": RULESET,
+        "target": "branch",
+        "enforcement": "active",
+        "conditions": {"ref_name": {"include": ["~DEFAULT_BRANCH"], "exclude": []}},
+        "rules": [
+            {"type": "deletion"},
+            {"type": "non_fast_forward"},
+            {"type": "pull_request", "parameters": review},
+            {"type": "required_status_checks", "parameters": checks},
+        ],
+    }
+
+
+def _approvals(rules: dict[str, Any]) -> int:
+    """Return for how many reviewers the rules were made."""
+    counts = [
+        rule["parameters"]["required_approving_review_count"]
+        for rule in rules["rules"]
+        if rule["type"] == "pull_request"
+    ]
+    return 1 + max(counts, default=0)
+
+
+def _covers(current: Any, wanted: Any) -> bool:
+    """Return whether an answer has everything that is wanted, and maybe more."""
+    if isinstance(wanted, dict):
+        return isinstance(current, dict) and all(
+            name in current and _covers(current[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return len(current) == len(wanted) and all(
+            any(_covers(one, other) for one in current) for other in wanted
+        )
+    return bool(current == wanted)
