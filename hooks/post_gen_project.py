@@ -1,8 +1,8 @@
-"""Remove the files of options that were not chosen, and print the next steps.
+"""Remove the files of options that were not chosen, print the next steps, and connect the project if that was chosen.
 
 Cookiecutter renders this file and runs it in the new project's folder. cruft also runs it, in temporary folders and
-twice for each update, so what it writes must be pure: no git, no network, no clock, no randomness. Imports take most of
-a hook's time, hence no pathlib.
+twice for each update, so what it writes must be pure: no git, no network, no clock, no randomness. Only connecting is
+not, and never happens under cruft. Imports take most of a hook's time, hence no pathlib.
 """
 
 import json
@@ -12,6 +12,9 @@ import sys
 
 # The Python versions that a project runs on, newest first: requires-python in its pyproject.toml.
 PYTHONS = ("3.13", "3.12", "3.11")
+
+# What connects a project later.
+CONNECT = f"{os.path.basename(sys.executable)} src/mlops/connect"
 
 # option -> choice -> the files that only this choice keeps.
 KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
@@ -30,6 +33,14 @@ KEPT_BY: dict[str, dict[str, tuple[str, ...]]] = {
             ".github/workflows/train.yml",
             "docs/github-actions.md",
             "src/mlops/ci/github.py",
+            "src/mlops/connect/github/__init__.py",
+            "src/mlops/connect/github/api.py",
+            "src/mlops/connect/github/environments.py",
+            "src/mlops/connect/github/protection.py",
+            "src/mlops/connect/github/repository.py",
+            "src/mlops/connect/github/runs.py",
+            "src/mlops/connect/github/subject.py",
+            "src/mlops/connect/github/wiring.py",
             "infra/github/main.tf",
             "infra/github.tf",
             "infra/tests/github.tftest.hcl",
@@ -181,11 +192,33 @@ def next_steps(slug: str, running: str, *, windows: bool) -> str:
 """
 
 
+def may_connect(answers: dict[str, str]) -> bool:
+    """Return whether to connect the project in the current folder: as chosen, once, and only where it stays.
+
+    cruft renders into temporary folders, and knows no output folder.
+    """
+    if answers["connect"] != "yes" or not answers.get("_output_dir") or os.path.exists(".git"):
+        return False
+    return os.path.realpath(os.path.join(answers["_output_dir"], answers["project_slug"])) == os.path.realpath(".")
+
+
+def connect(slug: str) -> None:
+    """Run `mlops connect`, which needs no installation; whatever happens to it, the project stays."""
+    import subprocess  # as above
+
+    if sys.stdin.isatty() or os.environ.get("MLOPS_CONNECT_YES") == "1":
+        subprocess.run([sys.executable, os.path.join("src", "mlops", "connect")], check=False)
+    else:
+        print(f"Not connected: there is no terminal to ask at. To connect it, in {slug}: {CONNECT}\n")
+
+
 def main(answers: dict[str, str]) -> None:
-    """Prune the project in the current folder and print the next steps."""
+    """Prune the project in the current folder, print the next steps, and connect it."""
     prune(paths_to_remove(answers))
     running = ".".join(map(str, sys.version_info[:2]))
-    print(next_steps(answers["project_slug"], running, windows=sys.platform == "win32"))
+    print(next_steps(answers["project_slug"], running, windows=sys.platform == "win32"), flush=True)
+    if may_connect(answers):
+        connect(answers["project_slug"])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "batch_endpoint": ("yes", "no"),
     "monitoring": ("yes", "no"),
     "network": ("public", "private"),
+    "connect": ("no", "yes"),
 }
 
 # The longest prefix that keeps the Key Vault's name, kv-<prefix>-xxxxxx, within Azure's 24 characters. The table of
@@ -113,6 +114,9 @@ REPOSITORY_RULES = {
     ),
 }
 
+# How the default repository begins; it stands for whoever owns it.
+PLACEHOLDER = "ORG/"
+
 # Built from pieces: written out, they would start Jinja tags in this file.
 JINJA_TAGS = tuple("{" + second for second in ("{", "%", "#"))
 
@@ -176,6 +180,8 @@ def check_description(answers: Answers) -> str | None:
 def check_repository(answers: Answers) -> str | None:
     if answers["ci_cd"] not in REPOSITORY_RULES:
         return None  # ci_cd itself is reported; the rule depends on its correction
+    if answers["connect"] == "yes" and answers["repository"].startswith(PLACEHOLDER):
+        return f"to connect, a name of your own before the slash: {PLACEHOLDER[:-1]} only stands for it"
     legal, rule = REPOSITORY_RULES[answers["ci_cd"]]
     return None if re.fullmatch(legal, answers["repository"], re.ASCII) else rule
 

@@ -36,6 +36,7 @@ EVERYTHING = {
     "alert_email": "team@example.com",
     "monthly_budget": "500",
     "runner": '{ ssh_public_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHVudXNlZHVudXNlZHVudXNlZHVudXNlZHVudXNlZHVu" }',
+    "github_issuer": "https://token.actions.octocorp.ghe.com",
     "github_ids": '{ owner = "1234", repository = "5678" }',
     "azure_devops": (
         '{ issuer = "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002/v2.0", '

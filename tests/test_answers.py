@@ -65,6 +65,7 @@ BAD = {
     "batch_endpoint": ["", "y", "Yes"],
     "monitoring": ["", "true", "No"],
     "network": ["", "vnet", "Private"],
+    "connect": ["", "true", "Yes"],
 }
 
 
@@ -86,6 +87,13 @@ def test_a_bad_answer_is_the_only_one_reported(question: str, answer: str) -> No
     assert problem.rule
     if problem.suggestion:
         assert hook.find_problems({**DEFAULTS, question: problem.suggestion}) == []
+
+
+def test_only_a_repository_of_ones_own_is_connected() -> None:
+    assert hook.find_problems({**DEFAULTS, "connect": "yes", "repository": "alice/credit-risk"}) == []
+    [problem] = hook.find_problems({**DEFAULTS, "connect": "yes"})
+    assert problem.question == "repository"
+    assert problem.rule == "to connect, a name of your own before the slash: ORG only stands for it"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rendering import (
     run_cookiecutter,
 )
 from variants.findings import Answers
-from variants.matrix import all_answers, all_variants
+from variants.matrix import WITHOUT_FILES, all_answers, all_variants
 
 TEMPLATE_FOLDER = "{{cookiecutter.project_slug}}"
 
@@ -49,12 +49,17 @@ CHANGED = {
 }
 
 
-@pytest.mark.parametrize("question", list(QUESTIONS))
+@pytest.mark.parametrize("question", [question for question in QUESTIONS if question not in WITHOUT_FILES])
 def test_every_question_changes_the_project(question: str, render: Render) -> None:
     """One by one, with the derived answers at their defaults."""
     held = {"project_slug": "credit-risk", "description": "Classify.", "repository": "o/r", "azure_prefix": "x"}
     held["package_name"] = "credit_risk"
     assert read_files(render(held)) != read_files(render({**held, question: CHANGED[question]}))
+
+
+def test_connecting_changes_no_file(render: Render) -> None:
+    """Without a terminal, nothing is connected either."""
+    assert read_files(render({"repository": "o/r"})) == read_files(render({"repository": "o/r", "connect": "yes"}))
 
 
 def test_verbatim_files_are_copied_byte_for_byte(template: Path, project: Path) -> None:

@@ -30,6 +30,8 @@ from jinja2 import FileSystemBytecodeCache, TemplateError, TemplateSyntaxError
 
 from variants.findings import Answers, Finding
 
+# Changes no file.
+WITHOUT_FILES = {"connect"}
 ROOM = 2**30  # bytes; today's variants take a tenth
 
 Create = Callable[[Path, Answers, Path, Path], Path]
@@ -47,6 +49,7 @@ def all_variants(template: Path) -> tuple[list[Answers], list[Answers]]:
     """Return the combinations of choices that the pre_gen hook accepts, and those it refuses."""
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
     options = {name: value for name, value in questions.items() if isinstance(value, list) and name[0] != "_"}
+    options = {name: choices for name, choices in options.items() if name not in WITHOUT_FILES}
     spec = importlib.util.spec_from_file_location("hook_of_template", template / "hooks" / "pre_gen_project.py")
     assert spec is not None
     assert spec.loader is not None

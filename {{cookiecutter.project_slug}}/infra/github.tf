@@ -10,6 +10,17 @@ variable "github_ids" {
   }
 }
 
+variable "github_issuer" {
+  description = "Who signs the tokens; another one on GitHub Enterprise Server, and with data residency."
+  type        = string
+  default     = "https://token.actions.githubusercontent.com"
+
+  validation {
+    condition     = can(regex("^https://[a-z0-9][a-z0-9./_-]*[a-z0-9]$", var.github_issuer))
+    error_message = "github_issuer is an address such as https://token.actions.githubusercontent.com."
+  }
+}
+
 module "github" {
   source      = "./github"
   repository  = local.project.repository
@@ -24,7 +35,7 @@ locals {
 resource "azurerm_federated_identity_credential" "ci" {
   name                      = "github"
   user_assigned_identity_id = azurerm_user_assigned_identity.ci.id
-  issuer                    = module.github.issuer
+  issuer                    = var.github_issuer
   audience                  = ["api://AzureADTokenExchange"]
   subject                   = module.github.subject
 }

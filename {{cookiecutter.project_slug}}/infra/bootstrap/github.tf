@@ -11,6 +11,17 @@ variable "github_ids" {
   }
 }
 
+variable "github_issuer" {
+  description = "As in infra/github.tf: who signs the tokens."
+  type        = string
+  default     = "https://token.actions.githubusercontent.com"
+
+  validation {
+    condition     = can(regex("^https://[a-z0-9][a-z0-9./_-]*[a-z0-9]$", var.github_issuer))
+    error_message = "github_issuer is an address such as https://token.actions.githubusercontent.com."
+  }
+}
+
 module "github" {
   for_each = toset(["infra", "plan"])
 
@@ -23,7 +34,7 @@ module "github" {
 resource "azurerm_federated_identity_credential" "terraform" {
   name                      = "github"
   user_assigned_identity_id = azurerm_user_assigned_identity.terraform.id
-  issuer                    = module.github["infra"].issuer
+  issuer                    = var.github_issuer
   audience                  = ["api://AzureADTokenExchange"]
   subject                   = module.github["infra"].subject
 }
@@ -31,7 +42,7 @@ resource "azurerm_federated_identity_credential" "terraform" {
 resource "azurerm_federated_identity_credential" "plan" {
   name                      = "github"
   user_assigned_identity_id = azurerm_user_assigned_identity.plan.id
-  issuer                    = module.github["plan"].issuer
+  issuer                    = var.github_issuer
   audience                  = ["api://AzureADTokenExchange"]
   subject                   = module.github["plan"].subject
 }

@@ -19,11 +19,6 @@ locals {
   repository = var.ids == null ? var.repository : "${local.parts[0]}@${var.ids.owner}/${local.parts[1]}@${var.ids.repository}"
 }
 
-output "issuer" {
-  description = "The issuer of the tokens."
-  value       = "https://token.actions.githubusercontent.com"
-}
-
 output "subject" {
   description = "The subject of the tokens."
   value       = "repo:${local.repository}:environment:${var.environment}"
