@@ -65,7 +65,7 @@ BAD = {
     "batch_endpoint": ["", "y", "Yes"],
     "monitoring": ["", "true", "No"],
     "network": ["", "vnet", "Private"],
-    "connect": ["", "true", "Yes"],
+    "connect": ["", "true", "No"],
 }
 
 
