@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mlops.connect.github.api import RefusedError
 from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.steps import Change, Limit, Undo
-from mlops.errors import MlopsError
 
 RULESET: Final = "mlops"
 CHECKS: Final = ("Check", "Model")  # the jobs of pull-request.yml
@@ -57,8 +57,8 @@ class _Setting:
     def __call__(self) -> None:
         try:
             self._repository.change_setting(self._path, self._current, self._body)
-        except MlopsError as error:
-            if "HTTP 409" not in str(error):
+        except RefusedError as error:
+            if error.status != 409:
                 raise
             fix = "Ask an owner of the organization, which decides about it."
             raise Limit(str(error), fix) from error
@@ -104,7 +104,7 @@ def _create(repository: Repository, path: str, body: dict[str, Any]) -> None:
 def _rules(repository: Repository, reviewers: int) -> dict[str, Any]:
     """Return the rules for main, for the number of people who review."""
     others = reviewers > 1  # a person who works alone could merge nothing
-    app = repository.api.call("GET", "apps/github-actions", missing={}).get("id")
+    app = _actions_app(repository)
     source = {} if app is None else {"integration_id": app}  # nobody else may report a check
     review = {
         "required_approving_review_count": int(others),
@@ -129,6 +129,17 @@ def _rules(repository: Repository, reviewers: int) -> dict[str, Any]:
             {"type": "required_status_checks", "parameters": checks},
         ],
     }
+
+
+def _actions_app(repository: Repository) -> int | None:
+    """Return the id of GitHub Actions on this server, if it tells."""
+    try:
+        found = repository.api.call("GET", "apps/github-actions", missing={})
+    except RefusedError as error:
+        if error.status != 403:
+            raise
+        return None
+    return found.get("id")
 
 
 def _approvals(rules: dict[str, Any]) -> int:
