@@ -139,7 +139,7 @@ def _actions_app(repository: Repository) -> int | None:
         if error.status != 403:
             raise
         return None
-    return found.get("id")
+    return int(found["id"]) if "id" in found else None
 
 
 def _approvals(rules: dict[str, Any]) -> int:
