@@ -90,7 +90,7 @@ def test_whatever_is_missing_the_project_is_complete(
         (tmp_path / "gh").mkdir()
         socket = tmp_path / "nobody.sock"
         (tmp_path / "gh" / "config.yml").write_text(f"http_unix_socket: {socket}\n", encoding="utf-8")
-        given["GH_TOKEN"] = "a-token"
+        given |= {"GH_TOKEN": "a-token"}
     if trouble == "no home":  # nobody, not even root, can write here
         given |= {"HOME": "/proc", "GH_CONFIG_DIR": "/proc/gh"}
     done = run_cookiecutter(template, tmp_path, **given)
