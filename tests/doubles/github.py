@@ -25,6 +25,7 @@ from doubles.github_faults import Fault
 from doubles.github_store import (
     IN,
     LEVELS,
+    ROLES,
     Account,
     Call,
     Environment,
@@ -59,6 +60,7 @@ BOT = "github-actions[bot]"
 LONGEST_BODY = 65_536
 POLL_SECONDS = 0.02  # until a server sees that it shall stop
 NOBODY = Token("", {})
+UNREADABLE = "not JSON"
 Answer = tuple[int, Any, Mapping[str, str]]
 
 
@@ -70,10 +72,11 @@ class GitHub(Store):
         """Answer a request: status, content and headers; None closes the connection."""
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        request = Request(method, parts.path, query, _parse(body), self.tokens.get(token, NOBODY), host)
+        sent = _parse(body)
+        request = Request(method, parts.path, query, {} if sent is None else sent, self.tokens.get(token, NOBODY), host)
         status, content, headers = self._answer(request)
         known = request.token
-        call = Call(known.job, method, parts.path, status, request.content, known.who, host)
+        call = Call(known.job, method, parts.path, status, sent, known.who, host)
         self.calls.append(call)
         if self.after_call:
             self.after_call(call)
@@ -124,6 +127,10 @@ class GitHub(Store):
             return None
         if not token.who:
             return refuse(401, "Bad credentials")
+        if not isinstance(request.content, dict):
+            return refuse(
+                400, "Problems parsing JSON" if request.content == UNREADABLE else "Body should be a JSON object"
+            )
         if token.scopes is None and route.rights and not token.may(*route.rights):
             return refuse(
                 403, f"Resource not accessible by {'personal access token' if token.login else 'integration'}"
@@ -139,9 +146,8 @@ class GitHub(Store):
         found = self.repository
         if found is None or "/".join(path.split("/")[2:4]).lower() != found.full_name.lower():
             return not_found()
-        ranks = ("none", "read", "write", "admin")
         role = found.roles.get(token.login, "none" if found.private else "read")
-        if ranks.index(role) >= ranks.index(route.role):
+        if ROLES.index(role) >= ROLES.index(route.role):
             return None
         return not_found() if found.private else refuse(403, "Must have admin rights to Repository.")
 
@@ -150,7 +156,7 @@ def _parse(body: bytes) -> Any:
     try:
         return json.loads(body or b"null")
     except ValueError:
-        return "not JSON"
+        return UNREADABLE
 
 
 def _headers(route: Route, token: Token, status: int) -> dict[str, str]:

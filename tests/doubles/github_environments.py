@@ -25,6 +25,7 @@ from doubles.github_store import IN, TIME, Environment, Reply, Request, Route, S
 LONGEST_WAIT = 43_200
 MOST_REVIEWERS = 6
 KEY_ID = "568250167242549743"
+POLICY = ("protected_branches", "custom_branch_policies")
 BILLING = (
     "Failed to create the environment protection rule. "
     "Please ensure the billing plan supports the required reviewers protection rule."
@@ -74,7 +75,7 @@ def _list(github: Store, request: Request) -> Reply:
 
 
 def _put(github: Store, request: Request, name: str) -> Reply:
-    content: Mapping[str, Any] = request.content or {}
+    content = request.content
     if not github.has("pro"):
         return not_found()
     if content.keys() & {"reviewers", "wait_timer"} and not github.has("enterprise"):
@@ -85,9 +86,9 @@ def _put(github: Store, request: Request, name: str) -> Reply:
     wait, policy = content.get("wait_timer") or 0, content.get("deployment_branch_policy")
     if content.keys() - KNOWN or len(reviewers) > MOST_REVIEWERS or not 0 <= wait <= LONGEST_WAIT:
         return INVALID
-    if policy is not None and {*map(type, policy.values())} != {bool}:
+    if policy is not None and [type(policy.get(one)) for one in POLICY] != [bool, bool]:
         return INVALID
-    if policy is not None and policy.get("protected_branches") == policy.get("custom_branch_policies"):
+    if policy is not None and policy["protected_branches"] == policy["custom_branch_policies"]:
         return refuse(422, "Validation Failed", "protected_branches and custom_branch_policies cannot be the same")
     if None in reviewers:
         return refuse(422, "Validation Failed", "a reviewer is no collaborator, or no team")
@@ -198,7 +199,7 @@ def _variables(github: Store, request: Request, name: str | None = None, key: st
     if name is not None and name not in github.environments:
         return not_found()
     known = dict(github.variables if name is None else github.environments[name].variables)
-    content, method = request.content or {}, request.method
+    content, method = request.content, request.method
     if key and key not in known:
         return not_found()
     if method == "GET":

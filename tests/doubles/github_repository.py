@@ -113,7 +113,7 @@ def _allowed(github: Store) -> str:
 
 
 def _set(github: Store, request: Request, name: str) -> Reply:
-    content = request.content or {}
+    content = request.content
     wrong = any(content[key] not in values for key, values in CHOICES.items() if key in content)
     if wrong or content.keys() - DEFAULTS[name].keys() or REQUIRED.get(name, "") not in {"", *content}:
         return refuse(422, "Invalid request")
