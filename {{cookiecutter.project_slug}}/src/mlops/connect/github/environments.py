@@ -42,6 +42,10 @@ class Protection:
     wait_minutes: int = 0
     branches: tuple[str, ...] | None = None
 
+    def has_rules_of(self, other: Protection) -> bool:
+        """Return whether both ask the same people, and wait as long."""
+        return (self.reviewers, self.wait_minutes) == (other.reviewers, other.wait_minutes)
+
 
 @dataclass(frozen=True)
 class Environments:
@@ -82,8 +86,8 @@ class Environments:
         if name in REVIEWED and (self.reviewers or not reviewers):
             reviewers = tuple(map(self._find, self.reviewers or (self.repository.person,)))
         minutes = (self.wait_minutes if name == TIMED else 0) or current.wait_minutes
-        is_open = not current.branches or BRANCH not in current.branches
-        if not is_open and (reviewers, minutes) == (current.reviewers, current.wait_minutes):
+        wanted = Protection(reviewers, minutes, (BRANCH,))
+        if wanted.has_rules_of(current) and BRANCH in (current.branches or ()):
             return []
         words = [f"only branch {BRANCH}"]
         if reviewers:
@@ -91,15 +95,16 @@ class Environments:
         if minutes:
             words.append(f"after {minutes} minutes")
         text = f"{'protect' if found else 'create'} it: {', '.join(words)}"
-        wanted = Protection(reviewers, minutes, (BRANCH,))
-        return [Change(text, lambda: self._protect(name, found is None, wanted))]
+        return [Change(text, lambda: self._protect(name, found, wanted))]
 
-    def _protect(self, name: str, is_new: bool, wanted: Protection) -> None:
+    def _protect(self, name: str, found: Protection | None, wanted: Protection) -> None:
         path = f"{self.repository.base}/environments/{name}"
-        if is_new:
+        if found is None:
             undo = Undo(f"the environment {name}", SERVICE, "DELETE", path)
             self.repository.record.add(undo)
-        limit = self._put(name, wanted)
+        limit = None
+        if found is None or found.branches is None or not wanted.has_rules_of(found):
+            limit = self._put(name, wanted)
         if BRANCH not in self._branches(name):
             body = {"name": BRANCH, "type": "branch"}
             self._call("POST", f"{name}/deployment-branch-policies", body)
