@@ -151,9 +151,20 @@ class Environments:
             return self._call("PUT", name, kept, missing=None)
 
     def look_at_webhook(self) -> list[Change]:
-        """Look whether a given webhook is stored; its value cannot be read back."""
-        if not os.environ.get(WEBHOOK) or WEBHOOK in self.secrets("staging"):
+        """Look whether a given webhook is stored; its value cannot be read back.
+
+        Raises
+        ------
+        ConfigError
+            It is not an address.
+        """
+        value = os.environ.get(WEBHOOK, "").strip()
+        if not value or WEBHOOK in self.secrets("staging"):
             return []
+        if not re.fullmatch(r"https://[^\s/]+/\S*", value):
+            raise ConfigError(
+                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
+            )
         return [Change(f"store {WEBHOOK} as a secret of staging", self._store_webhook)]
 
     def secrets(self, name: str) -> list[str]:
@@ -162,18 +173,15 @@ class Environments:
         return [str(one["name"]) for one in found["secrets"]]
 
     def _store_webhook(self) -> None:
-        value = os.environ[WEBHOOK].strip()
-        if not re.fullmatch(r"https://[^\s/]+/\S*", value):  # gh would store an empty one
-            raise ConfigError(
-                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
-            )
         repository = self.repository
         path = f"{repository.base}/environments/staging/secrets/{WEBHOOK}"
         repository.record.add(Undo(f"the secret {WEBHOOK} of staging", SERVICE, "DELETE", path))
         where = f"{repository.host}/{repository.settings.repository}"
         words = ("secret", "set", WEBHOOK, "--env", "staging", "--repo", where)
         fix = f"Store it by hand: gh secret set {WEBHOOK} --env staging"
-        must(run("gh", *words, given=value), f"gh cannot store {WEBHOOK}", fix)
+        must(
+            run("gh", *words, given=os.environ[WEBHOOK].strip()), f"gh cannot store {WEBHOOK}", fix
+        )
 
     def _find(self, who: str) -> tuple[str, int, str]:
         """Return the type, id and name of a reviewer."""
