@@ -25,7 +25,7 @@ import json, os, pathlib, sys
 words = sys.argv[1:]
 with open("{log}", "a") as file:
     print("az", *words, file=file)
-if words[0] != "identity":
+if words[0] not in ("identity", "rest"):
     os.execv("{double}", ["{double}", *words])
 options = dict(zip(words, words[1:]))
 resources = [
@@ -34,6 +34,11 @@ resources = [
     for resource in json.loads(file.read_text() or "{{}}").get("resources", ())
     for instance in resource["instances"]
 ]
+if words[0] == "rest":  # to remove a credential
+    path = options["--url"].removeprefix("https://management.azure.com").partition("?")[0]
+    kinds = [values["id"] for kind, values in resources if kind == "azurerm_user_assigned_identity"]
+    known = [id.rpartition("/")[2] for id in kinds]
+    sys.exit(path.split("/")[8] not in known and "ERROR: Not Found")
 wanted = (options["--resource-group"], options.get("--name") or options.get("--identity-name"))
 found = [
     values for kind, values in resources

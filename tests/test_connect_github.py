@@ -185,7 +185,7 @@ def test_broken_connections_lose_no_change(person: Bench, is_carried_out: bool) 
         ),
         (
             Fault("missing-right", "PUT", "/environments/staging$"),
-            "GitHub refused PUT repos/octo/credit-risk/environments/staging: Resource not accessible by personal access",
+            "GitHub refused PUT repos/octo/credit-risk/environments/staging: Resource not accessible by personal",
             "Give the token these permissions on the repository: administration=write",
         ),
         (
