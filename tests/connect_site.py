@@ -1,4 +1,4 @@
-"""A rendered project on Azure Pipelines, and all that `mlops connect` calls: an organization, `az`, `git`, `terraform`."""
+"""A rendered project on Azure Pipelines, and what `mlops connect` calls: an organization, `az`, `git`, `terraform`."""
 
 import json
 import os
@@ -55,15 +55,21 @@ elif words[0] == "rest":
 else:
     sys.exit(f"The stand-in for az knows no {words}")
 """
-GIT = """#!/bin/sh
-echo "git $*" >> "$CALLS"
-exec {git} "$@"
+KILL = 'case "$0 $*" in *"${KILL_AT:-@none@}"*) kill -9 0;; esac\n'
+GIT = f"""#!/bin/sh
+{KILL}echo "git $*" >> "$CALLS"
+exec @git "$@"
 """
 # Terraform's own state in Azure is beside the point here: `infra_site` has it.
-TERRAFORM = """#!/bin/sh
-echo "terraform $*" >> "$CALLS"
+TERRAFORM = f"""#!/bin/sh
+{KILL}echo "terraform $*" >> "$CALLS"
 case "$*" in *-reconfigure*) exit 0;; esac
-exec {terraform} "$@"
+exec @terraform "$@"
+"""
+DISCONNECT = """
+import pathlib, sys
+from mlops.connect.disconnect import main
+sys.exit(main(sys.argv[1:], pathlib.Path.cwd()))
 """
 ACCOUNT = {
     "id": SUBSCRIPTION,
@@ -92,13 +98,16 @@ class Site:
     output: str = field(default="", repr=False)
 
     def connect(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run `mlops connect --yes`, as the template's hook does."""
-        return self.run("mlops/connect", "--yes", *words, **changes)
+        """Run `mlops connect --yes` with some variables besides; those that are "" are not set."""
+        return self._run(["src/mlops/connect", "--yes", *words], changes)
 
-    def run(self, program: str, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run a folder of src/ as a program."""
+    def disconnect(self) -> subprocess.CompletedProcess[str]:
+        """Run `mlops disconnect --yes`."""
+        return self._run(["-c", DISCONNECT, "--yes"], {"PYTHONPATH": "src"})
+
+    def _run(self, words: list[str], changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
         variables = {name: value for name, value in {**self.variables, **changes}.items() if value}
-        command = [sys.executable, f"src/{program}", *words]
+        command = [sys.executable, *words]
         pipe = subprocess.PIPE
         with subprocess.Popen(
             command,
@@ -114,20 +123,6 @@ class Site:
             said, _ = process.communicate()
         self.output += said
         return subprocess.CompletedProcess(command, process.returncode, said)
-
-    def disconnect(self) -> subprocess.CompletedProcess[str]:
-        program = "from mlops.connect.disconnect import main; from pathlib import Path; import sys; sys.exit(main(['--yes'], Path('.')))"
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=self.project,
-            env={**self.variables, "PYTHONPATH": "src"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            check=False,
-        )
-        self.output += done.stdout
-        return done
 
     def interrupt(self, after: int) -> None:
         """Kill the next command, and what it has started, after some calls that change something."""
@@ -216,8 +211,8 @@ def running_connect_site(rendered: Path, terraform: Terraform, folder: Path) -> 
     (folder / "calls").touch()
     for name, text in {
         "az": f"#!{sys.executable} -S\n{AZ}",
-        "git": GIT.format(git=shutil.which("git")),
-        "terraform": TERRAFORM.format(terraform=folder / "real" / "terraform"),
+        "git": GIT.replace("@git", str(shutil.which("git"))),
+        "terraform": TERRAFORM.replace("@terraform", str(folder / "real" / "terraform")),
     }.items():
         (programs / name).write_text(text, encoding="utf-8")
         (programs / name).chmod(0o755)

@@ -1,7 +1,7 @@
 """Azure DevOps as a person sees it who wires a project: an organization that begins empty.
 
-Environments, checks, approvals and timelines are those of `azure_devops.py`, which jobs see, as are the names of sources.
-Rules beside those of that file:
+Environments, checks, approvals and timelines are those of `azure_devops.py`, which jobs see; it also names the sources.
+Rules beside its own:
 
 - Creating a project answers 202 with an operation; when it has succeeded, the project is wellFormed a little later
   (SPEC, core; TFADO, resource_project.go). A missing project is 404 with VS800075.
@@ -250,6 +250,7 @@ class Organization(AzureDevOps):
             case "DELETE", "serviceendpoint", "endpoints", identifier:
                 assert query["projectIds"] == "id-of-Credit Risk"
                 self.endpoints = [one for one in self.endpoints if one["id"] != identifier]
+                self.permissions.pop(f"endpoint/{identifier}", None)
                 return json_answer(None, 204)
         raise Refusal(404, f"The double has no answer to {method} {path}")
 

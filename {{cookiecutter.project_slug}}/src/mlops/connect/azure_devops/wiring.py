@@ -37,6 +37,7 @@ class Wiring:
         self._pipelines = Pipelines(project, self._connections, self._environments)
         self._policies = Policies(project, self._pipelines, len(choices.reviewers))
         self._runs = Runs(project)
+        self._built: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -153,8 +154,11 @@ class Wiring:
 
     def _is_built(self, environment: str) -> bool:
         """Return whether infra/ was applied with the trust in an environment's connection."""
-        trust = self._connections.trust(environment)
-        return self._azure.trusts(environment, CI, trust.subject, trust.issuer)
+        if environment not in self._built:
+            trust = self._connections.trust(environment)
+            if self._azure.trusts(environment, CI, trust.subject, trust.issuer):
+                self._built.add(environment)
+        return environment in self._built
 
     def _look_at_infrastructure(self) -> list[Change]:
         """Look whether infra/ was applied to both environments."""
