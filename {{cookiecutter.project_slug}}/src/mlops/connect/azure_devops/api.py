@@ -39,9 +39,14 @@ class Login:
     _fetched: float = 0.0
 
     @property
+    def own(self) -> str:
+        """Return the personal access token that is given, or ""."""
+        return os.environ.get(VARIABLE, "").strip()
+
+    @property
     def fix(self) -> str:
         """Return what to do if Azure DevOps does not accept the login."""
-        if os.environ.get(VARIABLE):
+        if self.own:
             return f"Replace the token in {VARIABLE}, or unset it and run `az login`."
         return f"az login, as somebody who belongs to the organization; or set {VARIABLE}."
 
@@ -53,8 +58,8 @@ class Login:
         ConfigError
             Nobody is logged in.
         """
-        if own := os.environ.get(VARIABLE, "").strip():
-            return "Basic " + base64.b64encode(f":{own}".encode()).decode()
+        if self.own:
+            return "Basic " + base64.b64encode(f":{self.own}".encode()).decode()
         if not self._token or time.monotonic() > self._fetched + TOKEN_SECONDS:
             self._token, self._fetched = self._fetch(), time.monotonic()
         return f"Bearer {self._token}"
@@ -153,19 +158,13 @@ class Organization:
 
     def _fix(self, answer: Response) -> str:
         if answer.status in (403, 404):
-            return "Ask an administrator of the project to connect it, or to make you one" + (
-                f"; or give the token in {VARIABLE} full access." if own_token() else "."
-            )
+            token = f"; or give the token in {VARIABLE} full access" * bool(self.login.own)
+            return f"Ask an administrator of the project to connect it, or to make you one{token}."
         if answer.status == 409:
             return "Somebody made or changed the same just now, or you may not see it: look there."
         if answer.status >= 500 or answer.status == 429:
             return "Wait a few minutes."
         return "Correct what Azure DevOps names."
-
-
-def own_token() -> bool:
-    """Return whether a personal access token is given."""
-    return bool(os.environ.get(VARIABLE, "").strip())
 
 
 def wait_for(what: str, look: Callable[[], Found | None], seconds: float = WAIT_SECONDS) -> Found:

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from mlops.ci.azure_devops import PREVIEW
@@ -114,17 +115,10 @@ class Pipelines:
             found = self.need(name)
             if WEBHOOK not in (found.get("variables") or {}):
                 text = f"store {WEBHOOK} as a secret variable of {name}"
-                changes.append(Change(text, _Store(self, name, found)))
+                changes.append(Change(text, partial(self._store_webhook, name, found)))
         return changes
 
-    def store_webhook(self, name: str, found: Json) -> None:
-        """Store the webhook in a pipeline.
-
-        Raises
-        ------
-        ConfigError
-            It is no address.
-        """
+    def _store_webhook(self, name: str, found: Json) -> None:
         value = os.environ[WEBHOOK].strip()
         if not re.fullmatch(r"https://[^\s/]+/\S*", value):
             raise ConfigError(
@@ -168,47 +162,26 @@ class Pipelines:
         resources = [("endpoint", self.connections.need(one)) for one in uses.connections]
         resources += [("environment", self.environments.need(one)) for one in uses.environments]
         return [
-            Change(f"let it use the {kind} {one['name']}", _Permit(self.project, path, number))
+            Change(f"let it use the {kind} {one['name']}", partial(self._permit, path, number))
             for kind, one in resources
             for path in [f"pipelines/pipelinepermissions/{kind}/{one['id']}"]
-            if not is_permitted(self.project, path, number)
+            if not self._is_permitted(path, number)
         ]
+
+    def _is_permitted(self, path: str, number: int) -> bool:
+        found = self.project.call("GET", path, version=PREVIEW)
+        everybody = (found.get("allPipelines") or {}).get("authorized", False)
+        mine = [one for one in found.get("pipelines") or () if one["id"] == number]
+        return bool(everybody or any(one["authorized"] for one in mine))
+
+    def _permit(self, path: str, number: int) -> None:
+        body = {"pipelines": [{"id": number, "authorized": True}]}
+        self.project.call("PATCH", path, body, PREVIEW)
+        wait_for("a permission", lambda: self._is_permitted(path, number) or None)
 
     def _update(self, found: Json, **changes: Any) -> None:
         """Change a definition, which Azure DevOps takes only as a whole."""
         self.project.call("PUT", f"build/definitions/{found['id']}", {**found, **changes})
-
-
-@dataclass(frozen=True)
-class _Store:
-    pipelines: Pipelines
-    name: str
-    found: Json
-
-    def __call__(self) -> None:
-        self.pipelines.store_webhook(self.name, self.found)
-
-
-@dataclass(frozen=True)
-class _Permit:
-    """Lets a pipeline use a resource, and waits until it may."""
-
-    project: Project
-    path: str
-    number: int
-
-    def __call__(self) -> None:
-        body = {"pipelines": [{"id": self.number, "authorized": True}]}
-        self.project.call("PATCH", self.path, body, PREVIEW)
-        wait_for("a permission", lambda: is_permitted(self.project, self.path, self.number) or None)
-
-
-def is_permitted(project: Project, path: str, number: int) -> bool:
-    """Return whether a pipeline may use a resource."""
-    found = project.call("GET", path, version=PREVIEW)
-    everybody = (found.get("allPipelines") or {}).get("authorized", False)
-    mine = [one for one in found.get("pipelines") or () if one["id"] == number]
-    return bool(everybody or any(one["authorized"] for one in mine))
 
 
 @dataclass(frozen=True)
