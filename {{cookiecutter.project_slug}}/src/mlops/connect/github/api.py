@@ -23,6 +23,14 @@ UPGRADE: Final = ("Upgrade to GitHub", "billing plan")
 ABSENT: Final = object()
 
 
+class RefusedError(MlopsError):
+    """GitHub refused a call, with an HTTP status."""
+
+    def __init__(self, message: str, fix: str, status: int) -> None:
+        super().__init__(message, fix)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class GitHubApi:
     """The interface of one server.
@@ -45,8 +53,12 @@ class GitHubApi:
 
         Raises
         ------
+        RefusedError
+            GitHub refused the call.
+        Limit
+            The plan of the account does not have it.
         MlopsError
-            GitHub refused the call, or cannot be reached.
+            Nobody is logged in, or GitHub cannot be reached.
         """
         return self.answer(method, path, body, missing).content
 
@@ -94,7 +106,7 @@ class GitHubApi:
         text = safe(f"{what}: {_reasons(answer)} (HTTP {answer.status}).")
         if any(word in answer.message for word in UPGRADE):
             return Limit(text, "Use a plan with this feature, or make the repository public.")
-        return MlopsError(text, self._fix(answer))
+        return RefusedError(text, self._fix(answer), answer.status)
 
     def _fix(self, answer: Response) -> str:
         given = "GH_TOKEN" if os.environ.get("GH_TOKEN") else ""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mlops.connect.github.api import RefusedError
 from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.local_git import BRANCH
 from mlops.connect.programs import must, run
@@ -40,6 +41,10 @@ class Protection:
     reviewers: tuple[tuple[str, int, str], ...] = ()
     wait_minutes: int = 0
     branches: tuple[str, ...] | None = None
+
+    def has_rules_of(self, other: Protection) -> bool:
+        """Return whether both ask the same people, and wait as long."""
+        return (self.reviewers, self.wait_minutes) == (other.reviewers, other.wait_minutes)
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,14 @@ class Environments:
 
     def look(self, name: str) -> list[Change]:
         """Return what is left to do until an environment is protected."""
-        self.repository.need()
         found = self.read(name)
         current = found or Protection()
         reviewers = current.reviewers
         if name in REVIEWED and (self.reviewers or not reviewers):
             reviewers = tuple(map(self._find, self.reviewers or (self.repository.person,)))
         minutes = (self.wait_minutes if name == TIMED else 0) or current.wait_minutes
-        is_open = not current.branches or BRANCH not in current.branches
-        if not is_open and (reviewers, minutes) == (current.reviewers, current.wait_minutes):
+        wanted = Protection(reviewers, minutes, (BRANCH,))
+        if wanted.has_rules_of(current) and BRANCH in (current.branches or ()):
             return []
         words = [f"only branch {BRANCH}"]
         if reviewers:
@@ -91,15 +95,16 @@ class Environments:
         if minutes:
             words.append(f"after {minutes} minutes")
         text = f"{'protect' if found else 'create'} it: {', '.join(words)}"
-        wanted = Protection(reviewers, minutes, (BRANCH,))
-        return [Change(text, lambda: self._protect(name, found is None, wanted))]
+        return [Change(text, lambda: self._protect(name, found, wanted))]
 
-    def _protect(self, name: str, is_new: bool, wanted: Protection) -> None:
+    def _protect(self, name: str, found: Protection | None, wanted: Protection) -> None:
         path = f"{self.repository.base}/environments/{name}"
-        if is_new:
+        if found is None:
             undo = Undo(f"the environment {name}", SERVICE, "DELETE", path)
             self.repository.record.add(undo)
-        limit = self._put(name, wanted)
+        limit = None
+        if found is None or found.branches is None or not wanted.has_rules_of(found):
+            limit = self._put(name, wanted)
         if BRANCH not in self._branches(name):
             body = {"name": BRANCH, "type": "branch"}
             self._call("POST", f"{name}/deployment-branch-policies", body)
@@ -113,11 +118,12 @@ class Environments:
             body["reviewers"] = [{"type": kind, "id": one} for kind, one, _ in wanted.reviewers]
             # A single reviewer could approve nothing that he or she started.
             body["prevent_self_review"] = len(wanted.reviewers) > 1
+            body["can_admins_bypass"] = False
         if wanted.wait_minutes:
             body["wait_timer"] = wanted.wait_minutes
         limit = None
         try:
-            answer = self._call("PUT", name, body, missing=None)
+            answer = self._send(name, body)
         except Limit as error:
             # The plan refuses the whole environment for these fields.
             limit = Limit(
@@ -125,7 +131,7 @@ class Environments:
                 "Name in project.yml who may release by hand (serving.production.releasers), or "
                 "use a plan with required reviewers.",
             )
-            answer = self._call("PUT", name, {"deployment_branch_policy": POLICY}, missing=None)
+            answer = self._send(name, {"deployment_branch_policy": POLICY})
         if answer is None:
             raise MlopsError(
                 f"GitHub has no environments for {self.repository.url}: a private repository "
@@ -134,10 +140,31 @@ class Environments:
             )
         return limit
 
+    def _send(self, name: str, body: Mapping[str, Any]) -> Any:
+        """Change an environment, on older servers without what they do not know."""
+        try:
+            return self._call("PUT", name, body, missing=None)
+        except RefusedError as error:
+            if "can_admins_bypass" not in str(error):
+                raise
+            kept = {key: value for key, value in body.items() if key != "can_admins_bypass"}
+            return self._call("PUT", name, kept, missing=None)
+
     def look_at_webhook(self) -> list[Change]:
-        """Look whether a given webhook is stored; its value cannot be read back."""
-        if not os.environ.get(WEBHOOK) or WEBHOOK in self.secrets("staging"):
+        """Look whether a given webhook is stored; its value cannot be read back.
+
+        Raises
+        ------
+        ConfigError
+            It is not an address.
+        """
+        value = os.environ.get(WEBHOOK, "").strip()
+        if not value or WEBHOOK in self.secrets("staging"):
             return []
+        if not re.fullmatch(r"https://[^\s/]+/\S*", value):
+            raise ConfigError(
+                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
+            )
         return [Change(f"store {WEBHOOK} as a secret of staging", self._store_webhook)]
 
     def secrets(self, name: str) -> list[str]:
@@ -146,18 +173,15 @@ class Environments:
         return [str(one["name"]) for one in found["secrets"]]
 
     def _store_webhook(self) -> None:
-        value = os.environ[WEBHOOK].strip()
-        if not re.fullmatch(r"https://[^\s/]+/\S*", value):  # gh would store an empty one
-            raise ConfigError(
-                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
-            )
         repository = self.repository
         path = f"{repository.base}/environments/staging/secrets/{WEBHOOK}"
         repository.record.add(Undo(f"the secret {WEBHOOK} of staging", SERVICE, "DELETE", path))
         where = f"{repository.host}/{repository.settings.repository}"
         words = ("secret", "set", WEBHOOK, "--env", "staging", "--repo", where)
         fix = f"Store it by hand: gh secret set {WEBHOOK} --env staging"
-        must(run("gh", *words, given=value), f"gh cannot store {WEBHOOK}", fix)
+        must(
+            run("gh", *words, given=os.environ[WEBHOOK].strip()), f"gh cannot store {WEBHOOK}", fix
+        )
 
     def _find(self, who: str) -> tuple[str, int, str]:
         """Return the type, id and name of a reviewer."""

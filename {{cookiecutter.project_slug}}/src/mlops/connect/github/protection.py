@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from mlops.connect.github.api import RefusedError
 from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.steps import Change, Limit, Undo
-from mlops.errors import MlopsError
 
 RULESET: Final = "mlops"
 CHECKS: Final = ("Check", "Model")  # the jobs of pull-request.yml
+SELECTED: Final = "/selected-actions"
 # In words, the path below actions/permissions, and the values.
 ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     (
@@ -19,7 +20,7 @@ ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ),
     (
         "run only GitHub's own actions",
-        "/selected-actions",
+        SELECTED,
         {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []},
     ),
     (
@@ -35,13 +36,18 @@ PUBLIC_ACTIONS: Final = (
 )
 
 
-def look_at_actions(repository: Repository) -> list[Change]:
+def look_at_actions(repository: Repository, public: bool) -> list[Change]:
     """Look which actions may run, and what tokens may do."""
-    wanted = [*ACTIONS, *([] if repository.need()["private"] else [PUBLIC_ACTIONS])]
+    found = repository.find() or {"private": not public}
+    selected = True
     changes = []
-    for text, name, body in wanted:
+    for text, name, body in (*ACTIONS, *([] if found["private"] else [PUBLIC_ACTIONS])):
         path = f"{repository.base}/actions/permissions{name}"
-        current = repository.api.call("GET", path, missing={}) or {}
+        # GitHub refuses to say which actions are selected where others may run, too.
+        skipped = name == SELECTED and not selected
+        current = {} if skipped else repository.api.call("GET", path, missing={})
+        if not name:
+            selected = current.get("allowed_actions") == "selected"
         if not _covers(current, body):
             changes.append(Change(text, _Setting(repository, path, current, body)))
     return changes
@@ -57,8 +63,8 @@ class _Setting:
     def __call__(self) -> None:
         try:
             self._repository.change_setting(self._path, self._current, self._body)
-        except MlopsError as error:
-            if "HTTP 409" not in str(error):
+        except RefusedError as error:
+            if error.status != 409:
                 raise
             fix = "Ask an owner of the organization, which decides about it."
             raise Limit(str(error), fix) from error
@@ -67,7 +73,6 @@ class _Setting:
 def look_at_rules(repository: Repository, reviewers: int) -> list[Change]:
     """Look whether main needs a pull request whose checks have passed."""
     path = f"{repository.base}/rulesets"
-    repository.need()
     try:
         listed = repository.api.call("GET", f"{path}?includes_parents=false", missing=[])
     except Limit:
@@ -104,7 +109,7 @@ def _create(repository: Repository, path: str, body: dict[str, Any]) -> None:
 def _rules(repository: Repository, reviewers: int) -> dict[str, Any]:
     """Return the rules for main, for the number of people who review."""
     others = reviewers > 1  # a person who works alone could merge nothing
-    app = repository.api.call("GET", "apps/github-actions", missing={}).get("id")
+    app = _actions_app(repository)
     source = {} if app is None else {"integration_id": app}  # nobody else may report a check
     review = {
         "required_approving_review_count": int(others),
@@ -129,6 +134,17 @@ def _rules(repository: Repository, reviewers: int) -> dict[str, Any]:
             {"type": "required_status_checks", "parameters": checks},
         ],
     }
+
+
+def _actions_app(repository: Repository) -> int | None:
+    """Return the id of GitHub Actions on this server, if it tells."""
+    try:
+        found = repository.api.call("GET", "apps/github-actions", missing={})
+    except RefusedError as error:
+        if error.status != 403:
+            raise
+        return None
+    return int(found["id"]) if "id" in found else None
 
 
 def _approvals(rules: dict[str, Any]) -> int:

@@ -47,14 +47,17 @@ class Wiring:
             Step("Subject of the tokens", repository.look_at_subject),
             Step("Push", lambda: repository.git.look_at_remote(repository.find() is not None)),
             Step("Default branch", repository.look_at_default_branch),
-            Step("Actions", lambda: protection.look_at_actions(repository)),
+            Step("Actions", lambda: protection.look_at_actions(repository, choices.public)),
             *(Step(f"Environment {name}", partial(environments.look, name)) for name in NAMES),
             Step("Webhook", environments.look_at_webhook),
             Step(
                 "Rules for main",
                 lambda: protection.look_at_rules(repository, len(choices.reviewers)),
             ),
-            *(Step(f"Azure, {name}", partial(self._look_at_azure, name)) for name in ENVIRONMENTS),
+            *(
+                Step(f"Azure for {name}", partial(self._look_at_azure, name))
+                for name in ENVIRONMENTS
+            ),
             *(
                 Step(f"Login of {name}{suffix}", partial(self._look_at_login, name, suffix))
                 for name in ENVIRONMENTS
