@@ -290,7 +290,7 @@ def test_a_run_that_is_killed_at_a_program_ends_in_the_same(site: Site, connecte
 def test_the_login_of_az_is_enough(site: Site) -> None:
     done = site.connect("--no-wait", AZURE_DEVOPS_EXT_PAT="")
     assert done.returncode == 1
-    assert "Error: runs: " in done.stdout
+    assert "  Infrastructure: runs: " in done.stdout
     assert ENTRA not in done.stdout
     assert not any(ENTRA in call for call in site.calls())
     assert site.git("log", "--format=%s", "main").splitlines() == [
@@ -333,7 +333,7 @@ def test_two_approvers_cannot_approve_what_they_started(site: Site) -> None:
 def test_a_dry_run_changes_nothing(site: Site) -> None:
     done = site.connect("--dry-run")
     assert done.returncode == 0
-    assert "Nothing was done." in done.stdout
+    assert "none of them made" in done.stdout
     assert not site.devops.changes
     assert not (site.project / ".git").exists()
     assert not (site.project / ".mlops").exists()
@@ -363,7 +363,7 @@ def test_each_refusal_is_told_and_the_next_run_goes_on(site: Site, connected: Si
         site.devops.refusals = {call: answer}
         done = site.connect("--no-wait")
         assert done.returncode == 1, done.stdout
-        error = done.stdout.partition("Not done yet:")[2] or done.stdout
+        error = done.stdout.partition("Not done:")[2] or done.stdout.partition("Error: ")[2]
         assert message in error
         assert fix in error
         assert "To continue: " in error

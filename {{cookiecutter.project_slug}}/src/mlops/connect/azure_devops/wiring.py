@@ -69,15 +69,15 @@ class Wiring:
             Step("Repository", project.look_at_repository),
             Step("Push", project.look_at_push),
             *self._each("Environment", checks.NAMES, self._environments.look),
-            *self._each("Azure,", ENVIRONMENTS, self._look_at_azure),
-            *self._connect(connections.SUFFIXES, is_built=False),
+            *self._each("Azure for", ENVIRONMENTS, self._look_at_azure),
+            *self._connect("Service connection", connections.SUFFIXES, is_built=False),
             *self._each("Trust in the plans and applies of", ENVIRONMENTS, self._look_at_trust),
             *self._each("Trust in the pipelines of", ENVIRONMENTS, self._look_at_settings),
             Step("Push of the settings", project.look_at_push),
             *self._each("Pipeline", FIRST, pipelines.look),
             Step("Policies for main", self._policies.look),
             Step("Infrastructure", self._look_at_infrastructure),
-            *self._connect(("",), is_built=True),
+            *self._connect("Login of", ("",), is_built=True),
             *self._each("Pipeline", later, self._look_at_pipeline),
             Step("Webhook", pipelines.look_at_webhook),
             Step("First training", self._look_at_training),
@@ -110,10 +110,10 @@ class Wiring:
     ) -> list[Step]:
         return [Step(f"{text} {name}", partial(look, name)) for name in names]
 
-    def _connect(self, suffixes: tuple[str, ...], is_built: bool) -> list[Step]:
+    def _connect(self, text: str, suffixes: tuple[str, ...], is_built: bool) -> list[Step]:
         look = self._connections.look
         return [
-            Step(f"Service connection {name}{suffix}", partial(look, name, suffix, is_built))
+            Step(f"{text} {name}{suffix}", partial(look, name, suffix, is_built))
             for suffix in suffixes
             for name in ENVIRONMENTS
         ]
