@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,8 @@ from mlops.connect.steps import Change
 from mlops.errors import MlopsError
 
 BRANCH: Final = "main"
+# As GitHub and Azure DevOps say it.
+PROTECTED: Final = "rule violations|protected branch|TF402455"
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,13 @@ class LocalGit:
     ----------
     settings :
         Settings for the commands that talk to the platform, such as how to log in.
+    secrets :
+        Returns variables for the same commands: other users can see arguments.
     """
 
     root: Path
     settings: tuple[str, ...] = ()
+    secrets: Callable[[], Mapping[str, str]] = dict
 
     def look(self, url: str) -> list[Change]:
         """Return what is left to do until there is a first commit and a remote."""
@@ -54,7 +61,7 @@ class LocalGit:
         head = self.head()
         if not exists or not head:
             return [Change(f"git push origin {BRANCH}", self._push)]
-        listed = self._call(*self.settings, "ls-remote", "origin", f"refs/heads/{BRANCH}")
+        listed = self._call_remote("ls-remote", "origin", f"refs/heads/{BRANCH}")
         fix = "Check that you may read it: git ls-remote origin"
         there = must(listed, f"git cannot read {self.remote()}", fix).split()
         if there and there[0] == head:
@@ -106,13 +113,16 @@ class LocalGit:
         must(done, "git cannot add the remote origin", "Fix what git says.")
 
     def _push(self) -> None:
-        done = self._call(*self.settings, "push", "--quiet", "-u", "origin", BRANCH)
+        done = self._call_remote("push", "--quiet", "-u", "origin", BRANCH)
         fix = f"Fix what git says, then run it again: git push -u origin {BRANCH}"
         if "workflow" in done.errors and "scope" in done.errors:
             fix = "gh auth refresh --scopes workflow"
-        elif "rule violations" in done.errors or "protected branch" in done.errors:
+        elif re.search(PROTECTED, done.errors):
             fix = f"{BRANCH} is protected: push another branch, and open a pull request."
         must(done, f"git cannot push to {self.remote()}", fix)
+
+    def _call_remote(self, *words: str) -> Done:
+        return run("git", *self.settings, *words, folder=self.root, variables=self.secrets())
 
     def _call(self, *words: str) -> Done:
         return run("git", *words, folder=self.root)
