@@ -121,9 +121,7 @@ class Azure:
         except ConfigError as error:
             raise self._hand_over(str(error), commands) from error
         for words in commands:
-            done = follow(
-                "terraform", *words, folder=folder, variables=given, shown=PROGRESS
-            )
+            done = follow("terraform", *words, folder=folder, variables=given, shown=PROGRESS)
             if not done.code:
                 continue
             found = re.search(r"Error: (.*)", done.errors)

@@ -33,8 +33,8 @@ class LocalGit:
     settings: tuple[str, ...] = ()
     secrets: Callable[[], Mapping[str, str]] = dict
 
-    def look(self, url: str) -> list[Change]:
-        """Return what is left to do until there is a first commit and a remote."""
+    def look(self) -> list[Change]:
+        """Return what is left to do until there is a first commit."""
         changes = []
         if not (self.root / ".git").exists():
             changes.append(Change(f"git init, branch {BRANCH}", self._init))
@@ -46,12 +46,17 @@ class LocalGit:
                 f"The current branch is {self.branch()}, and the workflows run on {BRANCH}.",
                 f"git switch {BRANCH}, or rename it: git branch -m {BRANCH}",
             )
-        if not self.remote():
-            changes.append(Change(f"git remote add origin {url}", lambda: self._add_remote(url)))
         return changes
 
-    def look_at_remote(self, exists: bool = True) -> list[Change]:
+    def look_at_remote(self, url: str, exists: bool) -> list[Change]:
         """Return what is left to do until the remote has the branch.
+
+        Parameters
+        ----------
+        url : str
+            The remote's address, if the project has none yet.
+        exists : bool
+            Whether the platform has the repository.
 
         Raises
         ------
@@ -59,8 +64,12 @@ class LocalGit:
             The remote has commits that this project does not have.
         """
         head = self.head()
+        push = Change(f"git push origin {BRANCH}", self._push)
+        if not self.remote():
+            add = Change(f"git remote add origin {url}", lambda: self._add_remote(url))
+            return [add, Change(push.text, lambda: self._push_what_is_left(url))]
         if not exists or not head:
-            return [Change(f"git push origin {BRANCH}", self._push)]
+            return [push]
         listed = self._call_remote("ls-remote", "origin", f"refs/heads/{BRANCH}")
         fix = "Check that you may read it: git ls-remote origin"
         there = must(listed, f"git cannot read {self.remote()}", fix).split()
@@ -73,7 +82,7 @@ class LocalGit:
                 f"If it is this project's, run `git pull --rebase origin {BRANCH}`; otherwise set "
                 "another `repository` in project.yml, and run `git remote remove origin`.",
             )
-        return [Change(f"git push origin {BRANCH}", self._push)]
+        return [push]
 
     def commit(self, message: str, *paths: str) -> None:
         """Commit some files, or with --all all of them."""
@@ -111,6 +120,11 @@ class LocalGit:
     def _add_remote(self, url: str) -> None:
         done = self._call("remote", "add", "origin", url)
         must(done, "git cannot add the remote origin", "Fix what git says.")
+
+    def _push_what_is_left(self, url: str) -> None:
+        """Push to a remote that was not known before, after a look at it."""
+        for change in self.look_at_remote(url, exists=True):
+            change.act()
 
     def _push(self) -> None:
         done = self._call_remote("push", "--quiet", "-u", "origin", BRANCH)

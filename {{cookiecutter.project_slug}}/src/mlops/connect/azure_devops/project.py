@@ -164,7 +164,7 @@ class Project:
             exists = bool(self.repository())
         except Waits:
             exists = False
-        return self.git.look_at_remote(exists)
+        return self.git.look_at_remote(self.git_url, exists)
 
     def reference(self) -> Json:
         """Return how other objects refer to the project."""

@@ -64,7 +64,7 @@ class Wiring:
         project, pipelines = self._project, self._pipelines
         later = [name for name in pipelines.names if name not in FIRST]
         return [
-            Step("Git", lambda: project.git.look(project.git_url)),
+            Step("Git", project.git.look),
             Step("Project", project.look),
             Step("Repository", project.look_at_repository),
             Step("Push", project.look_at_push),
