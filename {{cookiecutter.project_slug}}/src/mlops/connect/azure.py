@@ -136,6 +136,8 @@ class Azure:
             )
         for key in IDENTITIES.values():
             self.record.add(self._trust(environment, key))
+        if not self.settings.private:
+            self.open_state(environment)
 
     def commands(self, environment: str, variables: Mapping[str, str]) -> list[list[str]]:
         """Return the words after `terraform` that apply infra/bootstrap/."""

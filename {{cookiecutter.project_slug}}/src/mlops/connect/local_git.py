@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from mlops.connect.programs import Done, must, run
-from mlops.connect.steps import Change
+from mlops.connect.steps import Change, Limit
 from mlops.errors import MlopsError
 
 BRANCH: Final = "main"
 # As GitHub and Azure DevOps say it.
+LOCKS: Final = ("infra/.terraform.lock.hcl", "infra/bootstrap/.terraform.lock.hcl")
 PROTECTED: Final = "rule violations|protected branch|TF402455"
 
 
@@ -83,6 +84,25 @@ class LocalGit:
                 "another `repository` in project.yml, and run `git remote remove origin`.",
             )
         return [push]
+
+    def look_at_locks(self) -> list[Change]:
+        """Return what is left to do until the provider's versions are committed and pushed.
+
+        Terraform writes them. Without them, a plan and its apply may get different providers.
+        """
+        left = [name for name in LOCKS if (self.root / name).exists() and self.is_changed(name)]
+        if not left:
+            return []
+        text = f"commit and push {' and '.join(left)}"
+        return [Change(text, lambda: self._commit_locks(left))]
+
+    def _commit_locks(self, names: list[str]) -> None:
+        self.commit("Keep the versions of Terraform's provider", *names)
+        try:
+            self._push()
+        except MlopsError as error:
+            fix = "Push another branch, and open a pull request: the branch is protected."
+            raise Limit(str(error), fix) from error
 
     def commit(self, message: str, *paths: str) -> None:
         """Commit some files, or with --all all of them."""
