@@ -258,6 +258,12 @@ class Access:
         self._assignments = [Assignment(**given) for given in content.get("assignments", [])]
         self._lock = threading.Lock()
 
+    @property
+    def assignments(self) -> list[Assignment]:
+        """Return the assignments that have begun."""
+        with self._lock:
+            return [one for one in self._assignments if one.since <= time.time()]
+
     def find(self, name: str) -> Principal | None:
         """Return an identity by the name or the id of its resource."""
         return next((one for one in self.principals if name.lower() in (one.name.lower(), one.id.lower())), None)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.local_git import BRANCH
 from mlops.connect.programs import must, run
-from mlops.connect.steps import Change, Limit, Undo
+from mlops.connect.steps import Change, Limit, Note, Undo
 from mlops.errors import ConfigError, MlopsError
 from mlops.naming import ENVIRONMENTS
 
@@ -35,11 +35,14 @@ class Protection:
         "User" or "Team", id, and name.
     branches : tuple of str or None
         The patterns of the branches that may use it; None for all.
+    bypass : bool
+        Whether administrators need no approval.
     """
 
     reviewers: tuple[tuple[str, int, str], ...] = ()
     wait_minutes: int = 0
     branches: tuple[str, ...] | None = None
+    bypass: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ class Environments:
         )
         timers = [int(rule["wait_timer"]) for rule in rules if rule["type"] == "wait_timer"]
         custom = (found.get("deployment_branch_policy") or {}).get("custom_branch_policies")
-        return Protection(reviewers, sum(timers), self._branches(name) if custom else None)
+        branches = self._branches(name) if custom else None
+        bypass = bool(found.get("can_admins_bypass"))
+        return Protection(reviewers, sum(timers), branches, bypass)
 
     def look(self, name: str) -> list[Change]:
         """Return what is left to do until an environment is protected."""
@@ -93,6 +98,20 @@ class Environments:
         text = f"{'protect' if found else 'create'} it: {', '.join(words)}"
         wanted = Protection(reviewers, minutes, (BRANCH,))
         return [Change(text, lambda: self._protect(name, found is None, wanted))]
+
+    def notes(self, name: str) -> list[Note]:
+        """Return which doors of an environment are open besides the usual one."""
+        found = self.read(name) or Protection()
+        others = [branch for branch in found.branches or () if branch != BRANCH]
+        where = f"{self.repository.url}/settings/environments"
+        notes = []
+        if others:
+            text = f"other branches may use it, too: {', '.join(others)}"
+            notes.append(Note(text, f"Remove them: {where}"))
+        if found.bypass and found.reviewers:
+            text = "administrators may bypass its approval"
+            notes.append(Note(text, f"Do not allow it: {where}"))
+        return notes
 
     def _protect(self, name: str, is_new: bool, wanted: Protection) -> None:
         path = f"{self.repository.base}/environments/{name}"
@@ -139,6 +158,12 @@ class Environments:
         if not os.environ.get(WEBHOOK) or WEBHOOK in self.secrets("staging"):
             return []
         return [Change(f"store {WEBHOOK} as a secret of staging", self._store_webhook)]
+
+    def notes_on_webhook(self) -> list[Note]:
+        """Return whether nobody is told of a version that waits for an approval."""
+        if WEBHOOK in self.secrets("staging"):
+            return []
+        return [Note(f"staging has no secret {WEBHOOK}", f"{WEBHOOK}=https://... mlops connect")]
 
     def secrets(self, name: str) -> list[str]:
         """Return the names of an environment's secrets."""

@@ -35,6 +35,10 @@ class Wiring:
     def url(self) -> str:
         return self._repository.url
 
+    @property
+    def person(self) -> str:
+        return self._repository.person
+
     def check_login(self) -> None:
         self._repository.check_login()
 
@@ -48,8 +52,15 @@ class Wiring:
             Step("Push", lambda: repository.git.look_at_remote(repository.find() is not None)),
             Step("Default branch", repository.look_at_default_branch),
             Step("Actions", lambda: protection.look_at_actions(repository)),
-            *(Step(f"Environment {name}", partial(environments.look, name)) for name in NAMES),
-            Step("Webhook", environments.look_at_webhook),
+            *(
+                Step(
+                    f"Environment {name}",
+                    partial(environments.look, name),
+                    partial(environments.notes, name),
+                )
+                for name in NAMES
+            ),
+            Step("Webhook", environments.look_at_webhook, environments.notes_on_webhook),
             Step(
                 "Rules for main",
                 lambda: protection.look_at_rules(repository, len(choices.reviewers)),
@@ -104,8 +115,15 @@ class Wiring:
         return self._repository.set_variables(f"environments/{environment}{suffix}", login)
 
     def _look_at_infrastructure(self) -> list[Change]:
-        """Look whether infra/ was applied to both environments."""
-        if all(self._azure.client(name, CI) for name in ENVIRONMENTS):
+        """Look whether infra/ was applied to both environments, for this repository's tokens."""
+        self._azure.account()
+        subject = self._repository.subject()
+        missing = [
+            name
+            for name in ENVIRONMENTS
+            if not self._azure.trusts(name, CI, subject.of(name), subject.issuer)
+        ]
+        if not missing:
             return self._repository.set_variables("actions", {READY: "true"})
         for name in ENVIRONMENTS:
             for key in IDENTITIES.values():
@@ -120,6 +138,7 @@ class Wiring:
         last = runs.last("infra.yml")
         running = last is not None and last["status"] != "completed"
         text = "follow its run" if running else "start the workflow, and follow it"
+        text = f"no identity of CI trusts tokens for {' and '.join(missing)}: {text}"
         return [
             *self._repository.set_variables("actions", {READY: "true"}),
             Change(f"{text}; you approve production's plan", self._builder(runs)),

@@ -1,0 +1,140 @@
+"""Check Azure: the login, the identities' roles, the state, the subscription and the workspaces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from functools import partial
+from typing import Final
+
+from azure.storage.blob import ContainerClient
+
+from mlops.azure.credential import make_credential
+from mlops.azure.doctor import check_subscription
+from mlops.azure.workspace import azure_errors, connect
+from mlops.config import ENVIRONMENTS, Environment, Project
+from mlops.connect.azure import CI, IDENTITIES, Azure
+from mlops.connect.steps import Waits
+from mlops.errors import MlopsError
+from mlops.readiness.checks import Check, Checks, from_findings
+
+BUILT_BY: Final = {**dict.fromkeys(IDENTITIES.values(), "infra/bootstrap/"), CI: "infra/"}
+# The roles that every identity has in each project, in its environment's groups or above them.
+ROLES: Final = {
+    "terraform_identity": (
+        "Contributor",
+        "Role Based Access Control Administrator",
+        "Storage Blob Data Contributor",
+    ),
+    "plan_identity": ("Reader", "Storage Blob Data Contributor", "Storage Blob Data Reader"),
+    CI: (
+        "AzureML Compute Operator",
+        "AzureML Data Scientist",
+        "Managed Identity Operator",
+        "Storage Blob Data Contributor",
+    ),
+}
+STATE: Final = "tfstate"
+
+
+def area_of(azure: Azure) -> str:
+    """Return the heading: the subscription, if anybody is logged in."""
+    try:
+        account = azure.account()
+    except MlopsError:
+        return "Azure"
+    return f"Azure: {account.name} ({account.subscription})"
+
+
+def check(project: Project, azure: Azure, ignored: Collection[str]) -> Iterator[Check]:
+    """Yield what Azure has, and lacks."""
+    checks = Checks(area_of(azure))
+    login = checks.look("az", "AZ120", partial(_login, checks, azure))
+    yield from login
+    if not login[0].ok:
+        for name in ("Roles", "State", "Subscription", "Workspaces"):
+            yield checks.unseen(name, "AZ120", "it needs the login", "")
+        return
+    # Names are made of it.
+    os.environ.setdefault("AZURE_SUBSCRIPTION_ID", azure.account().subscription)
+    yield from checks.look("Roles", "AZ123", partial(_roles, checks, azure))
+    for name in ENVIRONMENTS:
+        state = partial(_state, checks, project, azure, name)
+        yield from checks.look(f"State of {name}", "AZ124", state)
+    subscription = partial(_subscription, checks, project, ignored)
+    yield from checks.look("Subscription", "AZ126", subscription)
+    for name in ENVIRONMENTS:
+        workspace = partial(_workspace, checks, project, name)
+        yield from checks.look(f"Workspace of {name}", "AZ125", workspace)
+
+
+def _login(checks: Checks, azure: Azure) -> Iterator[Check]:
+    azure.account()
+    yield checks.good("az", "AZ120", "is logged in")
+
+
+def _roles(checks: Checks, azure: Azure) -> Iterator[Check]:
+    """Check that each identity has the roles without which it can do nothing."""
+    assigned = azure.roles()
+    for environment in ENVIRONMENTS:
+        for key, wanted in ROLES.items():
+            name = f"Roles of {azure.settings.resource(key, environment)}"
+            found = azure.identity(environment, key)
+            if found is None:
+                yield checks.unseen(name, "AZ123", f"{BUILT_BY[key]} creates it", "mlops connect")
+                continue
+            groups = [_group(azure, one, environment) for one in ("resource_group", "state_group")]
+            has = {
+                one["roleDefinitionName"]
+                for one in assigned
+                if one["principalId"] == found["principalId"]
+                and any(_covers(one["scope"], group) for group in groups)
+            }
+            if missing := [role for role in wanted if role not in has]:
+                fix = f"Apply {BUILT_BY[key]} to {environment} again (docs/infrastructure.md)."
+                yield checks.bad(name, "AZ123", f"it lacks {', '.join(missing)}", fix)
+            else:
+                yield checks.good(name, "AZ123")
+
+
+def _group(azure: Azure, key: str, environment: str) -> str:
+    group = azure.settings.resource(key, environment)
+    return f"/subscriptions/{azure.account().subscription}/resourceGroups/{group}/".lower()
+
+
+def _covers(scope: str, group: str) -> bool:
+    """Return whether an assignment is in a group, or above it."""
+    scope = f"{scope.rstrip('/')}/".lower()
+    return scope.startswith(group) or group.startswith(scope)
+
+
+def _state(
+    checks: Checks, project: Project, azure: Azure, environment: Environment
+) -> Iterator[Check]:
+    """Check that this machine reaches the storage of Terraform's state."""
+    if azure.identity(environment, "terraform_identity") is None:
+        raise Waits("infra/bootstrap/ creates it", "mlops connect")
+    account = project.azure.name("state_storage", environment)
+    url = f"https://{account}.blob.core.windows.net"
+    with (
+        azure_errors(f"reach {STATE} in {account}"),
+        ContainerClient(url, STATE, make_credential(), retry_total=1) as container,
+    ):
+        container.get_container_properties()
+    yield checks.good(f"State of {environment}", "AZ124")
+
+
+def _subscription(checks: Checks, project: Project, ignored: Collection[str]) -> Iterator[Check]:
+    """Check names, quota, providers and the offer."""
+    findings, unread = check_subscription(project, ignored)
+    if unread:
+        why = f"this identity may not read {', '.join(unread)}"
+        fix = "Ask for the role Reader on the subscription."
+        yield checks.unseen("Subscription", "AZ126", why, fix)
+    if findings or not unread:
+        yield from from_findings(checks.area, "names, providers, quota and offer", findings)
+
+
+def _workspace(checks: Checks, project: Project, environment: Environment) -> Iterator[Check]:
+    connect(project, environment)
+    yield checks.good(f"Workspace of {environment}", "AZ125")
