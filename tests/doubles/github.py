@@ -1,236 +1,235 @@
-"""The part of GitHub that a rendered project's workflows call: environments, approvals, comments, issues, dispatches.
+"""GitHub on the loopback: what a rendered project's workflows call, and what a person calls who wires a repository.
 
-Plain HTTP on the loopback, and on a Unix socket for `gh`. Every token belongs to a job and has the permissions of its
-workflow file. Sources: paths, rights and answers from GitHub's OpenAPI description and its table of permissions for
-fine-grained tokens; "Resource not accessible by integration" and X-Accepted-GitHub-Permissions from "Troubleshooting
-the REST API"; "Body is too long" from telia-oss/github-pr-resource#259.
+Plain HTTP on the loopback, and on a Unix socket for `gh`. A token belongs to a job and has the permissions of its
+workflow file, or to a person. Sources: paths, rights and answers from GitHub's OpenAPI description (npm
+@octokit/openapi 23.0.2) and its table of permissions for fine-grained tokens; "Resource not accessible by integration"
+and X-Accepted-GitHub-Permissions, and 404 for what a token may not see, from "Troubleshooting the REST API"; scopes'
+headers and the paths of Enterprise Server and ghe.com from gh 2.102.0; a public repository's refusal from
+infrahouse/infrahouse-toolkit#85; "Body is too long" from telia-oss/github-pr-resource#259.
 """
 
 import json
 import re
 import socketserver
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from doubles import github_environments, github_repository, github_rulesets, github_runs
+from doubles.github_faults import Fault
+from doubles.github_store import (
+    IN,
+    LEVELS,
+    ROLES,
+    Account,
+    Call,
+    Environment,
+    Reply,
+    Repository,
+    Request,
+    Route,
+    Run,
+    Store,
+    Token,
+    not_found,
+    page,
+    refuse,
+)
+
+__all__ = [
+    "BOT",
+    "LEVELS",
+    "LONGEST_BODY",
+    "Account",
+    "Call",
+    "Environment",
+    "Fault",
+    "GitHub",
+    "Repository",
+    "Run",
+    "Token",
+    "running_github",
+]
 
 BOT = "github-actions[bot]"
 LONGEST_BODY = 65_536
 POLL_SECONDS = 0.02  # until a server sees that it shall stop
-LEVELS = ("none", "read", "write")
-Reply = tuple[int, Any]
-
-
-@dataclass(frozen=True)
-class Token:
-    """A job's token: which job it belongs to, and what it may do."""
-
-    job: str
-    permissions: Mapping[str, str]
-
-    def may(self, *needed: tuple[str, str]) -> bool:
-        """Return whether one of the rights is enough."""
-        return any(LEVELS.index(self.permissions.get(name, "none")) >= LEVELS.index(level) for name, level in needed)
+NOBODY = Token("", {})
+UNREADABLE = "not JSON"
+Answer = tuple[int, Any, Mapping[str, str]]
 
 
 @dataclass
-class Environment:
-    """An environment's settings: who reviews, which branches may deploy, its variables and its secrets."""
+class GitHub(Store):
+    """GitHub with one repository."""
 
-    reviewers: tuple[str, ...] = ()
-    branches: tuple[str, ...] | None = ("main",)
-    variables: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    decision: tuple[str, str] | None = None  # who decides about a waiting run, and how: approved or rejected
-    meanwhile: Callable[[], None] | None = None  # what happens while a run waits
+    def handle(self, method: str, target: str, token: str, body: bytes, host: str = "") -> Answer | None:
+        """Answer a request: status, content and headers; None closes the connection."""
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        sent = _parse(body)
+        request = Request(method, parts.path, query, {} if sent is None else sent, self.tokens.get(token, NOBODY), host)
+        status, content, headers = self._answer(request)
+        known = request.token
+        call = Call(known.job, method, parts.path, status, sent, known.who, host)
+        self.calls.append(call)
+        if self.after_call:
+            self.after_call(call)
+        return (status, content, headers) if status else None
 
+    def interrupt_after(self, number: int, action: Any) -> None:
+        """Do something after a number of further calls, before the last of them is answered."""
+        last = len(self.calls) + number
+        self.after_call = lambda _: action() if len(self.calls) == last else None
 
-@dataclass(frozen=True)
-class Call:
-    """A recorded call: the token's job, the request and the answer's status."""
-
-    job: str
-    method: str
-    path: str
-    status: int
-    body: Any
-
-
-@dataclass
-class GitHub:
-    """A repository on GitHub."""
-
-    environments: dict[str, Environment] = field(default_factory=dict)
-    tokens: dict[str, Token] = field(default_factory=dict)
-    approvals: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by run
-    comments: list[dict[str, Any]] = field(default_factory=list)
-    issues: list[dict[str, Any]] = field(default_factory=list)
-    dispatches: list[dict[str, Any]] = field(default_factory=list)
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    workflows: list[str] = field(default_factory=list)  # by id
-    calls: list[Call] = field(default_factory=list)
-    faults: list[tuple[int, dict[str, str]] | None] = field(
-        default_factory=list
-    )  # the next answers; None: the real one
-    url: str = ""
-    socket: str = ""
-
-    def handle(self, method: str, target: str, token: str, content: Any) -> tuple[int, Any, dict[str, str]]:
-        """Answer a request: status, content and headers."""
-        path = urlsplit(target).path
-        query = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
-        known = self.tokens.get(token, Token("", {}))
-        fault = self.faults.pop(0) if self.faults and not path.startswith("/_double") else None
+    def _answer(self, request: Request) -> Answer:
+        """Fail as planted, or answer."""
+        fault = self.faults.pop(0) if self.faults and not request.path.startswith("/_double") else None
         if fault:
-            status, headers = fault
-            self.calls.append(Call(known.job, method, path, status, content))
-            return status, {"message": "a planted fault"}, headers
+            return fault[0], {"message": "a planted fault"}, fault[1]
+        hits = [one for one in self.planted if one.hits(request.method, request.path)]
+        if hits and not hits[0].is_carried_out:
+            return hits[0].answer()
+        answer = self._route(request)
+        return hits[0].answer() if hits else answer
+
+    def _route(self, request: Request) -> Answer:
+        path = self._path(request)
         for route in ROUTES:
             found = re.fullmatch(route.pattern, path)
-            if not found or route.method != method:
+            if not found or route.method != request.method:
                 continue
-            if route.rights and not known.job:
-                status, answer, headers = 401, {"message": "Bad credentials", "status": "401"}, {}
-            elif route.rights and not known.may(*route.rights):
-                status, answer = 403, {"message": "Resource not accessible by integration", "status": "403"}
-                needed = "; ".join(f"{name}={level}" for name, level in route.rights)
-                headers = {"X-Accepted-GitHub-Permissions": needed}
-            else:
-                (status, answer), headers = route.answer(self, query, content, **found.groupdict()), {}
-            break
-        else:
-            status, answer, headers = 404, {"message": "Not Found", "status": "404"}, {}
-        self.calls.append(Call(known.job, method, path, status, content))
-        return status, answer, headers
+            status, content = self._refusal(route, request, path) or route.answer(
+                self, request, **{name: unquote(value) for name, value in found.groupdict().items()}
+            )
+            return status, content, _headers(route, request.token, status)
+        return *not_found(), {}
+
+    def _path(self, request: Request) -> str:
+        """Return the path as on github.com, with the repository's name instead of its id; "" if there is none."""
+        path, host = request.path, request.host
+        of_server = re.match("/api(/v3)?(?=/)", path)  # REST and GraphQL of an Enterprise Server
+        if of_server:
+            path = "" if host.startswith("api.") else path[of_server.end() :]
+        if self.repository:
+            path = re.sub(rf"^/repositories/{self.repository.id}(?=/|$)", f"/repos/{self.repository.full_name}", path)
+        return path
+
+    def _refusal(self, route: Route, request: Request, path: str) -> Reply | None:
+        """Return why a token may not do this, or None."""
+        token = request.token
+        if route.is_open:
+            return None
+        if not token.who:
+            return refuse(401, "Bad credentials")
+        if not isinstance(request.content, dict):
+            return refuse(
+                400, "Problems parsing JSON" if request.content == UNREADABLE else "Body should be a JSON object"
+            )
+        if token.scopes is None and route.rights and not token.may(*route.rights):
+            return refuse(
+                403, f"Resource not accessible by {'personal access token' if token.login else 'integration'}"
+            )
+        if token.scopes is not None and route.scope and route.scope not in token.scopes:
+            return not_found()
+        if token.login and path.startswith("/repos/"):
+            return self._unseen(route, token, path)
+        return None
+
+    def _unseen(self, route: Route, token: Token, path: str) -> Reply | None:
+        """Return why a person may not do this in the repository, or None."""
+        found = self.repository
+        if found is None or "/".join(path.split("/")[2:4]).lower() != found.full_name.lower():
+            return not_found()
+        role = found.roles.get(token.login, "none" if found.private else "read")
+        if ROLES.index(role) >= ROLES.index(route.role):
+            return None
+        return not_found() if found.private else refuse(403, "Must have admin rights to Repository.")
 
 
-@dataclass(frozen=True)
-class Route:
-    """One kind of request, and the rights of which its token must have one; none are needed without."""
-
-    method: str
-    pattern: str
-    rights: tuple[tuple[str, str], ...]
-    answer: Callable[..., Reply]
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"null")
+    except ValueError:
+        return UNREADABLE
 
 
-def _environment(github: GitHub, _query: Any, _content: Any, name: str) -> Reply:
-    found = github.environments.get(name)
-    if found is None:
-        return 404, {"message": "Not Found", "status": "404"}
-    rules: list[dict[str, Any]] = []
-    if found.reviewers:
-        reviewers = [{"type": "User", "reviewer": {"login": login}} for login in found.reviewers]
-        rules.append({"type": "required_reviewers", "prevent_self_review": True, "reviewers": reviewers})
-    policy = None
-    if found.branches is not None:
-        rules.append({"type": "branch_policy"})
-        policy = {"protected_branches": False, "custom_branch_policies": True}
-    return 200, {"name": name, "protection_rules": rules, "deployment_branch_policy": policy}
+def _headers(route: Route, token: Token, status: int) -> dict[str, str]:
+    if token.scopes is not None:
+        return {"X-OAuth-Scopes": ", ".join(token.scopes), "X-Accepted-OAuth-Scopes": route.scope}
+    needed = "; ".join(f"{name}={level}" for name, level in route.rights)
+    return {"X-Accepted-GitHub-Permissions": needed} if status == 403 and needed else {}
 
 
-def _gate(github: GitHub, query: Mapping[str, str], _content: Any, name: str, run: str) -> Reply:
-    """Let a job begin that names an environment, as its branches and reviewers decide before it gets a runner."""
-    found = github.environments.setdefault(name, Environment(branches=None))  # GitHub creates it, unprotected
-    if found.branches is not None and query["ref"].removeprefix("refs/heads/") not in found.branches:
-        return 403, {"message": f"Branch {query['ref']} is not allowed to deploy to {name}"}
-    if not found.reviewers:
-        return 200, {}
-    assert found.decision, f"nobody decides about {name}"
-    if found.meanwhile:
-        found.meanwhile()
-    who, state = found.decision
-    review = {"state": state, "comment": "", "user": {"login": who}, "environments": [{"name": name}]}
-    github.approvals.setdefault(run, []).append(review)
-    return (200 if state == "approved" else 403), review
-
-
-def _approvals(github: GitHub, _query: Any, _content: Any, run: str) -> Reply:
-    return 200, github.approvals.get(run, [])
-
-
-def _page(items: list[dict[str, Any]], query: Mapping[str, str]) -> Reply:
-    size, number = int(query.get("per_page", "30")), int(query.get("page", "1"))
-    return 200, items[size * (number - 1) : size * number]
-
-
-def _comments(github: GitHub, query: Mapping[str, str], _content: Any, number: str) -> Reply:
-    return _page([one for one in github.comments if one["issue"] == int(number)], query)
+def _comments(github: Store, request: Request, number: str) -> Reply:
+    return 200, page([one for one in github.comments if one["issue"] == int(number)], request.query)
 
 
 def _too_long(content: Mapping[str, Any]) -> bool:
     return len(content.get("body", "")) > LONGEST_BODY
 
 
-def _comment(github: GitHub, _query: Any, content: dict[str, Any], number: str) -> Reply:
-    if _too_long(content):
-        return 422, {"message": f"Body is too long (maximum is {LONGEST_BODY} characters)", "status": "422"}
-    made = {"id": len(github.comments) + 1, "issue": int(number), "user": {"login": BOT}, "body": content["body"]}
+def _comment(github: Store, request: Request, number: str) -> Reply:
+    if _too_long(request.content):
+        return refuse(422, f"Body is too long (maximum is {LONGEST_BODY} characters)")
+    made = {
+        "id": len(github.comments) + 1,
+        "issue": int(number),
+        "user": {"login": BOT},
+        "body": request.content["body"],
+    }
     github.comments.append(made)
     return 201, made
 
 
-def _edit_comment(github: GitHub, _query: Any, content: dict[str, Any], number: str) -> Reply:
+def _edit_comment(github: Store, request: Request, number: str) -> Reply:
     found = next((one for one in github.comments if one["id"] == int(number)), None)
     if found is None:
-        return 404, {"message": "Not Found", "status": "404"}
-    found["body"] = content["body"]
+        return not_found()
+    found["body"] = request.content["body"]
     return 200, found
 
 
-def _issues(github: GitHub, query: Mapping[str, str], _content: Any) -> Reply:
-    return _page([one for one in github.issues if one["state"] == query.get("state", "open")], query)
+def _issues(github: Store, request: Request) -> Reply:
+    state = request.query.get("state", "open")
+    return 200, page([one for one in github.issues if one["state"] == state], request.query)
 
 
-def _issue(github: GitHub, _query: Any, content: dict[str, Any]) -> Reply:
-    made = {"number": len(github.issues) + 1, "state": "open", "user": {"login": BOT}, **content}
+def _issue(github: Store, request: Request) -> Reply:
+    made = {"number": len(github.issues) + 1, "state": "open", "user": {"login": BOT}, **request.content}
     github.issues.append(made)
     return 201, made
 
 
-def _edit_issue(github: GitHub, _query: Any, content: dict[str, Any], number: str) -> Reply:
+def _edit_issue(github: Store, request: Request, number: str) -> Reply:
     found = next(one for one in github.issues if one["number"] == int(number))
-    found.update(content)
+    found.update(request.content)
     return 200, found
 
 
-def _workflow(github: GitHub, _query: Any, _content: Any, name: str) -> Reply:
-    if name not in github.workflows:
-        github.workflows.append(name)
-    path = f".github/workflows/{name}"
-    return 200, {"id": github.workflows.index(name), "name": name, "path": path, "state": "active"}
-
-
-def _dispatch(github: GitHub, _query: Any, content: dict[str, Any], name: str) -> Reply:
-    known = github.workflows[int(name)] if name.isdecimal() else name  # by its id, as `gh` does, or by its file
-    github.dispatches.append({"workflow": known, **content})
-    return 204, None
-
-
-def _message(github: GitHub, _query: Any, content: dict[str, Any]) -> Reply:
-    github.messages.append(content)
+def _message(github: Store, request: Request) -> Reply:
+    github.messages.append(request.content)
     return 202, None
 
 
-IN = r"/repos/[^/]+/[^/]+"
 READ, WRITE = (("issues", "read"), ("pull-requests", "read")), (("issues", "write"), ("pull-requests", "write"))
 ROUTES = (
-    Route("GET", f"{IN}/environments/(?P<name>[^/]+)", (("actions", "read"),), _environment),
-    Route("GET", rf"{IN}/actions/runs/(?P<run>\d+)/approvals", (("actions", "read"),), _approvals),
     Route("GET", rf"{IN}/issues/(?P<number>\d+)/comments", READ, _comments),
     Route("POST", rf"{IN}/issues/(?P<number>\d+)/comments", WRITE, _comment),
     Route("PATCH", rf"{IN}/issues/comments/(?P<number>\d+)", WRITE, _edit_comment),
     Route("GET", f"{IN}/issues", (("issues", "read"),), _issues),
     Route("POST", f"{IN}/issues", (("issues", "write"),), _issue),
     Route("PATCH", rf"{IN}/issues/(?P<number>\d+)", (("issues", "write"),), _edit_issue),
-    Route("GET", rf"{IN}/actions/workflows/(?P<name>[\w.-]+)", (("actions", "read"),), _workflow),
-    Route("POST", rf"{IN}/actions/workflows/(?P<name>[\w.-]+)/dispatches", (("actions", "write"),), _dispatch),
-    Route("POST", r"/_double/runs/(?P<run>\d+)/(?P<name>[^/]+)", (), _gate),
-    Route("POST", "/_double/webhook", (), _message),
+    Route("POST", "/_double/webhook", (), _message, is_open=True),
+    *github_runs.ROUTES,
+    *github_environments.ROUTES,
+    *github_rulesets.ROUTES,
+    *github_repository.ROUTES,
 )
 
 
@@ -240,32 +239,51 @@ class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Reads requests and writes answers."""
+
+    github: GitHub
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+    def address_string(self) -> str:
+        return ""  # of a Unix socket's client, which has none
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""  # `gh api --input -` sends pieces, each after its length
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        return body
+
+    def _serve(self) -> None:
+        token = (self.headers.get("Authorization") or "").partition(" ")[2]
+        answer = self.github.handle(self.command, self.path, token, self._body(), self.headers.get("Host") or "")
+        if answer is None:
+            self.close_connection = True
+            return
+        status, content, headers = answer
+        is_page = isinstance(content, str)
+        sent = b"" if content is None else content.encode() if is_page else json.dumps(content).encode()
+        self.send_response(status)
+        about = {"Content-Type": "text/html" if is_page else "application/json", "Content-Length": str(len(sent))}
+        for name, value in {**headers, **about}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(sent)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - as the base class wants
+
+
 @contextmanager
 def running_github(folder: Path) -> Iterator[GitHub]:
-    """Serve a repository without settings until the block ends."""
+    """Serve GitHub without a repository and settings until the block ends."""
     github = GitHub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
-
-        def address_string(self) -> str:
-            return ""  # of a Unix socket's client, which has none
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            token = (self.headers.get("Authorization") or "").partition(" ")[2]
-            status, content, headers = github.handle(self.command, self.path, token, json.loads(body or b"null"))
-            sent = b"" if content is None else json.dumps(content).encode()
-            self.send_response(status)
-            for name, value in {**headers, "Content-Type": "application/json", "Content-Length": len(sent)}.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(sent)
-
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _answer  # noqa: N815 - as the base class wants
-
-    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler), UnixServer(str(folder / "github.sock"), Handler)]
+    handler = type("Handler", (Handler,), {"github": github})
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), handler), UnixServer(str(folder / "github.sock"), handler)]
     github.url = f"http://127.0.0.1:{servers[0].server_address[1]}"
     github.socket = str(folder / "github.sock")
     for server in servers:

@@ -126,9 +126,9 @@ class Repository:
         payload = {"number": 7, "pull_request": pull, "repository": repository}
         return Event("pull_request", merge, "refs/pull/7/merge", payload, author, from_fork)
 
-    def run(self, workflow: str, event: Event, cancel_at: str = "") -> Run:
-        """Run a workflow; ``cancel_at`` cancels it as soon as its log has this text."""
-        number = next(self._numbers)
+    def run(self, workflow: str, event: Event, cancel_at: str = "", number: int = 0) -> Run:
+        """Run a workflow, under a number; ``cancel_at`` cancels it as soon as its log has this text."""
+        number = number or next(self._numbers)
         scratch = self.folder / f"run-{number}"
         checkout = self._prepare(workflow, event, scratch, number)
         command = [*self._command(workflow, event, scratch), "--env", f"GITHUB_RUN_ID={number}"]
