@@ -207,7 +207,7 @@ def connect(slug: str) -> None:
     import subprocess  # as above
 
     if sys.stdin.isatty() or os.environ.get("MLOPS_CONNECT_YES") == "1":
-        subprocess.run([sys.executable, os.path.join("src", "mlops", "connect")], check=False)
+        subprocess.run([sys.executable, "-B", os.path.join("src", "mlops", "connect")], check=False)
     else:
         print(f"Not connected: there is no terminal to ask at. To connect it, in {slug}: {CONNECT}\n")
 

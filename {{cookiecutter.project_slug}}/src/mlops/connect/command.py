@@ -12,7 +12,7 @@ from typing import Final
 from mlops.connect.consent import VARIABLE, agrees
 from mlops.connect.platforms import platform_of
 from mlops.connect.settings import read_settings
-from mlops.connect.steps import Choices, Record, carry_out, show_plan
+from mlops.connect.steps import Choices, Record, carry_out, show_plan, show_unfinished
 from mlops.errors import MlopsError
 
 INTERRUPTED: Final = 130
@@ -29,14 +29,16 @@ def main(arguments: list[str], root: Path, again: str = "mlops connect") -> int:
     given = parse(arguments)
     root = (Path(given.project) if given.project else root).resolve()
     try:
-        return connect(given, root)
+        code = connect(given, root)
     except MlopsError as error:
-        show([error])
+        sys.stdout.flush()
+        print(f"Error: {error}\nFix: {error.fix}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print("\nInterrupted; what was done stays.", file=sys.stderr)
         code = INTERRUPTED
-    print(f"To continue: {again}", file=sys.stderr)
+    if code:
+        print(f"To continue: {again}", file=sys.stderr)
     return code
 
 
@@ -82,25 +84,22 @@ def connect(given: argparse.Namespace, root: Path) -> int:
     print(f"{settings.name}: {platform.url} and Azure\n")
     platform.check_login()
     steps = platform.steps()
-    count = show_plan(steps)
-    if not count:
-        print("\nEverything is connected.")
-        return 0
+    count, unfinished = show_plan(steps)
     if given.dry_run:
-        print(f"\n{count} changes. Nothing was done.")
+        print(f"\nA dry run: {count or 'no'} changes, none of them made.")
         return 0
-    print()
-    if not agrees(f"Make these {count} changes?", given.yes):
-        print("Nothing was done.")
-        return 0
-    ask_for_webhook(given.yes)
-    unfinished = carry_out(steps)
-    if not unfinished:
-        print(f"\n{platform.farewell()}")
-        return 0
-    print("\nNot done yet:", file=sys.stderr)
-    show(unfinished)
-    raise MlopsError(f"{len(unfinished)} of the steps are not done; the others are.")
+    if count:
+        print()
+        if not agrees("Make these changes?", given.yes):
+            print("Nothing was done.")
+            return 0
+        ask_for_webhook(given.yes)
+        unfinished = carry_out(steps)
+    if unfinished:
+        show_unfinished(unfinished)
+        return 1
+    print(f"\n{platform.farewell() if count else 'Everything is connected.'}")
+    return 0
 
 
 def ask_for_webhook(silent: bool) -> None:
@@ -110,10 +109,3 @@ def ask_for_webhook(silent: bool) -> None:
     value = getpass.getpass("Webhook of Teams or Slack for approvals (Enter: none): ").strip()
     if value:
         os.environ["MLOPS_WEBHOOK"] = value
-
-
-def show(errors: list[MlopsError]) -> None:
-    for error in errors:
-        print(f"Error: {error}", file=sys.stderr)
-        if error.fix:
-            print(f"Fix: {error.fix}", file=sys.stderr)

@@ -14,8 +14,8 @@ from mlops.connect.settings import read_settings
 from mlops.connect.steps import Platform, Record, Undo
 from mlops.errors import MlopsError
 
-KEPT: Final = """Kept: the repository, its history and its runs; the resources on Azure, which hold models
-and states: docs/infrastructure.md (What is protected) says how to remove them."""
+KEPT: Final = """Kept: the repository, its history and its runs; the resources on Azure, which hold
+models and states: docs/infrastructure.md (What is protected) says how to remove them."""
 
 
 def main(arguments: list[str], root: Path) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -180,8 +181,8 @@ class Record:
         temporary.replace(self._file)
 
 
-def show_plan(steps: Iterable[Step]) -> int:
-    """Print what each step would do; return the number of changes.
+def show_plan(steps: Iterable[Step]) -> tuple[int, dict[str, MlopsError]]:
+    """Print what each step would do; return the number of changes, and what waits, by step.
 
     Raises
     ------
@@ -189,34 +190,54 @@ def show_plan(steps: Iterable[Step]) -> int:
         A step cannot look.
     """
     count = 0
+    waiting: dict[str, MlopsError] = {}
     for step in steps:
         try:
             changes = step.look()
-        except Waits as waiting:
-            print(f"  [ ] {step.name}: {waiting}")
-            count += 1
+        except Waits as wait:
+            waiting[step.name] = wait
             continue
         count += len(changes)
         print(f"  [{' ' if changes else 'x'}] {step.name}", flush=True)
         for change in changes:
             print(f"        {change.text}")
-    return count
+    for text, names in _by_text(waiting).items():
+        print(f"  [ ] {'; '.join(names)}\n        {text}")
+    return count, waiting
 
 
-def carry_out(steps: Iterable[Step]) -> list[MlopsError]:
-    """Do what is left to do, step by step; return what could not be done.
+def carry_out(steps: Iterable[Step]) -> dict[str, MlopsError]:
+    """Do what is left to do, step by step; return what could not be done, by step.
 
     A limit of one step does not stop the others; any other error does.
     """
-    unfinished: list[MlopsError] = []
+    unfinished: dict[str, MlopsError] = {}
     for step in steps:
         try:
             for change in step.look():
                 print(f"  {step.name}: {change.text}", flush=True)
                 change.act()
         except (Limit, Waits) as error:
-            unfinished.append(error)
-            print(f"  {step.name}: not done", flush=True)
+            unfinished[step.name] = error
         except MlopsError as error:
-            return [*unfinished, error]
+            return {**unfinished, step.name: error}
     return unfinished
+
+
+def show_unfinished(errors: Mapping[str, MlopsError]) -> None:
+    """Print what is not done, why, and what to do."""
+    sys.stdout.flush()  # so that both are in order where they go to one file
+    print("\nNot done:", file=sys.stderr)
+    fixes = {str(error): error.fix for error in errors.values()}
+    for text, names in _by_text(errors).items():
+        print(f"  {'; '.join(names)}: {text}", file=sys.stderr)
+        if fixes[text]:
+            print(f"    Fix: {fixes[text]}", file=sys.stderr)
+
+
+def _by_text(errors: Mapping[str, MlopsError]) -> dict[str, list[str]]:
+    """Return the names of steps by what they say."""
+    found: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        found.setdefault(str(error), []).append(name)
+    return found

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mlops.connect.github.api import RefusedError
 from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.local_git import BRANCH
 from mlops.connect.programs import must, run
@@ -80,7 +81,6 @@ class Environments:
 
     def look(self, name: str) -> list[Change]:
         """Return what is left to do until an environment is protected."""
-        self.repository.need()
         found = self.read(name)
         current = found or Protection()
         reviewers = current.reviewers
@@ -132,11 +132,12 @@ class Environments:
             body["reviewers"] = [{"type": kind, "id": one} for kind, one, _ in wanted.reviewers]
             # A single reviewer could approve nothing that he or she started.
             body["prevent_self_review"] = len(wanted.reviewers) > 1
+            body["can_admins_bypass"] = False
         if wanted.wait_minutes:
             body["wait_timer"] = wanted.wait_minutes
         limit = None
         try:
-            answer = self._call("PUT", name, body, missing=None)
+            answer = self._send(name, body)
         except Limit as error:
             # The plan refuses the whole environment for these fields.
             limit = Limit(
@@ -144,7 +145,7 @@ class Environments:
                 "Name in project.yml who may release by hand (serving.production.releasers), or "
                 "use a plan with required reviewers.",
             )
-            answer = self._call("PUT", name, {"deployment_branch_policy": POLICY}, missing=None)
+            answer = self._send(name, {"deployment_branch_policy": POLICY})
         if answer is None:
             raise MlopsError(
                 f"GitHub has no environments for {self.repository.url}: a private repository "
@@ -152,6 +153,16 @@ class Environments:
                 "Change the plan, or make the repository public.",
             )
         return limit
+
+    def _send(self, name: str, body: Mapping[str, Any]) -> Any:
+        """Change an environment, on older servers without what they do not know."""
+        try:
+            return self._call("PUT", name, body, missing=None)
+        except RefusedError as error:
+            if "can_admins_bypass" not in str(error):
+                raise
+            kept = {key: value for key, value in body.items() if key != "can_admins_bypass"}
+            return self._call("PUT", name, kept, missing=None)
 
     def look_at_webhook(self) -> list[Change]:
         """Look whether a given webhook is stored; its value cannot be read back."""

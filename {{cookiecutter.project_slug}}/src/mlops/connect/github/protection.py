@@ -10,6 +10,7 @@ from mlops.connect.steps import Change, Limit, Undo
 
 RULESET: Final = "mlops"
 CHECKS: Final = ("Check", "Model")  # the jobs of pull-request.yml
+SELECTED: Final = "/selected-actions"
 # In words, the path below actions/permissions, and the values.
 ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     (
@@ -19,7 +20,7 @@ ACTIONS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ),
     (
         "run only GitHub's own actions",
-        "/selected-actions",
+        SELECTED,
         {"github_owned_allowed": True, "verified_allowed": False, "patterns_allowed": []},
     ),
     (
@@ -35,13 +36,18 @@ PUBLIC_ACTIONS: Final = (
 )
 
 
-def look_at_actions(repository: Repository) -> list[Change]:
+def look_at_actions(repository: Repository, public: bool) -> list[Change]:
     """Look which actions may run, and what tokens may do."""
-    wanted = [*ACTIONS, *([] if repository.need()["private"] else [PUBLIC_ACTIONS])]
+    found = repository.find() or {"private": not public}
+    selected = True
     changes = []
-    for text, name, body in wanted:
+    for text, name, body in (*ACTIONS, *([] if found["private"] else [PUBLIC_ACTIONS])):
         path = f"{repository.base}/actions/permissions{name}"
-        current = repository.api.call("GET", path, missing={}) or {}
+        # GitHub refuses to say which actions are selected where others may run, too.
+        skipped = name == SELECTED and not selected
+        current = {} if skipped else repository.api.call("GET", path, missing={})
+        if not name:
+            selected = current.get("allowed_actions") == "selected"
         if not _covers(current, body):
             changes.append(Change(text, _Setting(repository, path, current, body)))
     return changes
@@ -67,7 +73,6 @@ class _Setting:
 def look_at_rules(repository: Repository, reviewers: int) -> list[Change]:
     """Look whether main needs a pull request whose checks have passed."""
     path = f"{repository.base}/rulesets"
-    repository.need()
     try:
         listed = repository.api.call("GET", f"{path}?includes_parents=false", missing=[])
     except Limit:
@@ -139,7 +144,7 @@ def _actions_app(repository: Repository) -> int | None:
         if error.status != 403:
             raise
         return None
-    return found.get("id")
+    return int(found["id"]) if "id" in found else None
 
 
 def _approvals(rules: dict[str, Any]) -> int:

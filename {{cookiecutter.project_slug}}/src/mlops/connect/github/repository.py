@@ -11,6 +11,7 @@ from typing import Any, Final
 from mlops.connect.github.api import PUBLIC, GitHubApi
 from mlops.connect.github.subject import Subject, issuer_of, with_variables
 from mlops.connect.local_git import BRANCH, LocalGit
+from mlops.connect.programs import find
 from mlops.connect.settings import PLACEHOLDER, Settings, write_repository
 from mlops.connect.steps import Change, Record, Undo, Waits
 from mlops.errors import ConfigError, MlopsError
@@ -57,6 +58,7 @@ class Repository:
         MlopsError
             Nobody is, a scope is missing, or the owner is still the placeholder.
         """
+        find("git")
         owner = self.settings.repository.partition("/")[0]
         if owner == PLACEHOLDER:
             raise ConfigError(

@@ -51,7 +51,7 @@ class Wiring:
             Step("Subject of the tokens", repository.look_at_subject),
             Step("Push", lambda: repository.git.look_at_remote(repository.find() is not None)),
             Step("Default branch", repository.look_at_default_branch),
-            Step("Actions", lambda: protection.look_at_actions(repository)),
+            Step("Actions", lambda: protection.look_at_actions(repository, choices.public)),
             *(
                 Step(
                     f"Environment {name}",
@@ -65,7 +65,10 @@ class Wiring:
                 "Rules for main",
                 lambda: protection.look_at_rules(repository, len(choices.reviewers)),
             ),
-            *(Step(f"Azure, {name}", partial(self._look_at_azure, name)) for name in ENVIRONMENTS),
+            *(
+                Step(f"Azure for {name}", partial(self._look_at_azure, name))
+                for name in ENVIRONMENTS
+            ),
             *(
                 Step(f"Login of {name}{suffix}", partial(self._look_at_login, name, suffix))
                 for name in ENVIRONMENTS

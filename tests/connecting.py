@@ -1,0 +1,189 @@
+"""A rendered project on a person's machine: `mlops connect` with the real gh, git and Terraform, before the doubles."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from doubles.github import Account, GitHub, running_github
+from rendering import git
+
+BIN = Path(sys.executable).parent
+PERSON = "alice"
+# What `az` knows is what Terraform has made: the states below a folder.
+AZ = '''#!{python}
+"""Stand in for the Azure CLI: answer from Terraform's states."""
+import json, pathlib, sys
+words = [word for word in sys.argv[1:]]
+open("{log}", "a").write(" ".join(words) + "\\n")
+options = dict(zip(words, words[1:]))
+if words[:2] == ["account", "show"]:
+    print(json.dumps({{"id": "{subscription}", "tenantId": "{tenant}", "name": "Loopback"}}))
+    sys.exit()
+resources = [
+    (resource["type"], instance["attributes"])
+    for file in pathlib.Path("{states}").rglob("*.tfstate") if ".terraform" not in file.parts
+    for resource in json.loads(file.read_text() or "{{}}").get("resources", ())
+    for instance in resource["instances"]
+]
+identities = {{
+    (values["resource_group_name"], values["name"]): values
+    for kind, values in resources if kind == "azurerm_user_assigned_identity"
+}}
+found = identities.get((options.get("--resource-group"), options.get("--name") or options.get("--identity-name")))
+if words[:2] == ["identity", "show"] and found:
+    print(json.dumps({{"clientId": found["client_id"], "id": found["id"]}}))
+elif words[:3] == ["identity", "federated-credential", "list"] and found:
+    print(json.dumps([
+        {{"name": one["name"], "issuer": one["issuer"], "subject": one["subject"], "audiences": one["audience"]}}
+        for kind, one in resources
+        if kind == "azurerm_federated_identity_credential" and one["user_assigned_identity_id"] == found["id"]
+    ]))
+elif words[:1] == ["identity"]:
+    sys.exit("ERROR: (ResourceNotFound) The Resource was not found.")
+elif words[:1] != ["rest"]:
+    sys.exit(f"ERROR: {{' '.join(words[:2])}} is misspelled or not recognized by the system.")
+'''
+
+
+@dataclass
+class Bench:
+    """A project, the programs that it calls, and the double of GitHub.
+
+    Attributes
+    ----------
+    variables :
+        The environment of the person's shell.
+    """
+
+    folder: Path
+    project: Path
+    github: GitHub
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def connect(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run connect without a terminal; agree to everything unless options say otherwise."""
+        return self.run("src/mlops/connect", *(words or ("--yes",)), **changes)
+
+    def run(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-B", *words],
+            cwd=self.project,
+            env={**self.variables, **changes},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            check=False,
+        )
+
+    def killed_at(self, number: int) -> subprocess.CompletedProcess[str]:
+        """Run connect, and kill it with its programs as soon as GitHub has carried out a number of changes."""
+        with subprocess.Popen(
+            [sys.executable, "-B", "src/mlops/connect", "--yes"],
+            cwd=self.project,
+            env=self.variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+        ) as process:
+            done = len(self.changes())
+
+            def kill(_: object) -> None:
+                if len(self.changes()) - done >= number and process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+            self.github.after_call = kill
+            output = process.communicate()[0]
+            self.github.after_call = None
+        return subprocess.CompletedProcess(process.args, process.returncode, output, "")
+
+    def changes(self, since: int = 0) -> list[str]:
+        """Return the calls that asked GitHub for a change: method, path below the repository, and body."""
+        base = f"/repos/{self.repository}"
+        return [
+            " ".join([call.method, call.path.removeprefix(base) or "/", *_body(call.body)])
+            for call in self.github.calls[since:]
+            if call.method != "GET" and not call.path.endswith("graphql")
+        ]
+
+    @property
+    def repository(self) -> str:
+        found = self.github.repository
+        return found.full_name if found else "octo/credit-risk"
+
+    @property
+    def remote(self) -> Path:
+        """Return the repository's files on the server."""
+        return self.folder / "server" / f"{self.repository}.git"
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that connecting has changed: on GitHub, in the project, and in git."""
+        github = self.github
+        return {
+            "repository": (github.repository.full_name, github.repository.private) if github.repository else None,
+            "environments": {name: vars(one) for name, one in github.environments.items()},
+            "variables": dict(github.variables),
+            "actions": dict(github.actions),
+            "rulesets": [{key: one[key] for key in ("name", "rules", "conditions")} for one in github.rulesets],
+            "dispatches": [one["workflow"] for one in github.dispatches],
+            "record": json.loads((self.project / ".mlops" / "connect.json").read_text("utf-8")),
+            "messages": git(self.project, "log", "--format=%s").splitlines(),
+            "tree": git(self.project, "rev-parse", "HEAD^{tree}"),
+            "pushed": git(self.project, "rev-parse", "HEAD") == git(self.remote, "rev-parse", "main"),
+            "left": git(self.project, "status", "--porcelain"),
+        }
+
+
+def _body(body: Any) -> list[str]:
+    if isinstance(body, dict) and "encrypted_value" in body:
+        return ["(encrypted)"]
+    return [] if body is None else [json.dumps(body, sort_keys=True)]
+
+
+@contextmanager
+def bench(rendered: Path, folder: Path, host: str = "github.com") -> Iterator[Bench]:
+    """Copy a rendered project to a person's machine, with a login on GitHub and without Azure."""
+    project = Path(shutil.copytree(rendered, folder / "credit-risk"))
+    home = folder / "home"
+    (home / "gh").mkdir(parents=True)
+    (home / ".gitconfig").write_text("[user]\nname = Alice\nemail = alice@example.com\n", encoding="utf-8")
+    with running_github(folder) as github:
+        github.folder = folder / "server"
+        github.accounts = [
+            Account(PERSON, 11),
+            Account("bob", 12),
+            Account("octo", 34, "Organization", {"owners": 56}),
+        ]
+        (home / "gh" / "config.yml").write_text(f"http_unix_socket: {github.socket}\n", encoding="utf-8")
+        token = "GH_TOKEN" if host == "github.com" or host.endswith(".ghe.com") else "GH_ENTERPRISE_TOKEN"
+        variables = {
+            "HOME": str(home),
+            "GH_CONFIG_DIR": str(home / "gh"),
+            token: github.person(PERSON),
+            "PATH": programs(folder / "bin", "gh", "git"),
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{folder}/server/.insteadOf",
+            "GIT_CONFIG_VALUE_0": f"https://{host}/",
+        }
+        if host != "github.com":
+            variables["GH_HOST"] = host
+        yield Bench(folder, project, github, variables)
+
+
+def programs(folder: Path, *names: str) -> str:
+    """Return a PATH with some programs only."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        found = BIN / name if (BIN / name).exists() else Path(str(shutil.which(name)))
+        (folder / name).symlink_to(found)
+    return str(folder)
