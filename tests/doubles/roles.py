@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 ML = "Microsoft.MachineLearningServices/workspaces"
@@ -288,6 +288,11 @@ class Access:
         with self._lock:
             kept = [one for one in self._assignments if (one.principal, one.role, one.scope) != key]
             self._assignments = kept + [given] * (content.get("since") is not None)
+
+    def trust(self, old: str, new: str) -> None:
+        """Replace the subject of a federated credential."""
+        with self._lock:
+            self.federations = [replace(one, subject=new) if one.subject == old else one for one in self.federations]
 
 
 def _matches(patterns: Iterable[str], action: str) -> bool:

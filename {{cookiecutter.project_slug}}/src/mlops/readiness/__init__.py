@@ -17,6 +17,8 @@ from mlops.readiness.checks import Check, Report, from_findings
 
 __all__ = ["Check", "Report", "examine"]
 
+FIRST, LAST = "AZ1", "AZ2"
+
 
 class Unwritten(Record):
     """The record of what connect created, to which looking adds nothing."""
@@ -52,4 +54,7 @@ def examine(project: Project, findings: Iterable[Finding], ignored: Collection[s
     kept = [check for check in checks if check.ok or check.code not in ignored]
     gone = {check.code for check in checks} - {check.code for check in kept} - {""}
     areas = list(dict.fromkeys(check.area for check in kept))
-    return Report(sorted(kept, key=lambda one: areas.index(one.area)), sorted(gone))
+    # The codes of this package are in the order of what needs what.
+    order = {check: check.code if check.code > FIRST else LAST for check in kept}
+    kept.sort(key=lambda check: (areas.index(check.area), order[check]))
+    return Report(kept, sorted(gone))

@@ -13,6 +13,7 @@ from mlops.connect.steps import Unseen, Waits
 from mlops.errors import AzureError, MlopsError
 
 SCHEMA: Final = 1
+CONNECT: Final = "mlops connect"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Report:
             "not checked": states.count(("error", None)),
         }
         parts = [f"{count} {name}" for name, count in counts.items() if count]
-        text = f"{', '.join(parts)}: the first release needs all of them."
+        text = f"{', '.join(parts)}; the first release needs all of it."
         if not parts:
             text = "Everything that the first release needs is there."
         if warnings := sum(severity == "warning" for severity, _ in states):

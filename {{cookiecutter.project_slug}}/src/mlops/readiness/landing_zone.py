@@ -16,10 +16,10 @@ from mlops.config import ENVIRONMENTS, Environment, Project
 from mlops.connect.azure import CI, IDENTITIES, Azure
 from mlops.connect.steps import Waits
 from mlops.errors import MlopsError
-from mlops.readiness.checks import Check, Checks, from_findings
+from mlops.readiness.checks import CONNECT, Check, Checks, from_findings
 
-BUILT_BY: Final = {**dict.fromkeys(IDENTITIES.values(), "infra/bootstrap/"), CI: "infra/"}
-# The roles that every identity has in each project, in its environment's groups or above them.
+ALL: Final = {**IDENTITIES, "": CI}  # by the suffix of their environments
+# The roles that each identity has in every project, in its environment's groups or above them.
 ROLES: Final = {
     "terraform_identity": (
         "Contributor",
@@ -35,6 +35,7 @@ ROLES: Final = {
     ),
 }
 STATE: Final = "tfstate"
+LATER: Final = {"Roles": "AZ123", "State": "AZ124", "Workspaces": "AZ125", "Subscription": "AZ126"}
 
 
 def area_of(azure: Azure) -> str:
@@ -49,14 +50,14 @@ def area_of(azure: Azure) -> str:
 def check(project: Project, azure: Azure, ignored: Collection[str]) -> Iterator[Check]:
     """Yield what Azure has, and lacks."""
     checks = Checks(area_of(azure))
-    login = checks.look("az", "AZ120", partial(_login, checks, azure))
+    login = checks.look("login", "AZ120", partial(_login, checks, azure))
     yield from login
     if not login[0].ok:
-        for name in ("Roles", "State", "Subscription", "Workspaces"):
-            yield checks.unseen(name, "AZ120", "it needs the login", "")
+        for name, code in LATER.items():
+            yield checks.unseen(name, code, "it needs the login", "")
         return
-    # Names are made of it.
-    os.environ.setdefault("AZURE_SUBSCRIPTION_ID", azure.account().subscription)
+    # Names are made of it, and the checks below read it there.
+    os.environ["AZURE_SUBSCRIPTION_ID"] = azure.account().subscription
     yield from checks.look("Roles", "AZ123", partial(_roles, checks, azure))
     for name in ENVIRONMENTS:
         state = partial(_state, checks, project, azure, name)
@@ -70,42 +71,43 @@ def check(project: Project, azure: Azure, ignored: Collection[str]) -> Iterator[
 
 def _login(checks: Checks, azure: Azure) -> Iterator[Check]:
     azure.account()
-    yield checks.good("az", "AZ120", "is logged in")
+    yield checks.good("login", "AZ120", "of az")
 
 
 def _roles(checks: Checks, azure: Azure) -> Iterator[Check]:
     """Check that each identity has the roles without which it can do nothing."""
     assigned = azure.roles()
     for environment in ENVIRONMENTS:
-        for key, wanted in ROLES.items():
-            name = f"Roles of {azure.settings.resource(key, environment)}"
+        for suffix, key in ALL.items():
+            name = f"Roles of {environment}{suffix}"
+            built_by = "infra/bootstrap/" if suffix else "infra/"
             found = azure.identity(environment, key)
             if found is None:
-                yield checks.unseen(name, "AZ123", f"{BUILT_BY[key]} creates it", "mlops connect")
+                yield checks.unseen(name, "AZ123", f"{built_by} makes its identity", CONNECT)
                 continue
-            groups = [_group(azure, one, environment) for one in ("resource_group", "state_group")]
             has = {
                 one["roleDefinitionName"]
                 for one in assigned
                 if one["principalId"] == found["principalId"]
-                and any(_covers(one["scope"], group) for group in groups)
+                and _is_about(one["scope"], azure, environment)
             }
-            if missing := [role for role in wanted if role not in has]:
-                fix = f"Apply {BUILT_BY[key]} to {environment} again (docs/infrastructure.md)."
-                yield checks.bad(name, "AZ123", f"it lacks {', '.join(missing)}", fix)
+            if missing := [role for role in ROLES[key] if role not in has]:
+                text = f"its identity lacks {', '.join(missing)}"
+                fix = f"Apply {built_by} to {environment} again (docs/infrastructure.md)."
+                yield checks.bad(name, "AZ123", text, fix)
             else:
                 yield checks.good(name, "AZ123")
 
 
-def _group(azure: Azure, key: str, environment: str) -> str:
-    group = azure.settings.resource(key, environment)
-    return f"/subscriptions/{azure.account().subscription}/resourceGroups/{group}/".lower()
-
-
-def _covers(scope: str, group: str) -> bool:
-    """Return whether an assignment is in a group, or above it."""
+def _is_about(scope: str, azure: Azure, environment: str) -> bool:
+    """Return whether an assignment is in one of an environment's groups, or above it."""
     scope = f"{scope.rstrip('/')}/".lower()
-    return scope.startswith(group) or group.startswith(scope)
+    for key in ("resource_group", "state_group"):
+        name = azure.settings.resource(key, environment)
+        group = f"/subscriptions/{azure.account().subscription}/resourceGroups/{name}/".lower()
+        if scope.startswith(group) or group.startswith(scope):
+            return True
+    return False
 
 
 def _state(
@@ -113,7 +115,7 @@ def _state(
 ) -> Iterator[Check]:
     """Check that this machine reaches the storage of Terraform's state."""
     if azure.identity(environment, "terraform_identity") is None:
-        raise Waits("infra/bootstrap/ creates it", "mlops connect")
+        raise Waits("infra/bootstrap/ makes its storage", CONNECT)
     account = project.azure.name("state_storage", environment)
     url = f"https://{account}.blob.core.windows.net"
     with (

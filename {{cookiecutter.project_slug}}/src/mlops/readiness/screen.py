@@ -30,7 +30,7 @@ def show(report: Report) -> None:
             for line in lines[1:]:
                 click.echo(f"{INDENT}{line}")
             following = merged[place + 1][0] if place + 1 < len(merged) else None
-            if not check.ok and (following is None or _remedy(following) != _remedy(check)):
+            if check.fix and (following is None or _remedy(following) != _remedy(check)):
                 click.echo(_fix(check, width))
     click.secho(report.summary, fg="green" if report.ready else "red")
 
@@ -39,28 +39,33 @@ def _merged(checks: list[Check]) -> Iterator[tuple[Check, str]]:
     """Yield checks that differ only in their names as one, with its text."""
     groups: dict[tuple[object, ...], list[Check]] = {}
     for check in checks:
-        key = (check.ok, check.code, *(() if check.ok else (check.detail, check.fix)))
+        reason = () if check.ok else (check.detail, check.fix)
+        key = (check.ok, check.code if check.ok or check.fix else "", *reason)
         groups.setdefault(key, []).append(check)
     for same in groups.values():
-        if same[0].ok:
-            yield same[0], _names([f"{one.name} {one.detail}".strip() for one in same])
-        else:
-            yield same[0], f"{_names([one.name for one in same])}: {same[0].detail}"
+        first = same[0]
+        if first.ok:
+            yield first, _names([f"{one.name} {one.detail}".strip() for one in same])
+            continue
+        code = f" ({first.code})" if first.ok is False and not first.fix else ""
+        yield first, f"{_names([one.name for one in same])}: {first.detail}{code}"
 
 
 def _names(names: list[str]) -> str:
-    """Join names, and say the words once with which all of them begin."""
-    first = names[0].rpartition(" ")[0] + " "
-    start = first if len(names) > 1 and all(name.startswith(first) for name in names) else ""
-    return start + ", ".join(name[len(start) :] for name in names)
+    """Join names; say what several in a row begin with only once."""
+    parts = []
+    for start, same in groupby(names, lambda name: name.rpartition(" ")[0]):
+        ends = [name.rpartition(" ")[2] for name in same]
+        parts.append(f"{start} {', '.join(ends)}".strip())
+    return ", ".join(parts)
 
 
 def _mark(check: Check) -> tuple[str, str]:
+    if check.ok is None:
+        return "?", "yellow"
     if check.ok:
         return "x", "green"
-    if check.severity == "warning":
-        return "!", "yellow"
-    return ("?", "yellow") if check.ok is None else (" ", "red")
+    return ("!", "yellow") if check.severity == "warning" else (" ", "red")
 
 
 def _remedy(check: Check) -> tuple[bool, str, str]:
@@ -69,8 +74,8 @@ def _remedy(check: Check) -> tuple[bool, str, str]:
 
 def _fix(check: Check, width: int) -> str:
     """Return the line with a fix and its code, which is at the right."""
-    text = f"Fix: {check.fix}" if check.fix else ""
-    lines = textwrap.wrap(safe(text), width - len(INDENT), break_on_hyphens=False) or [""]
+    text = safe(f"Fix: {check.fix}")
+    lines = textwrap.wrap(text, width - len(INDENT), break_on_hyphens=False)
     gap = width - len(INDENT) - len(lines[-1]) - len(check.code)
     lines[-1] = f"{lines[-1]}{' ' * gap}{check.code}" if gap > 0 else f"{lines[-1]} {check.code}"
     return "\n".join(f"{INDENT}{line}" for line in lines)

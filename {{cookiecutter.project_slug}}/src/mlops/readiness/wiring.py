@@ -11,10 +11,9 @@ from mlops.connect.azure import Azure
 from mlops.connect.platforms import platform_of
 from mlops.connect.settings import Settings
 from mlops.connect.steps import Record, Step
-from mlops.readiness.checks import Check, Checks
+from mlops.readiness.checks import CONNECT, Check, Checks
 from mlops.readiness.landing_zone import area_of
 
-CONNECT: Final = "mlops connect"
 TITLES: Final = {"github": "GitHub", "azure_devops": "Azure DevOps"}
 PARALLEL: Final = 4  # each look starts programs
 NOTES: Final = {"AZ112": "AZ115"}  # the codes of what is unusual, where they are others
@@ -25,7 +24,7 @@ CODES: Final = (
     ("First training", "AZ114"),
     ("Rules for ", "AZ116"),
     ("Webhook", "AZ117"),
-    ("Azure, ", "AZ121"),
+    ("Azure for ", "AZ121"),
     ("Infrastructure", "AZ122"),
     ("", "AZ111"),
 )
