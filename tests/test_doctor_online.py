@@ -24,6 +24,7 @@ from rendering import Render, git, read_files
 from warm_mlops import Mlops, Said, warm_mlops
 
 REPOSITORY = "octo/credit-risk"
+READY = "Everything that the first release needs is there."
 WEBHOOK = "https://hooks.example.com/not-to-be-shown"
 SCOPE = f"/subscriptions/{SUBSCRIPTION}"
 GROUP = f"{SCOPE}/resourceGroups/rg-{PREFIX}"
@@ -51,18 +52,20 @@ class Desk:
 
 
 @contextmanager
-def desk(rendered: Path, python: Path, folder: Path, content: dict[str, Any] | None) -> Iterator[Desk]:
+def desk(rendered: Path, python: Path, folder: Path, content: dict[str, Any]) -> Iterator[Desk]:
     """Log a person in to both doubles; ``content`` is what Terraform has made on Azure."""
     with ExitStack() as stack:
+        environments = ("staging", "production") if content["workspaces"] else ()
+        workspaces = [f"rg-{PREFIX}-{one}/mlw-{PREFIX}-{one}" for one in environments]
         found = stack.enter_context(bench(rendered, folder))
-        azure = stack.enter_context(running_double(python, folder / "azure", landing_zone=content))
+        azure = stack.enter_context(running_double(python, folder / "azure", workspaces, landing_zone=content))
         proxy = stack.enter_context(running_proxy(azure.url))
         programs(folder / "bin", "terraform")
         az = Path(azure.environment["PATH"].split(os.pathsep)[0]) / "az"
         (folder / "bin" / "az").symlink_to(az)
         variables = {**azure.environment, **proxy, **found.variables, "DOUBLE_LOGIN": "operator"}
         mlops = stack.enter_context(warm_mlops(python, found.project, {**variables, "AZURE_SUBSCRIPTION_ID": ""}))
-        principals = {one["name"]: one["object"] for one in (content or {}).get("principals", ())}
+        principals = {one["name"]: one["object"] for one in content["principals"]}
         yield Desk(found, azure, mlops, principals)
 
 
@@ -90,20 +93,22 @@ def test_all_is_there_after_connect(connected: Desk) -> None:
     before, calls, asked = read_files(connected.project), len(connected.github.calls), len(connected.azure.calls())
     said = connected.doctor()
     assert said.code == 0, said.text
-    assert said.last_line == "Everything that the first release needs is there."
+    assert said.last_line == READY
     assert "[ ]" not in said.text
     assert len(said.text.splitlines()) < 25, said.text
     assert max(map(len, said.text.splitlines())) <= 100
     assert "GitHub: octo/credit-risk, as alice" in said.text
     assert connected.bench.changes(calls) == []
-    assert connected.azure.changes(asked, "/subscriptions/") in ([], name_checks(connected, asked))
+    assert connected.azure.changes(asked, "/subscriptions/") == name_checks(connected, asked)
     assert changed_files(connected, before) == []
     assert WEBHOOK not in said.text + connected.doctor("--json").text
 
 
 def name_checks(connected: Desk, asked: int) -> list[str]:
-    """Return the questions whether a name is free, which are POST and change nothing."""
-    return [call for call in connected.azure.changes(asked, "/subscriptions/") if call.endswith("checkNameAvailability")]
+    """Return the questions whether a name is free: POST, but they change nothing."""
+    return [
+        call for call in connected.azure.changes(asked, "/subscriptions/") if call.endswith("checkNameAvailability")
+    ]
 
 
 def changed_files(connected: Desk, before: dict[str, bytes]) -> list[str]:
@@ -188,7 +193,7 @@ def unpushed(here: Desk) -> Iterator[None]:
 def fault(kind: str, match: str, here: Desk) -> Iterator[None]:
     here.azure.plant(kind, match, count=1000)
     yield
-    here.azure.clear_faults()
+    here.azure.clear_faults()  # also those of the round's other causes, which have had their effect
 
 
 @contextmanager
@@ -218,45 +223,94 @@ def on_azure(path: str, bad: dict[str, Any], good: dict[str, Any], here: Desk) -
 
 ML = "Microsoft.MachineLearningServices"
 STATE = name_of("state_storage", "production")
-# The finding, what the screen says about it, and its cause.
-MISSING: list[tuple[str, str, Plant]] = [
-    ("AZ100", "Python: 3", in_file("pyproject.toml", '">=3.11,<3.14"', '"<3.9"')),
-    ("AZ101", "Packages: click 8.5.1, not 1.0", in_file("requirements.txt", "click==8.5.1", "click==1.0")),
-    ("AZ101", "no-such-package is missing", in_file("requirements.txt", "click==8.5.1", "no-such-package==1")),
-    ("AZ102", "terraform: terraform is not on the PATH", partial(without_program, "terraform")),
-    ("AZ102", "is not >= 99", in_file("infra/versions.tf", 'required_version = ">= 1.9"', 'required_version = ">= 99"')),
-    ("AZ102", "gh: gh is not on the PATH", partial(without_program, "gh")),
-    ("AZ110", "login: gh's login lacks the scopes workflow", partial(logged_in, ("repo",))),
-    ("AZ110", "login: not checked: GitHub refused GET user", partial(logged_in, None)),
-    ("AZ111", "Default branch: make main the default", in_repository(default_branch="trunk")),
-    ("AZ111", "Push: git push origin main", unpushed),
-    ("AZ111", "Repository: alice may not administer", in_repository(roles={PERSON: "write"})),
-    ("AZ111", "Actions: run only actions that are pinned", actions_off),
-    ("AZ112", "Environment production-infra: protect it", in_environment("production-infra", reviewers=())),
-    ("AZ112", "Environment staging: protect it: only branch main", in_environment("staging", branches=None)),
-    ("AZ112", "Environment staging-plan: create it", without_environment),
-    ("AZ113", "Login of production-infra: set AZURE_CLIENT_ID", in_environment("production-infra", variables={})),
-    ("AZ120", "login: not checked: waits for Azure: `az` is not logged in", partial(fault, "logged-out", "^AZ account")),
-    ("AZ120", "login: not checked: waits for Azure: az is not on the PATH", partial(without_program, "az")),
-    ("AZ121", "Azure for staging: terraform apply", partial(trusting, "staging-plan")),
-    ("AZ122", "no identity of CI trusts tokens for production", partial(trusting, "production")),
-    ("AZ122", "Infrastructure: set AZURE_READY", on_github(variables={})),
-    (
-        "AZ123",
-        "Roles of production-plan: its identity lacks Reader",
-        partial(without_role, f"id-{PREFIX}-production-plan", "Reader", f"{GROUP}-production"),
-    ),
-    ("AZ123", "Roles: not checked: az role assignment", partial(without_role, "operator", "Reader", SCOPE)),
-    ("AZ124", "State of production: does not exist", partial(fault, "not-found", f"^GET /storage/{STATE}")),
-    ("AZ124", "State of production: not checked", partial(fault, "forbidden", f"^GET /storage/{STATE}")),
-    ("AZ125", "Workspace of staging: does not exist", partial(fault, "not-found", f"^GET .*/mlw-{PREFIX}-staging$")),
-    ("AZ125", "Workspace of staging: not checked", partial(fault, "forbidden", f"^GET .*/mlw-{PREFIX}-staging$")),
-    ("AZ126", "may not read the offer", partial(without_role, "operator", "Reader", SCOPE)),
-    ("AZ126", "may not read quota", partial(fault, "forbidden", "^GET .*/usages$")),
-    ("AZ095", "does not build images", partial(on_azure, "", {"quotaId": "FreeTrial_2014-09-01"}, {"quotaId": "x"})),
-    ("AZ007", "azure.network is private", in_file("project.yml", "network: public", "network: private")),
-]
-WARNINGS: list[tuple[str, str, Plant]] = [
+NO_AZ, NO_GH = partial(without_program, "az"), partial(without_program, "gh")
+NO_READER = partial(without_role, "operator", "Reader", SCOPE)
+NO_STAGING = f"^GET .*/mlw-{PREFIX}-staging$"
+FREE = {"quotaId": "FreeTrial_2014-09-01"}
+# Causes that do not hide each other: the code, what the screen says about it, and the cause.
+Round = list[tuple[str, str, Plant]]
+MISSING: dict[str, Round] = {
+    "no right login": [
+        ("AZ100", "Python: 3", in_file("pyproject.toml", '">=3.11,<3.14"', '"<3.9"')),
+        ("AZ101", "Packages: click 8.5.1, not 1.0", in_file("requirements.txt", "click==8.5.1", "click==1.0")),
+        ("AZ102", "terraform: terraform is not on the PATH", partial(without_program, "terraform")),
+        ("AZ110", "login: gh's login lacks the scopes workflow", partial(logged_in, ("repo",))),
+        (
+            "AZ120",
+            "login: not checked: waits for Azure: `az` is not logged in",
+            partial(fault, "logged-out", "^AZ"),
+        ),
+        ("AZ007", "azure.network is private", in_file("project.yml", "network: public", "network: private")),
+    ],
+    "no login": [
+        (
+            "AZ101",
+            "no-such-package is missing",
+            in_file("requirements.txt", "click==8.5.1", "no-such-package==1"),
+        ),
+        (
+            "AZ102",
+            "is not >= 99",
+            in_file("infra/versions.tf", '">= 1.9"', '">= 99"'),
+        ),
+        ("AZ102", "az: az is not on the PATH", NO_AZ),
+        ("AZ110", "login: not checked: GitHub refused GET user: Bad credentials", partial(logged_in, None)),
+        ("AZ120", "login: not checked: waits for Azure: az is not on the PATH", NO_AZ),
+    ],
+    "no gh, and gaps on Azure": [
+        ("AZ102", "gh: gh is not on the PATH", NO_GH),
+        ("AZ110", "login: gh is not on the PATH", NO_GH),
+        (
+            "AZ123",
+            "Roles of production-plan: its identity lacks Reader",
+            partial(without_role, f"id-{PREFIX}-production-plan", "Reader", f"{GROUP}-production"),
+        ),
+        ("AZ124", "State of production: does not exist", partial(fault, "not-found", f"^GET /storage/{STATE}")),
+        (
+            "AZ125",
+            "Workspace of staging: does not exist",
+            partial(fault, "not-found", NO_STAGING),
+        ),
+        (
+            "AZ095",
+            "does not build images",
+            partial(on_azure, "", FREE, {"quotaId": "x"}),
+        ),
+    ],
+    "gaps on GitHub, and closed doors on Azure": [
+        ("AZ111", "Default branch: make main the default", in_repository(default_branch="trunk")),
+        ("AZ111", "Push: git push origin main", unpushed),
+        ("AZ111", "Actions: run only actions that are pinned", actions_off),
+        ("AZ112", "Environment production-infra: protect it", in_environment("production-infra", reviewers=())),
+        ("AZ112", "Environment staging: protect it: only branch main", in_environment("staging", branches=None)),
+        ("AZ112", "Environment staging-plan: create it", without_environment),
+        (
+            "AZ113",
+            "Login of staging-plan, production-infra: set AZURE_CLIENT_ID",
+            in_environment("production-infra", variables={}),
+        ),
+        ("AZ121", "Azure for staging: terraform apply of infra/bootstrap", partial(trusting, "staging-plan")),
+        ("AZ122", "Infrastructure: set AZURE_READY", on_github(variables={})),
+        (
+            "AZ124",
+            "State of production: not checked: this identity may not read it",
+            partial(fault, "forbidden", f"^GET /storage/{STATE}"),
+        ),
+        (
+            "AZ125",
+            "Workspace of staging: not checked: this identity may not read it",
+            partial(fault, "forbidden", NO_STAGING),
+        ),
+        ("AZ126", "may not read quota", partial(fault, "forbidden", "^GET .*/usages$")),
+    ],
+    "too few rights": [
+        ("AZ111", "Repository: alice may not administer", in_repository(roles={PERSON: "write"})),
+        ("AZ122", "no identity of CI trusts tokens for production", partial(trusting, "production")),
+        ("AZ123", "Roles: not checked: az role assignment failed", NO_READER),
+        ("AZ126", "may not read the offer", NO_READER),
+    ],
+}
+WARNINGS: Round = [
     ("AZ114", "First training: start the workflow", on_github(runs=[])),
     ("AZ115", "Environment production: other branches", in_environment("production", branches=("main", "release/*"))),
     ("AZ115", "administrators may bypass its approval", in_environment("production", can_admins_bypass=True)),
@@ -275,28 +329,33 @@ WARNINGS: list[tuple[str, str, Plant]] = [
 ]
 
 
-@pytest.mark.parametrize(("code", "text", "plant"), [*MISSING, *WARNINGS], ids=lambda one: one if isinstance(one, str) else "")
-def test_each_finding_comes_with_its_cause_and_goes_with_it(
-    connected: Desk, code: str, text: str, plant: Plant
-) -> None:
-    stops = (code, text, plant) in MISSING
-    with plant(connected):
+@pytest.mark.parametrize("causes", [*MISSING.values(), WARNINGS], ids=[*MISSING, "warnings"])
+def test_each_finding_comes_with_its_cause_and_goes_with_it(connected: Desk, causes: Round) -> None:
+    with ExitStack() as stack:
+        planted: list[Plant] = []
+        for _, _, plant in causes:
+            if plant not in planted:
+                stack.enter_context(plant(connected))
+                planted.append(plant)
         said = connected.doctor()
-        shown = " ".join(said.text.split())
-        assert text in shown, said.text
-        assert re.search(rf"{code}\b", shown), said.text
-        assert said.code == int(stops), said.text
-        assert len(said.text.splitlines()) <= 45
-    assert connected.doctor().text.splitlines()[-1] == "Everything that the first release needs is there."
+    shown = " ".join(said.text.split())
+    assert [text for _, text, _ in causes if text not in shown] == [], said.text
+    assert set(re.findall(r"AZ\d+", shown)) == {code for code, _, _ in causes}, said.text
+    assert said.code == int(causes is not WARNINGS)
+    assert len(said.text.splitlines()) <= 45, said.text
+    assert connected.doctor().last_line == READY
+
+
+def test_every_online_code_is_found(connected: Desk) -> None:
+    page = (connected.project / "docs" / "doctor.md").read_text(encoding="utf-8")
+    found = {code for causes in (*MISSING.values(), WARNINGS) for code, _, _ in causes}
+    assert set(re.findall(r"AZ1\d\d", page)) <= found
 
 
 def test_an_ignored_finding_is_left_out_and_named(connected: Desk) -> None:
     with in_environment("production-infra", reviewers=())(connected):
         said = connected.doctor("--ignore", "AZ112")
-        assert (said.code, said.last_line) == (
-            0,
-            "Everything that the first release needs is there. Ignored: AZ112.",
-        )
+        assert (said.code, said.last_line) == (0, f"{READY} Ignored: AZ112.")
         assert "AZ999 is not a code" in connected.mlops("doctor", "--online", "--ignore", "AZ999", code=2).text
 
 
@@ -327,7 +386,8 @@ def test_json_says_what_the_screen_says(connected: Desk) -> None:
 
 def test_a_fresh_project_fits_on_a_screen(render: Render, project_python: Path, tmp_path: Path) -> None:
     """Nothing is there yet but the logins."""
-    content = {
+    content: dict[str, Any] = {
+        "workspaces": {},
         "principals": [{"name": "operator", "id": "/operator", "client": "operator", "object": "operator"}],
         "assignments": [{"principal": "operator", "role": "Reader", "scope": SCOPE}],
     }

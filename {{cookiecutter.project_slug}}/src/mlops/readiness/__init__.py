@@ -52,9 +52,13 @@ def examine(project: Project, findings: Iterable[Finding], ignored: Collection[s
         *landing_zone.check(project, azure, ignored),
     ]
     kept = [check for check in checks if check.ok or check.code not in ignored]
-    gone = {check.code for check in checks} - {check.code for check in kept} - {""}
+    gone = {check.code for check in checks if check not in kept}
     areas = list(dict.fromkeys(check.area for check in kept))
-    # The codes of this package are in the order of what needs what.
-    order = {check: check.code if check.code > FIRST else LAST for check in kept}
-    kept.sort(key=lambda check: (areas.index(check.area), order[check]))
+    kept.sort(key=lambda check: (areas.index(check.area), *_place(check)))
     return Report(kept, sorted(gone))
+
+
+def _place(check: Check) -> tuple[str, int]:
+    """Return what sorts the checks of an area: what needs what, and what is missing first."""
+    code = check.code if check.code > FIRST else LAST  # this package's codes are in that order
+    return code, (False, None, True).index(check.ok)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -13,7 +14,12 @@ from mlops.connect.steps import Unseen, Waits
 from mlops.errors import AzureError, MlopsError
 
 SCHEMA: Final = 1
+LONGEST: Final = 250  # of a service's own words
+FORBIDDEN: Final = 403
+NO_RIGHTS: Final = "this identity may not read it, or a network rule keeps this machine out"
+READER: Final = "Ask for the role Reader on the subscription, or run it inside the network."
 CONNECT: Final = "mlops connect"
+AGAIN: Final = f"{CONNECT}; if it finds nothing to do, apply infra/ again (docs/infrastructure.md)."
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ class Checks:
         return Check(self.area, name, False, code, detail, fix)
 
     def unseen(self, name: str, code: str, why: object, fix: str) -> Check:
-        return Check(self.area, name, None, code, f"not checked: {why}", fix)
+        text = textwrap.shorten(f"not checked: {why}", LONGEST)
+        return Check(self.area, name, None, code, text, fix)
 
     def look(self, name: str, code: str, look: Callable[[], Iterable[Check] | None]) -> list[Check]:
         """Return the checks that ``look`` makes, or one that says why it cannot."""
@@ -98,7 +105,9 @@ class Checks:
             return [self.unseen(name, code, error, error.fix)]
         except AzureError as error:
             if isinstance(error.__cause__, ResourceNotFoundError):
-                return [self.bad(name, code, "does not exist", error.fix)]
+                return [self.bad(name, code, "does not exist", AGAIN)]
+            if getattr(error.__cause__, "status_code", None) == FORBIDDEN:
+                return [self.unseen(name, code, NO_RIGHTS, READER)]
             return [self.unseen(name, code, error, error.fix)]
         except MlopsError as error:
             return [self.bad(name, code, str(error), error.fix)]

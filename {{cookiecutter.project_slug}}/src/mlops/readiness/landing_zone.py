@@ -16,7 +16,7 @@ from mlops.config import ENVIRONMENTS, Environment, Project
 from mlops.connect.azure import CI, IDENTITIES, Azure
 from mlops.connect.steps import Waits
 from mlops.errors import MlopsError
-from mlops.readiness.checks import CONNECT, Check, Checks, from_findings
+from mlops.readiness.checks import READER, Check, Checks, from_findings
 
 ALL: Final = {**IDENTITIES, "": CI}  # by the suffix of their environments
 # The roles that each identity has in every project, in its environment's groups or above them.
@@ -83,7 +83,7 @@ def _roles(checks: Checks, azure: Azure) -> Iterator[Check]:
             built_by = "infra/bootstrap/" if suffix else "infra/"
             found = azure.identity(environment, key)
             if found is None:
-                yield checks.unseen(name, "AZ123", f"{built_by} makes its identity", CONNECT)
+                yield checks.unseen(name, "AZ123", f"{built_by} makes its identity", "")
                 continue
             has = {
                 one["roleDefinitionName"]
@@ -115,7 +115,7 @@ def _state(
 ) -> Iterator[Check]:
     """Check that this machine reaches the storage of Terraform's state."""
     if azure.identity(environment, "terraform_identity") is None:
-        raise Waits("infra/bootstrap/ makes its storage", CONNECT)
+        raise Waits("infra/bootstrap/ makes its storage")
     account = project.azure.name("state_storage", environment)
     url = f"https://{account}.blob.core.windows.net"
     with (
@@ -131,8 +131,7 @@ def _subscription(checks: Checks, project: Project, ignored: Collection[str]) ->
     findings, unread = check_subscription(project, ignored)
     if unread:
         why = f"this identity may not read {', '.join(unread)}"
-        fix = "Ask for the role Reader on the subscription."
-        yield checks.unseen("Subscription", "AZ126", why, fix)
+        yield checks.unseen("Subscription", "AZ126", why, READER)
     if findings or not unread:
         yield from from_findings(checks.area, "names, providers, quota and offer", findings)
 
