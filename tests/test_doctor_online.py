@@ -397,6 +397,7 @@ def test_a_fresh_project_fits_on_a_screen(render: Render, project_python: Path, 
         print(said.text)
         assert said.code == 1
         assert len(said.text.splitlines()) <= 45
+        assert "[!] Rules for main: require a pull request" in said.text
         assert re.search(r"\d+ missing, \d+ not checked; the first release needs all of it", said.last_line)
         assert fresh.bench.changes() == []
         assert changed_files(fresh, before) == []

@@ -45,11 +45,12 @@ def examine(project: Project, findings: Iterable[Finding], ignored: Collection[s
     root = project.root.resolve()
     settings, record = read_settings(root), Unwritten(root)
     azure = Azure(settings, record)
+    area = landing_zone.area_of(azure)
     checks = [
         *machine.check(settings),
         *from_findings(machine.AREA, "azureml/ and project.yml", findings),
-        *wiring.check(settings, record, azure),
-        *landing_zone.check(project, azure, ignored),
+        *wiring.check(settings, record, area),
+        *landing_zone.check(area, project, azure, ignored),
     ]
     kept = [check for check in checks if check.ok or check.code not in ignored]
     gone = {check.code for check in checks if check not in kept}

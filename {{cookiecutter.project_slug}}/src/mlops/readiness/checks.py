@@ -15,6 +15,7 @@ from mlops.errors import AzureError, MlopsError
 
 SCHEMA: Final = 1
 LONGEST: Final = 250  # of a service's own words
+PARALLEL: Final = 4  # looks, of which each starts programs
 FORBIDDEN: Final = 403
 NO_RIGHTS: Final = "this identity may not read it, or a network rule keeps this machine out"
 READER: Final = "Ask for the role Reader on the subscription, or run it inside the network."
@@ -43,8 +44,10 @@ class Check:
 
     @property
     def severity(self) -> str | None:
-        """Return "error" if it stops a release, "warning" if not, or None if it is good."""
-        return None if self.ok else severity(self.code)
+        """Return "error" if it may stop a release, "warning" if not, or None if it is good."""
+        if self.ok is False:
+            return severity(self.code)
+        return None if self.ok else "error"
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,12 @@ class Report:
     def summary(self) -> str:
         """Return how much is missing, in a sentence."""
         states = [(check.severity, check.ok) for check in self.checks]
-        counts = {
-            "missing": states.count(("error", False)),
-            "not checked": states.count(("error", None)),
-        }
-        parts = [f"{count} {name}" for name, count in counts.items() if count]
-        text = f"{', '.join(parts)}; the first release needs all of it."
-        if not parts:
+        counts = {"missing": ("error", False), "not checked": ("error", None)}
+        found = [f"{states.count(key)} {name}" for name, key in counts.items() if key in states]
+        text = f"{', '.join(found)}; the first release needs all of it."
+        if not found:
             text = "Everything that the first release needs is there."
-        if warnings := sum(severity == "warning" for severity, _ in states):
+        if warnings := states.count(("warning", False)):
             text += f" {warnings} warning{'s' if warnings > 1 else ''}."
         return text + (f" Ignored: {', '.join(self.ignored)}." if self.ignored else "")
 
@@ -115,9 +115,9 @@ class Checks:
 
 def from_findings(area: str, what: str, findings: Iterable[Finding]) -> Iterator[Check]:
     """Yield findings as checks, or that there are none."""
-    found = False
+    name = ""
     for one in findings:
-        found = True
-        yield Check(area, f"{one.file}:{one.line}", False, one.code, one.message, one.fix)
-    if not found:
+        name = f"{one.file}:{one.line}"
+        yield Check(area, name, False, one.code, one.message, one.fix)
+    if not name:
         yield Check(area, what, True, "")

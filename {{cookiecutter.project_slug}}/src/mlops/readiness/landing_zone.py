@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 from typing import Final
 
 from azure.storage.blob import ContainerClient
@@ -16,23 +18,15 @@ from mlops.config import ENVIRONMENTS, Environment, Project
 from mlops.connect.azure import CI, IDENTITIES, Azure
 from mlops.connect.steps import Waits
 from mlops.errors import MlopsError
-from mlops.readiness.checks import READER, Check, Checks, from_findings
+from mlops.readiness.checks import PARALLEL, READER, Check, Checks, from_findings
 
 ALL: Final = {**IDENTITIES, "": CI}  # by the suffix of their environments
 # The roles that each identity has in every project, in its environment's groups or above them.
+BLOBS: Final = "Storage Blob Data Contributor"
 ROLES: Final = {
-    "terraform_identity": (
-        "Contributor",
-        "Role Based Access Control Administrator",
-        "Storage Blob Data Contributor",
-    ),
-    "plan_identity": ("Reader", "Storage Blob Data Contributor", "Storage Blob Data Reader"),
-    CI: (
-        "AzureML Compute Operator",
-        "AzureML Data Scientist",
-        "Managed Identity Operator",
-        "Storage Blob Data Contributor",
-    ),
+    "terraform_identity": ("Contributor", "Role Based Access Control Administrator", BLOBS),
+    "plan_identity": ("Reader", BLOBS, "Storage Blob Data Reader"),
+    CI: ("AzureML Compute Operator", "AzureML Data Scientist", "Managed Identity Operator", BLOBS),
 }
 STATE: Final = "tfstate"
 LATER: Final = {"Roles": "AZ123", "State": "AZ124", "Workspaces": "AZ125", "Subscription": "AZ126"}
@@ -47,9 +41,9 @@ def area_of(azure: Azure) -> str:
     return f"Azure: {account.name} ({account.subscription})"
 
 
-def check(project: Project, azure: Azure, ignored: Collection[str]) -> Iterator[Check]:
+def check(area: str, project: Project, azure: Azure, ignored: Collection[str]) -> Iterator[Check]:
     """Yield what Azure has, and lacks."""
-    checks = Checks(area_of(azure))
+    checks = Checks(area)
     login = checks.look("login", "AZ120", partial(_login, checks, azure))
     yield from login
     if not login[0].ok:
@@ -60,13 +54,12 @@ def check(project: Project, azure: Azure, ignored: Collection[str]) -> Iterator[
     os.environ["AZURE_SUBSCRIPTION_ID"] = azure.account().subscription
     yield from checks.look("Roles", "AZ123", partial(_roles, checks, azure))
     for name in ENVIRONMENTS:
-        state = partial(_state, checks, project, azure, name)
+        state = partial(_state, project, azure, name)
         yield from checks.look(f"State of {name}", "AZ124", state)
+        workspace = partial(_workspace, project, name)
+        yield from checks.look(f"Workspace of {name}", "AZ125", workspace)
     subscription = partial(_subscription, checks, project, ignored)
     yield from checks.look("Subscription", "AZ126", subscription)
-    for name in ENVIRONMENTS:
-        workspace = partial(_workspace, checks, project, name)
-        yield from checks.look(f"Workspace of {name}", "AZ125", workspace)
 
 
 def _login(checks: Checks, azure: Azure) -> Iterator[Check]:
@@ -76,27 +69,27 @@ def _login(checks: Checks, azure: Azure) -> Iterator[Check]:
 
 def _roles(checks: Checks, azure: Azure) -> Iterator[Check]:
     """Check that each identity has the roles without which it can do nothing."""
-    assigned = azure.roles()
-    for environment in ENVIRONMENTS:
-        for suffix, key in ALL.items():
-            name = f"Roles of {environment}{suffix}"
-            built_by = "infra/bootstrap/" if suffix else "infra/"
-            found = azure.identity(environment, key)
-            if found is None:
-                yield checks.unseen(name, "AZ123", f"{built_by} makes its identity", "")
-                continue
-            has = {
-                one["roleDefinitionName"]
-                for one in assigned
-                if one["principalId"] == found["principalId"]
-                and _is_about(one["scope"], azure, environment)
-            }
-            if missing := [role for role in ROLES[key] if role not in has]:
-                text = f"its identity lacks {', '.join(missing)}"
-                fix = f"Apply {built_by} to {environment} again (docs/infrastructure.md)."
-                yield checks.bad(name, "AZ123", text, fix)
-            else:
-                yield checks.good(name, "AZ123")
+    look = partial(_roles_of, checks, azure, azure.roles())
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        yield from pool.map(look, *zip(*product(ENVIRONMENTS, ALL), strict=True))
+
+
+def _roles_of(
+    checks: Checks, azure: Azure, assigned: list[dict[str, str]], environment: str, suffix: str
+) -> Check:
+    """Compare the roles of an identity with those that it needs."""
+    name, key = f"Roles of {environment}{suffix}", ALL[suffix]
+    built_by = "infra/bootstrap/" if suffix else "infra/"
+    found = azure.identity(environment, key)
+    if found is None:
+        return checks.unseen(name, "AZ123", f"{built_by} makes its identity", "")
+    own = [one for one in assigned if one["principalId"] == found["principalId"]]
+    has = {one["roleDefinitionName"] for one in own if _is_about(one["scope"], azure, environment)}
+    missing = [role for role in ROLES[key] if role not in has]
+    if not missing:
+        return checks.good(name, "AZ123")
+    fix = f"Apply {built_by} to {environment} again (docs/infrastructure.md)."
+    return checks.bad(name, "AZ123", f"its identity lacks {', '.join(missing)}", fix)
 
 
 def _is_about(scope: str, azure: Azure, environment: str) -> bool:
@@ -110,20 +103,22 @@ def _is_about(scope: str, azure: Azure, environment: str) -> bool:
     return False
 
 
-def _state(
-    checks: Checks, project: Project, azure: Azure, environment: Environment
-) -> Iterator[Check]:
-    """Check that this machine reaches the storage of Terraform's state."""
+def _state(project: Project, azure: Azure, environment: Environment) -> None:
+    """Check that this machine reaches the storage of Terraform's state.
+
+    Raises
+    ------
+    MlopsError
+        It does not.
+    """
     if azure.identity(environment, "terraform_identity") is None:
         raise Waits("infra/bootstrap/ makes its storage")
     account = project.azure.name("state_storage", environment)
-    url = f"https://{account}.blob.core.windows.net"
-    with (
-        azure_errors(f"reach {STATE} in {account}"),
-        ContainerClient(url, STATE, make_credential(), retry_total=1) as container,
-    ):
-        container.get_container_properties()
-    yield checks.good(f"State of {environment}", "AZ124")
+    url, login = f"https://{account}.blob.core.windows.net", make_credential()
+    with azure_errors(f"reach {STATE} in {account}"):
+        client = ContainerClient(url, STATE, login, retry_total=1, initial_backoff=1)
+        with client as container:
+            container.get_container_properties()
 
 
 def _subscription(checks: Checks, project: Project, ignored: Collection[str]) -> Iterator[Check]:
@@ -136,6 +131,5 @@ def _subscription(checks: Checks, project: Project, ignored: Collection[str]) ->
         yield from from_findings(checks.area, "names, providers, quota and offer", findings)
 
 
-def _workspace(checks: Checks, project: Project, environment: Environment) -> Iterator[Check]:
+def _workspace(project: Project, environment: Environment) -> None:
     connect(project, environment)
-    yield checks.good(f"Workspace of {environment}", "AZ125")

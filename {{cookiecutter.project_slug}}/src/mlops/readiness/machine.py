@@ -13,6 +13,7 @@ from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from mlops.connect.programs import INSTALL, run
 from mlops.connect.settings import Settings
@@ -50,9 +51,13 @@ def _packages(root: Path) -> Check:
     lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
     pinned = [Requirement(line.rstrip("\\ ")) for line in lines if re.match(r"[\w.\[\]-]+==", line)]
     wanted = [one for one in pinned if one.marker is None or one.marker.evaluate()]
+    installed = {
+        canonicalize_name(one.name): one.version
+        for one in reversed(list(metadata.distributions()))  # the first on the path counts
+    }
     texts = []
     for one in wanted:
-        version = _installed(one.name)
+        version = installed.get(canonicalize_name(one.name))
         if version is None or not one.specifier.contains(version, prereleases=True):
             texts.append(f"{one.name} {version or 'is missing'}, not {str(one.specifier)[2:]}")
     if not texts:
@@ -60,13 +65,6 @@ def _packages(root: Path) -> Check:
     more = f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
     fix = "python -m pip install --requirement requirements.txt"
     return HERE.bad("Packages", "AZ101", "; ".join(texts[:SHOWN]) + more, fix)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _program(settings: Settings, name: str) -> list[Check]:
