@@ -17,39 +17,37 @@ from rendering import git
 
 BIN = Path(sys.executable).parent
 PERSON = "alice"
-# What `az` knows is what Terraform has made: the states below a folder.
+# What `az` knows of identities is what Terraform has made: the states below a folder. All else is the double's.
 AZ = '''#!{python}
-"""Stand in for the Azure CLI: answer from Terraform's states."""
-import json, pathlib, sys
-words = [word for word in sys.argv[1:]]
-open("{log}", "a").write(" ".join(words) + "\\n")
+"""Stand in for the Azure CLI: tell the identities in Terraform's states, and let the double answer the rest."""
+import json, os, pathlib, sys
+words = sys.argv[1:]
+with open("{log}", "a") as file:
+    print(" ".join(words), file=file)
+if words[0] != "identity":
+    os.execv("{double}", ["{double}", *words])
 options = dict(zip(words, words[1:]))
-if words[:2] == ["account", "show"]:
-    print(json.dumps({{"id": "{subscription}", "tenantId": "{tenant}", "name": "Loopback"}}))
-    sys.exit()
 resources = [
     (resource["type"], instance["attributes"])
     for file in pathlib.Path("{states}").rglob("*.tfstate") if ".terraform" not in file.parts
     for resource in json.loads(file.read_text() or "{{}}").get("resources", ())
     for instance in resource["instances"]
 ]
-identities = {{
-    (values["resource_group_name"], values["name"]): values
-    for kind, values in resources if kind == "azurerm_user_assigned_identity"
-}}
-found = identities.get((options.get("--resource-group"), options.get("--name") or options.get("--identity-name")))
-if words[:2] == ["identity", "show"] and found:
-    print(json.dumps({{"clientId": found["client_id"], "id": found["id"]}}))
-elif words[:3] == ["identity", "federated-credential", "list"] and found:
+wanted = (options["--resource-group"], options.get("--name") or options.get("--identity-name"))
+found = [
+    values for kind, values in resources
+    if kind == "azurerm_user_assigned_identity" and (values["resource_group_name"], values["name"]) == wanted
+]
+if not found:
+    sys.exit("ERROR: (ResourceNotFound) The Resource was not found.")
+if words[1] == "show":
+    print(json.dumps({{"clientId": found[0]["client_id"], "id": found[0]["id"]}}))
+else:
     print(json.dumps([
         {{"name": one["name"], "issuer": one["issuer"], "subject": one["subject"], "audiences": one["audience"]}}
         for kind, one in resources
-        if kind == "azurerm_federated_identity_credential" and one["user_assigned_identity_id"] == found["id"]
+        if kind == "azurerm_federated_identity_credential" and one["user_assigned_identity_id"] == found[0]["id"]
     ]))
-elif words[:1] == ["identity"]:
-    sys.exit("ERROR: (ResourceNotFound) The Resource was not found.")
-elif words[:1] != ["rest"]:
-    sys.exit(f"ERROR: {{' '.join(words[:2])}} is misspelled or not recognized by the system.")
 '''
 
 
@@ -187,3 +185,12 @@ def programs(folder: Path, *names: str) -> str:
         found = BIN / name if (BIN / name).exists() else Path(str(shutil.which(name)))
         (folder / name).symlink_to(found)
     return str(folder)
+
+
+def install_az(folder: Path, double: Path, states: Path) -> Path:
+    """Write the program az into a folder; return the file in which it logs its arguments."""
+    log = folder / "az.log"
+    text = AZ.format(python=sys.executable, log=log, double=double, states=states)
+    (folder / "az").write_text(text, encoding="utf-8")
+    (folder / "az").chmod(0o755)
+    return log

@@ -305,7 +305,7 @@ MISSING: dict[str, Round] = {
     ],
     "too few rights": [
         ("AZ111", "Repository: alice may not administer", in_repository(roles={PERSON: "write"})),
-        ("AZ122", "no identity of CI trusts tokens for production", partial(trusting, "production")),
+        ("AZ122", "CI's identity of production trusts other tokens: start", partial(trusting, "production")),
         ("AZ123", "Roles: not checked: az role assignment failed", NO_READER),
         ("AZ126", "may not read the offer", NO_READER),
     ],

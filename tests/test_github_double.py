@@ -259,6 +259,7 @@ def test_a_wrong_environment_is_refused(body: Any, owner: Person) -> None:
 def test_branches_are_a_list_only_if_they_are_custom(owner: Person) -> None:
     _, made, _ = owner.call("POST", POLICIES, {"name": "release/*"})
     assert owner.call("POST", POLICIES, {"name": "release/*"})[0] == 303
+    assert [owner.status("POST", POLICIES, body) for body in ({}, {"name": "v*", "type": "tag"})] == [422, 422]
     assert owner.call("GET", POLICIES)[1] == {"total_count": 1, "branch_policies": [made]}
     assert [owner.status("DELETE", f"{POLICIES}/{made['id']}") for _ in range(2)] == [204, 404]
     owner.call(
@@ -281,6 +282,8 @@ def test_secrets_are_set_and_listed_by_name(owner: Person) -> None:
     key = owner.call("GET", f"{STAGING}/secrets/public-key")[1]["key_id"]
     assert owner.call("PUT", f"{STAGING}/secrets/A", {**sent, "key_id": key})[:2] == INVALID
     assert [owner.status("DELETE", f"{STAGING}/secrets/A") for _ in range(2)] == [204, 404]
+    none = STAGING.replace("staging", "none")
+    assert [owner.status("GET", f"{none}/secrets"), owner.status("PUT", f"{none}/secrets/A", sent)] == [404, 404]
     gone = owner.gh("secret", "set", "A", "--env", "none", "--repo", "Acme/credit-risk", given="x")
     assert "failed to fetch public key: HTTP 404" in gone.stderr
 
@@ -404,6 +407,8 @@ def test_a_dispatched_run_waits_for_a_decision(owner: Person, tmp_path: Path) ->
             "reviewers": [{"type": "User", "reviewer": {"login": "alice", "id": 11}}],
         }
     ]
+    github.environments["production"].prevent_self_review = True  # Alice started it
+    assert not owner.call("GET", f"{run}/pending_deployments")[1][0]["current_user_can_approve"]
     github.environments["production"].decision = ("alice", "approved")
     until(lambda: owner.call("GET", run)[1]["conclusion"] == "success")
     assert owner.call("GET", f"{run}/pending_deployments")[1] == []
@@ -414,6 +419,15 @@ def test_a_dispatched_run_waits_for_a_decision(owner: Person, tmp_path: Path) ->
     github.folder = tmp_path
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", "Acme/credit-risk.git")
     assert owner.call("POST", f"{path}/dispatches", {"ref": "main"})[:2] == NOT_FOUND  # nothing was pushed
+    for missing in (run.replace("9001", "1"), f"{run.replace('9001', '1')}/pending_deployments"):
+        assert owner.call("GET", missing)[:2] == NOT_FOUND
+    (tmp_path / "work/.github/workflows").mkdir(parents=True)
+    (tmp_path / "work/.github/workflows/infra.yml").touch()
+    for words in ("init -q -b main", "add .", "commit -qm x", "push -q ../Acme/credit-risk.git main"):
+        git(tmp_path / "work", *words.split())
+    no_branch = owner.call("POST", f"{path}/dispatches", {"ref": "topic"})[:2]
+    assert no_branch == refusal(422, "No ref found for: topic")
+    assert owner.status("POST", f"{path}/dispatches", {"ref": "main"}) == 204
 
 
 def until(done: Callable[[], bool]) -> None:

@@ -74,11 +74,13 @@ class Rules:
         return kept
 
     def _subject(self, environment: str | None) -> str:
+        prefix = self.github.subject_prefix() if self.github.repository else None
+        prefix = prefix or f"repo:{self.repository}"
         if environment:
-            return f"repo:{self.repository}:environment:{environment}"
+            return f"{prefix}:environment:{environment}"
         if self.event.name == "pull_request":
-            return f"repo:{self.repository}:pull_request"
-        return f"repo:{self.repository}:ref:{self.event.ref}"
+            return f"{prefix}:pull_request"
+        return f"{prefix}:ref:{self.event.ref}"
 
     def _gate(self, environment: str) -> Workflow:
         """Return a step that ends as the environment's reviewers decide."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mlops.connect.programs import INSTALL, find, run, show
+from mlops.connect.programs import INSTALL, find, follow, run
 from mlops.connect.settings import Settings
 from mlops.connect.steps import Change, Record, Undo, Unseen, Waits
 from mlops.errors import ConfigError, MlopsError
@@ -24,6 +24,8 @@ API_VERSION: Final = "2023-01-31"  # of Microsoft.ManagedIdentity
 ROLE_SECONDS: Final = 600
 LONGEST_PAUSE: Final = 20
 NOT_YET: Final = r"AuthorizationPermissionMismatch|AuthorizationFailure|status 403"
+# What Terraform's people want to see of an apply: not the plan of new resources.
+PROGRESS: Final = r": Creat|: Modif|: Destr|^Plan:|^Apply complete|Error:|^\W*│"
 NO_RIGHTS: Final = r"AuthorizationFailed|does not have authorization"
 
 
@@ -120,7 +122,9 @@ class Azure:
         except ConfigError as error:
             raise self._hand_over(str(error), commands) from error
         for words in commands:
-            done = show("terraform", *words, folder=folder, variables=given)
+            done = follow(
+                "terraform", *words, folder=folder, variables=given, shown=PROGRESS
+            )
             if not done.code:
                 continue
             found = re.search(r"Error: (.*)", done.errors)

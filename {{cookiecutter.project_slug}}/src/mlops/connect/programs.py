@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ INSTALL: Final = {
     "az": "Install the Azure CLI (learn.microsoft.com/cli/azure), then run `az login`.",
     "terraform": "Install Terraform 1.9 or newer (developer.hashicorp.com/terraform/install).",
 }
+WIDEST: Final = 120
 # No program may ask: its question would be invisible.
 SILENT: Final = {
     "GH_NO_UPDATE_NOTIFIER": "1",
@@ -91,8 +93,10 @@ def run(
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def show(name: str, *words: str, folder: Path, variables: Mapping[str, str]) -> Done:
-    """Run a long program while its output is shown."""
+def follow(
+    name: str, *words: str, folder: Path, variables: Mapping[str, str], shown: str
+) -> Done:
+    """Run a long program while the lines of its output that match a pattern are shown."""
     lines = []
     with subprocess.Popen(
         [find(name), *words],
@@ -107,7 +111,8 @@ def show(name: str, *words: str, folder: Path, variables: Mapping[str, str]) -> 
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            print(f"    {safe(line.rstrip())}", flush=True)
+            if re.search(shown, line):
+                print(f"    {safe(line.rstrip())[:WIDEST]}", flush=True)
     return Done(process.returncode, "", "".join(lines))
 
 

@@ -45,6 +45,10 @@ class Protection:
     branches: tuple[str, ...] | None = None
     bypass: bool = False
 
+    def has_rules_of(self, other: Protection) -> bool:
+        """Return whether both ask the same people, and wait as long."""
+        return (self.reviewers, self.wait_minutes) == (other.reviewers, other.wait_minutes)
+
 
 @dataclass(frozen=True)
 class Environments:
@@ -87,8 +91,8 @@ class Environments:
         if name in REVIEWED and (self.reviewers or not reviewers):
             reviewers = tuple(map(self._find, self.reviewers or (self.repository.person,)))
         minutes = (self.wait_minutes if name == TIMED else 0) or current.wait_minutes
-        is_open = not current.branches or BRANCH not in current.branches
-        if not is_open and (reviewers, minutes) == (current.reviewers, current.wait_minutes):
+        wanted = Protection(reviewers, minutes, (BRANCH,))
+        if wanted.has_rules_of(current) and BRANCH in (current.branches or ()):
             return []
         words = [f"only branch {BRANCH}"]
         if reviewers:
@@ -96,8 +100,7 @@ class Environments:
         if minutes:
             words.append(f"after {minutes} minutes")
         text = f"{'protect' if found else 'create'} it: {', '.join(words)}"
-        wanted = Protection(reviewers, minutes, (BRANCH,))
-        return [Change(text, lambda: self._protect(name, found is None, wanted))]
+        return [Change(text, lambda: self._protect(name, found, wanted))]
 
     def notes(self, name: str) -> list[Note]:
         """Return which doors of an environment are open besides the usual one."""
@@ -113,12 +116,14 @@ class Environments:
             notes.append(Note(text, f"Do not allow it: {where}"))
         return notes
 
-    def _protect(self, name: str, is_new: bool, wanted: Protection) -> None:
+    def _protect(self, name: str, found: Protection | None, wanted: Protection) -> None:
         path = f"{self.repository.base}/environments/{name}"
-        if is_new:
+        if found is None:
             undo = Undo(f"the environment {name}", SERVICE, "DELETE", path)
             self.repository.record.add(undo)
-        limit = self._put(name, wanted)
+        limit = None
+        if found is None or found.branches is None or not wanted.has_rules_of(found):
+            limit = self._put(name, wanted)
         if BRANCH not in self._branches(name):
             body = {"name": BRANCH, "type": "branch"}
             self._call("POST", f"{name}/deployment-branch-policies", body)
@@ -165,9 +170,20 @@ class Environments:
             return self._call("PUT", name, kept, missing=None)
 
     def look_at_webhook(self) -> list[Change]:
-        """Look whether a given webhook is stored; its value cannot be read back."""
-        if not os.environ.get(WEBHOOK) or WEBHOOK in self.secrets("staging"):
+        """Look whether a given webhook is stored; its value cannot be read back.
+
+        Raises
+        ------
+        ConfigError
+            It is not an address.
+        """
+        value = os.environ.get(WEBHOOK, "").strip()
+        if not value or WEBHOOK in self.secrets("staging"):
             return []
+        if not re.fullmatch(r"https://[^\s/]+/\S*", value):
+            raise ConfigError(
+                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
+            )
         return [Change(f"store {WEBHOOK} as a secret of staging", self._store_webhook)]
 
     def notes_on_webhook(self) -> list[Note]:
@@ -182,18 +198,15 @@ class Environments:
         return [str(one["name"]) for one in found["secrets"]]
 
     def _store_webhook(self) -> None:
-        value = os.environ[WEBHOOK].strip()
-        if not re.fullmatch(r"https://[^\s/]+/\S*", value):  # gh would store an empty one
-            raise ConfigError(
-                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
-            )
         repository = self.repository
         path = f"{repository.base}/environments/staging/secrets/{WEBHOOK}"
         repository.record.add(Undo(f"the secret {WEBHOOK} of staging", SERVICE, "DELETE", path))
         where = f"{repository.host}/{repository.settings.repository}"
         words = ("secret", "set", WEBHOOK, "--env", "staging", "--repo", where)
         fix = f"Store it by hand: gh secret set {WEBHOOK} --env staging"
-        must(run("gh", *words, given=value), f"gh cannot store {WEBHOOK}", fix)
+        must(
+            run("gh", *words, given=os.environ[WEBHOOK].strip()), f"gh cannot store {WEBHOOK}", fix
+        )
 
     def _find(self, who: str) -> tuple[str, int, str]:
         """Return the type, id and name of a reviewer."""

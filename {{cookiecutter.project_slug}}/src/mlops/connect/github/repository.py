@@ -91,7 +91,7 @@ class Repository:
         """
         found = self.find()
         if found is None:
-            raise Waits("waits for the repository")
+            raise Waits("look at the tokens, once there is a repository")
         return found
 
     def look(self, public: bool) -> list[Change]:
@@ -182,11 +182,15 @@ class Repository:
             ``environments/NAME``, or ``actions`` for those of the repository.
         """
         current = self.variables(place)
-        return [
-            Change(f"set {name}", self._setter(place, name, value, current.get(name)))
-            for name, value in wanted.items()
-            if current.get(name) != value
-        ]
+        left = {name: value for name, value in wanted.items() if current.get(name) != value}
+        if not left:
+            return []
+
+        def act() -> None:
+            for name, value in left.items():
+                self._set_variable(place, name, value, current.get(name))
+
+        return [Change(f"set {', '.join(left)}", act)]
 
     def variables(self, place: str) -> dict[str, str]:
         """Return the variables of an environment or of the repository."""
@@ -194,18 +198,14 @@ class Repository:
         found = self.api.call("GET", path, missing={"variables": []})
         return {str(one["name"]): str(one["value"]) for one in found["variables"]}
 
-    def _setter(self, place: str, name: str, value: str, before: str | None) -> Callable[[], None]:
+    def _set_variable(self, place: str, name: str, value: str, before: str | None) -> None:
         path = f"{self.base}/{place}/variables"
-
-        def act() -> None:
-            if before is None:
-                undo = Undo(f"the variable {name} of {place}", SERVICE, "DELETE", f"{path}/{name}")
-                self.record.add(undo)
-                self.api.call("POST", path, {"name": name, "value": value})
-            else:
-                self.api.call("PATCH", f"{path}/{name}", {"value": value})
-
-        return act
+        if before is not None:
+            self.api.call("PATCH", f"{path}/{name}", {"value": value})
+            return
+        undo = Undo(f"the variable {name} of {place}", SERVICE, "DELETE", f"{path}/{name}")
+        self.record.add(undo)
+        self.api.call("POST", path, {"name": name, "value": value})
 
     def _create(self, public: bool) -> None:
         owner, _, name = self.settings.repository.partition("/")

@@ -17,6 +17,11 @@ from mlops.naming import ENVIRONMENTS
 
 READY: Final = "AZURE_READY"
 RUNNERS: Final = ("RUNNER_STAGING", "RUNNER_PRODUCTION")
+BUILD: Final = (
+    "start the workflow, which applies infra/ to staging and, after an approval of its plan, to "
+    "production"
+)
+TRAIN: Final = "start the workflow"
 PAGE: Final = "docs/infrastructure.md"
 
 
@@ -99,6 +104,8 @@ class Wiring:
     def _look_at_azure(self, environment: str) -> list[Change]:
         """Look whether Azure trusts the tokens of the jobs that plan and apply."""
         self._azure.account()
+        if self._repository.find() is None:
+            return [self._azure.bootstrap(environment, {})]
         subject = self._repository.subject()
         if all(
             self._azure.trusts(environment, key, subject.of(environment + suffix), subject.issuer)
@@ -112,7 +119,7 @@ class Wiring:
         login = self._azure.login(environment, IDENTITIES.get(suffix, CI))
         if login is None:
             made_by = "infra/bootstrap" if suffix else "infra/"
-            raise Waits(f"waits for the identity that {made_by} creates")
+            raise Waits(f"set the variables AZURE_*, once {made_by} has made its identity")
         if not suffix:
             self._azure.record_trust(environment)
         return self._repository.set_variables(f"environments/{environment}{suffix}", login)
@@ -131,20 +138,20 @@ class Wiring:
         for name in ENVIRONMENTS:
             for key in IDENTITIES.values():
                 if self._azure.client(name, key) is None:
-                    raise Waits("waits for the identities that infra/bootstrap creates")
+                    raise Waits(f"{BUILD}, once infra/bootstrap is applied")
         if self._settings.private:
             raise Waits(
-                "waits for the first apply of infra/, from inside the private network",
+                "apply infra/ for the first time, from inside the private network",
                 f"Apply it as {PAGE} says (Reach a private environment), then connect again.",
             )
         runs = Runs(self._repository.api, self._repository.base)
         last = runs.last("infra.yml")
         running = last is not None and last["status"] != "completed"
-        text = "follow its run" if running else "start the workflow, and follow it"
-        text = f"no identity of CI trusts tokens for {' and '.join(missing)}: {text}"
+        others = [name for name in missing if self._azure.client(name, CI)]
+        reason = f"CI's identity of {' and '.join(others)} trusts other tokens: " if others else ""
         return [
             *self._repository.set_variables("actions", {READY: "true"}),
-            Change(f"{text}; you approve production's plan", self._builder(runs)),
+            Change(reason + ("follow its run" if running else BUILD), self._builder(runs)),
         ]
 
     def _builder(self, runs: Runs) -> Callable[[], None]:
@@ -169,15 +176,15 @@ class Wiring:
             return []
         for name in ENVIRONMENTS:
             if self._azure.client(name, CI) is None:
-                raise Waits("waits for Azure")
+                raise Waits(f"{TRAIN}, once infra/ is applied")
         missing = set(RUNNERS) - set(self._repository.variables("actions"))
         if self._settings.inside and missing:
             raise Waits(
-                "waits for a runner in the network, which alone reaches the endpoints",
+                f"{TRAIN}, once a runner in the network can reach the endpoints",
                 f"Make it as {PAGE} says (A self-hosted runner), set {' and '.join(RUNNERS)}, then "
                 "connect again.",
             )
-        return [Change("start the workflow", lambda: _start(runs))]
+        return [Change(TRAIN, lambda: _start(runs))]
 
 
 def _start(runs: Runs) -> None:
