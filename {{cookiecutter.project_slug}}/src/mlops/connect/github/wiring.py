@@ -126,7 +126,10 @@ class Wiring:
 
     def _look_at_infrastructure(self) -> list[Change]:
         """Look whether infra/ was applied to both environments, for this repository's tokens."""
-        self._azure.account()
+        for name in ENVIRONMENTS:
+            for key in IDENTITIES.values():
+                if self._azure.client(name, key) is None:
+                    raise Waits(f"{BUILD}, once infra/bootstrap is applied")
         subject = self._repository.subject()
         missing = [
             name
@@ -135,10 +138,6 @@ class Wiring:
         ]
         if not missing:
             return self._repository.set_variables("actions", {READY: "true"})
-        for name in ENVIRONMENTS:
-            for key in IDENTITIES.values():
-                if self._azure.client(name, key) is None:
-                    raise Waits(f"{BUILD}, once infra/bootstrap is applied")
         if self._settings.private:
             raise Waits(
                 "apply infra/ for the first time, from inside the private network",
