@@ -29,6 +29,7 @@ SLOW = (
     "test_infra_commands",
     "test_azure_pipelines_pull_request",
     "test_workflows_infra",
+    "test_connect_azure_devops",
     "test_demo",
     "test_azure_unseen_rows",
     "test_azure_pipelines_infra",

@@ -17,14 +17,15 @@ from rendering import git
 
 BIN = Path(sys.executable).parent
 PERSON = "alice"
+TOKEN = "gho_planted-token"  # noqa: S105 -- of the double
 # What `az` knows of identities is what Terraform has made: the states below a folder. All else is the double's.
 AZ = '''#!{python}
 """Stand in for the Azure CLI: tell the identities in Terraform's states, and let the double answer the rest."""
 import json, os, pathlib, sys
 words = sys.argv[1:]
 with open("{log}", "a") as file:
-    print(" ".join(words), file=file)
-if words[0] != "identity":
+    print("az", *words, file=file)
+if words[0] not in ("identity", "rest"):
     os.execv("{double}", ["{double}", *words])
 options = dict(zip(words, words[1:]))
 resources = [
@@ -33,6 +34,11 @@ resources = [
     for resource in json.loads(file.read_text() or "{{}}").get("resources", ())
     for instance in resource["instances"]
 ]
+if words[0] == "rest":  # to remove a credential
+    path = options["--url"].removeprefix("https://management.azure.com").partition("?")[0]
+    kinds = [values["id"] for kind, values in resources if kind == "azurerm_user_assigned_identity"]
+    known = [id.rpartition("/")[2] for id in kinds]
+    sys.exit(path.split("/")[8] not in known and "ERROR: Not Found")
 wanted = (options["--resource-group"], options.get("--name") or options.get("--identity-name"))
 found = [
     values for kind, values in resources
@@ -68,11 +74,11 @@ class Bench:
 
     def connect(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run connect without a terminal; agree to everything unless options say otherwise."""
-        return self.run("src/mlops/connect", *(words or ("--yes",)), **changes)
+        return self._run(sys.executable, "src/mlops/connect", *(words or ("--yes",)), **changes)
 
-    def run(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, python: str, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-B", *words],
+            [python, "-B", *words],
             cwd=self.project,
             env={**self.variables, **changes},
             stdin=subprocess.DEVNULL,
@@ -81,6 +87,14 @@ class Bench:
             encoding="utf-8",
             check=False,
         )
+
+    def run_in_project(self, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run Python as in the project's environment."""
+        return self._run(os.environ["PROJECT_PYTHON"], *words, **changes)
+
+    def arguments(self) -> list[str]:
+        """Return the programs that were called, with their arguments."""
+        return (self.folder / "bin" / "arguments.log").read_text(encoding="utf-8").splitlines()
 
     def killed_at(self, number: int) -> subprocess.CompletedProcess[str]:
         """Run connect, and kill it with its programs as soon as GitHub has carried out a number of changes."""
@@ -157,6 +171,7 @@ def bench(rendered: Path, folder: Path, host: str = "github.com") -> Iterator[Be
     (home / ".gitconfig").write_text("[user]\nname = Alice\nemail = alice@example.com\n", encoding="utf-8")
     with running_github(folder) as github:
         github.folder = folder / "server"
+        github.tokens[TOKEN] = github.tokens[github.person(PERSON)]
         github.accounts = [
             Account(PERSON, 11),
             Account("bob", 12),
@@ -167,7 +182,7 @@ def bench(rendered: Path, folder: Path, host: str = "github.com") -> Iterator[Be
         variables = {
             "HOME": str(home),
             "GH_CONFIG_DIR": str(home / "gh"),
-            token: github.person(PERSON),
+            token: TOKEN,
             "PATH": programs(folder / "bin", "gh", "git"),
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.{folder}/server/.insteadOf",
@@ -179,18 +194,19 @@ def bench(rendered: Path, folder: Path, host: str = "github.com") -> Iterator[Be
 
 
 def programs(folder: Path, *names: str) -> str:
-    """Return a PATH with some programs only."""
+    """Return a PATH with some programs only, which log their arguments to `arguments.log`."""
     folder.mkdir(exist_ok=True)
     for name in names:
-        found = BIN / name if (BIN / name).exists() else Path(str(shutil.which(name)))
-        (folder / name).symlink_to(found)
+        found = BIN / name if (BIN / name).exists() else shutil.which(name)
+        text = f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >>"{folder}/arguments.log"\nexec "{found}" "$@"\n'
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o755)
     return str(folder)
 
 
-def install_az(folder: Path, double: Path, states: Path) -> Path:
-    """Write the program az into a folder; return the file in which it logs its arguments."""
-    log = folder / "az.log"
+def install_az(folder: Path, double: Path, states: Path) -> None:
+    """Write the program az into a folder; it logs its arguments to `arguments.log`."""
+    log = folder / "arguments.log"
     text = AZ.format(python=sys.executable, log=log, double=double, states=states)
     (folder / "az").write_text(text, encoding="utf-8")
     (folder / "az").chmod(0o755)
-    return log

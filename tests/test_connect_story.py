@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from azure_landing import landing_zone_of
 from azure_project import PREFIX
-from connecting import PERSON, Bench, bench, install_az
+from connecting import PERSON, TOKEN, Bench, bench, install_az
 from doubles import github as doubles_github
 from doubles.client import Double, running_double
 from doubles.proxy import running_proxy
@@ -33,6 +33,7 @@ from workflows.terraform import pin_terraform
 NAME = "octo/credit-risk"
 IDS = {"github_ids": '{ owner = "34", repository = "7001" }'}
 WEBHOOK_LINE = "Webhook of Teams or Slack"
+WEBHOOK = "https://127.0.0.1:9/planted-webhook"  # nobody answers there
 
 
 @dataclass
@@ -42,7 +43,8 @@ class World:
     bench: Bench
     azure: Double
     repository: Repository
-    az_log: Path
+    terraform: Terraform
+    output: str = ""
     logs: list[str] = field(default_factory=list)
     approvals: list[str] = field(default_factory=list)
 
@@ -63,8 +65,6 @@ class World:
         self.logs.append(done.log)
         run.conclusion = ("success" if done.steps else "skipped") if done.code == 0 else "failure"
         run.status = "completed"
-
-    terraform: Terraform = field(default=None, repr=False)  # type: ignore[assignment]
 
     def _approve(self, run: doubles_github.Run) -> None:
         """Approve what a run waits for, once it does."""
@@ -96,7 +96,7 @@ def world(
         home = stack.enter_context(bench(rendered, folder))
         shutil.rmtree(home.project)  # cookiecutter makes it
         program = terraform.install(folder / "bin")
-        log = install_az(folder / "bin", Path(azure.environment["PATH"].split(os.pathsep)[0]) / "az", folder)
+        install_az(folder / "bin", Path(azure.environment["PATH"].split(os.pathsep)[0]) / "az", folder)
         network = {name: value for name, value in {**azure.environment, **proxy}.items() if name != "PATH"}
         led = {name: value for name, value in {**network, **program}.items() if name != "TF_DATA_DIR"}
         home.variables |= {**led, "DOUBLE_LOGIN": "operator"}
@@ -105,7 +105,7 @@ def world(
             folder / "github", home.github, project_python, jobs, home.github.variables, azure.github_tokens, NAME
         )
         repository.folder.mkdir()
-        world = World(home, azure, repository, log, terraform=terraform)
+        world = World(home, azure, repository, terraform)
         home.github.on_dispatch = world.carry_out
         yield world
 
@@ -116,20 +116,70 @@ def test_from_cookiecutter_to_an_approved_release(world: World, template: Path) 
         *[("Project name", ""), ("Short name", ""), ("Python package", ""), ("What the model", "")],
         *[("Repository", NAME), ("Azure region", ""), ("Prefix", ""), ("CI/CD", ""), ("How Azure", "")],
         *[("batch endpoint", ""), ("Monitor", ""), ("Network", ""), ("Connect", "2")],
-        *[("Make these changes", "y"), (WEBHOOK_LINE, "")],
+        *[("Make these changes", "y"), (WEBHOOK_LINE, WEBHOOK)],
     ]
     command = [sys.executable, "-m", "cookiecutter", str(template), "--output-dir", str(bench.folder)]
     code, output = at_terminal(command, bench, answers)
-    Path("/tmp/story.log").write_text("".join(world.logs))
+    world.output = output
     assert code == 0, output + "".join(world.logs)
-    print(output)
     assert "Everything is connected." in output, output
     [infra, train] = bench.github.runs
     wait_for(lambda: train.status == "completed")
     assert (infra.conclusion, train.conclusion) == ("success", "success"), world.logs[-1]
     assert world.approvals == ["production-infra", "production"]
     typed = [answer for _, answer in answers if answer]
-    assert typed == [NAME, "2", "y"]
+    assert typed == [NAME, "2", "y", WEBHOOK]
+
+
+def test_connected_again_it_finds_nothing_to_do(world: World) -> None:
+    bench, calls = world.bench, len(world.bench.github.calls)
+    done = bench.connect()
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.rstrip().endswith("Everything is connected.")
+    assert bench.changes(calls) == []
+    assert bench.state()["left"] == ""
+
+
+def test_planted_secrets_are_nowhere(world: World) -> None:
+    """Not in the project, its git objects, the replay file, the person's home, arguments or the terminal."""
+    bench = world.bench
+    assert bench.github.environments["staging"].secrets == {"MLOPS_WEBHOOK": WEBHOOK}
+    texts = {"the terminal": world.output.encode()}
+    for folder in (bench.project, bench.folder / "home", bench.folder / "bin"):
+        texts |= {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    objects = git(bench.project, "cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)")
+    for name, kind in map(str.split, objects.splitlines()):
+        texts[f"{kind} {name}"] = subprocess.run(
+            ["git", "-C", bench.project, "cat-file", kind, name], check=True, stdout=subprocess.PIPE
+        ).stdout
+    arguments = (bench.folder / "bin" / "arguments.log").read_text(encoding="utf-8")
+    assert {line.split()[0] for line in arguments.splitlines()} == {"git", "gh", "az"}  # or it would prove nothing
+    assert any("octo/credit-risk" in name or b"octo/credit-risk" in text for name, text in texts.items())
+    assert list((bench.folder / "home").rglob("mlops-template.json")) or list((bench.folder / "home").rglob("*.json"))
+    found = [name for name, text in texts.items() for secret in (TOKEN, "planted-webhook") if secret.encode() in text]
+    assert found == []
+
+
+def test_disconnect_lists_and_removes_what_connect_created(world: World) -> None:
+    bench = world.bench
+    words = ("-m", "mlops", "disconnect")
+    python = {"PYTHONPATH": str(bench.project / "src")}
+    dry = bench.run_in_project(*words, "--dry-run", **python)
+    assert dry.returncode == 0, dry.stdout
+    assert "  remove the environment production\n" in dry.stdout
+    calls = len(bench.github.calls)
+    done = bench.run_in_project(*words, "--yes", **python)
+    assert done.returncode == 0, done.stdout
+    assert bench.github.environments == {}
+    assert bench.github.variables == {}
+    assert bench.github.rulesets == []
+    assert bench.github.actions[""]["allowed_actions"] == "all"
+    removed = [line for line in bench.arguments() if line.startswith("az rest --method delete")]
+    assert len(removed) == 6  # what plans, applies and releases, in both environments
+    assert all(re.search(r"/federatedIdentityCredentials/github\?api-version=", line) for line in removed)
+    assert len(bench.changes(calls)) > 0
+    again = bench.run_in_project(*words, "--yes", **python)
+    assert again.stdout == "mlops connect created nothing from this folder, or it was removed.\n"
 
 
 def at_terminal(command: list[str], bench: Bench, answers: list[tuple[str, str]]) -> tuple[int, str]:

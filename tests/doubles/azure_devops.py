@@ -17,11 +17,12 @@ That a Stage record's identifier is the stage's name in the YAML is observed, no
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 TOKEN = "token-of-the-job"  # noqa: S105 -- the double's own
@@ -51,6 +52,14 @@ class Fault:
     status: int
     body: bytes = b'{"message": "TF400733: The request has been canceled."}'
     headers: dict[str, str] = field(default_factory=dict)
+
+
+SIGN_IN = Fault(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
+
+
+def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+    body = b"" if content is None else json.dumps(content).encode()
+    return Fault(status, body, {"Content-Type": "application/json", **(headers or {})})
 
 
 @dataclass
@@ -91,6 +100,28 @@ class AzureDevOps:
             "BUILD_REPOSITORY_PROVIDER": "TfsGit",
             **changes,
         }
+
+    def respond(self, method: str, target: str, headers: Message, body: bytes) -> Fault | None:
+        """Return the answer to a request, or None to drop the connection."""
+        given = urlsplit(target)
+        path = unquote(given.path).removeprefix("/office/Credit Risk/_apis/")
+        self.calls.append(f"{method} {path}")
+        if self.faults:
+            return self.faults.pop(0)
+        if path == "/sign-in":
+            return SIGN_IN
+        if headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.refuse_login(headers)
+        try:
+            content = json.loads(body) if body else None
+            return json_answer(self.answer(method, path, dict(parse_qsl(given.query)), content))
+        except LookupError as error:
+            return json_answer({"message": str(error), "typeKey": "NotFound"}, 404)
+
+    def refuse_login(self, headers: Message) -> Fault:
+        """Return what a bad token gets: 401 only with the header that suppresses the page to sign in."""
+        suppressed = headers.get("X-TFS-FedAuthRedirect") == "Suppress"
+        return Fault(401 if suppressed else 302, b"", {"Location": f"{self.url}/sign-in"})
 
     def answer(self, method: str, path: str, query: dict[str, str], content: Any) -> Any:
         """Return the answer to a call below `/office/Credit Risk/_apis/`."""
@@ -155,44 +186,46 @@ class AzureDevOps:
         return found["comments"][int(comment) - 1]
 
 
+class Site(Protocol):
+    """What `serving` serves."""
+
+    url: str
+
+    def respond(self, method: str, target: str, headers: Message, body: bytes) -> Fault | None:
+        """Return the answer to a request, or None to drop the connection."""
+
+
+Served = TypeVar("Served", bound=Site)
+
+
 @contextmanager
 def running_azure_devops() -> Iterator[AzureDevOps]:
     """Serve a project on this machine until the block ends."""
-    double = AzureDevOps("")
+    with serving(AzureDevOps("")) as double:
+        yield double
+
+
+@contextmanager
+def serving(double: Served) -> Iterator[Served]:
+    """Serve a double on this machine until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
-            given = urlsplit(self.path)
-            path = unquote(given.path).removeprefix("/office/Credit Risk/_apis/")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            double.calls.append(f"{self.command} {path}")
-            if double.faults:
-                fault = double.faults.pop(0)
-                self.reply(fault.status, fault.body, fault.headers)
-            elif path == "/sign-in":
-                self.reply(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
-            elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
-                suppressed = self.headers.get("X-TFS-FedAuthRedirect") == "Suppress"
-                self.reply(401 if suppressed else 302, b"", {"Location": f"{double.url}/sign-in"})
-            else:
-                try:
-                    content = json.loads(body) if body else None
-                    answer = double.answer(self.command, path, dict(parse_qsl(given.query)), content)
-                    self.reply(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
-                except LookupError as error:
-                    self.reply(404, json.dumps({"message": str(error), "typeKey": "NotFound"}).encode(), {})
-
-        def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            answer = double.respond(self.command, self.path, self.headers, body)
+            if answer is None:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
         def log_message(self, *_: object) -> None:
             pass
 
-        do_GET = do_POST = do_PATCH = handle_any  # noqa: N815 -- the names that http.server calls
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815 -- the names that http.server calls
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         double.url = f"http://127.0.0.1:{server.server_port}"

@@ -8,6 +8,7 @@ headers and the paths of Enterprise Server and ghe.com from gh 2.102.0; a public
 infrahouse/infrahouse-toolkit#85; "Body is too long" from telia-oss/github-pr-resource#259.
 """
 
+import contextlib
 import json
 import re
 import socketserver
@@ -272,8 +273,9 @@ class Handler(BaseHTTPRequestHandler):
         about = {"Content-Type": "text/html" if is_page else "application/json", "Content-Length": str(len(sent))}
         for name, value in {**headers, **about}.items():
             self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(sent)
+        with contextlib.suppress(ConnectionError):  # of a client that was killed
+            self.end_headers()
+            self.wfile.write(sent)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _serve  # noqa: N815 - as the base class wants
 

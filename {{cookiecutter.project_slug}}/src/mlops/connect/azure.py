@@ -31,11 +31,20 @@ NO_RIGHTS: Final = r"AuthorizationFailed|does not have authorization"
 
 @dataclass(frozen=True)
 class Account:
-    """Who is logged in to Azure, and where."""
+    """Who is logged in to Azure, and where.
+
+    Attributes
+    ----------
+    name :
+        The subscription's.
+    person :
+        The name that somebody logs in with.
+    """
 
     subscription: str
     tenant: str
     name: str
+    person: str = ""
 
 
 @dataclass
@@ -61,7 +70,8 @@ class Azure:
             if not isinstance(found, dict):
                 fix = "az login, then choose: az account set --subscription NAME"
                 raise Waits("waits for Azure: `az` is not logged in", fix)
-            self._account = Account(found["id"], found["tenantId"], found["name"])
+            person = str((found.get("user") or {}).get("name", ""))
+            self._account = Account(found["id"], found["tenantId"], found["name"], person)
         return self._account
 
     def login(self, environment: str, key: str) -> dict[str, str] | None:
@@ -122,9 +132,7 @@ class Azure:
         except ConfigError as error:
             raise self._hand_over(str(error), commands) from error
         for words in commands:
-            done = follow(
-                "terraform", *words, folder=folder, variables=given, shown=PROGRESS
-            )
+            done = follow("terraform", *words, folder=folder, variables=given, shown=PROGRESS)
             if not done.code:
                 continue
             found = re.search(r"Error: (.*)", done.errors)

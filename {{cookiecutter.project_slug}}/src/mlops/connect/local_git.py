@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,8 @@ from mlops.connect.steps import Change
 from mlops.errors import MlopsError
 
 BRANCH: Final = "main"
+# As GitHub and Azure DevOps say it.
+PROTECTED: Final = "rule violations|protected branch|TF402455"
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,16 @@ class LocalGit:
     ----------
     settings :
         Settings for the commands that talk to the platform, such as how to log in.
+    secrets :
+        Returns variables for the same commands: other users can see arguments.
     """
 
     root: Path
     settings: tuple[str, ...] = ()
+    secrets: Callable[[], Mapping[str, str]] = dict
 
-    def look(self, url: str) -> list[Change]:
-        """Return what is left to do until there is a first commit and a remote."""
+    def look(self) -> list[Change]:
+        """Return what is left to do until there is a first commit."""
         changes = []
         if not (self.root / ".git").exists():
             changes.append(Change(f"git init, branch {BRANCH}", self._init))
@@ -39,12 +46,17 @@ class LocalGit:
                 f"The current branch is {self.branch()}, and the workflows run on {BRANCH}.",
                 f"git switch {BRANCH}, or rename it: git branch -m {BRANCH}",
             )
-        if not self.remote():
-            changes.append(Change(f"git remote add origin {url}", lambda: self._add_remote(url)))
         return changes
 
-    def look_at_remote(self, exists: bool = True) -> list[Change]:
+    def look_at_remote(self, url: str, exists: bool) -> list[Change]:
         """Return what is left to do until the remote has the branch.
+
+        Parameters
+        ----------
+        url : str
+            The remote's address, if the project has none yet.
+        exists : bool
+            Whether the platform has the repository.
 
         Raises
         ------
@@ -52,9 +64,13 @@ class LocalGit:
             The remote has commits that this project does not have.
         """
         head = self.head()
+        push = Change(f"git push origin {BRANCH}", self._push)
+        if not self.remote():
+            add = Change(f"git remote add origin {url}", lambda: self._add_remote(url))
+            return [add, Change(push.text, lambda: self._push_what_is_left(url))]
         if not exists or not head:
-            return [Change(f"git push origin {BRANCH}", self._push)]
-        listed = self._call(*self.settings, "ls-remote", "origin", f"refs/heads/{BRANCH}")
+            return [push]
+        listed = self._call_remote("ls-remote", "origin", f"refs/heads/{BRANCH}")
         fix = "Check that you may read it: git ls-remote origin"
         there = must(listed, f"git cannot read {self.remote()}", fix).split()
         if there and there[0] == head:
@@ -66,7 +82,7 @@ class LocalGit:
                 f"If it is this project's, run `git pull --rebase origin {BRANCH}`; otherwise set "
                 "another `repository` in project.yml, and run `git remote remove origin`.",
             )
-        return [Change(f"git push origin {BRANCH}", self._push)]
+        return [push]
 
     def commit(self, message: str, *paths: str) -> None:
         """Commit some files, or with --all all of them."""
@@ -105,14 +121,22 @@ class LocalGit:
         done = self._call("remote", "add", "origin", url)
         must(done, "git cannot add the remote origin", "Fix what git says.")
 
+    def _push_what_is_left(self, url: str) -> None:
+        """Push to a remote that was not known before, after a look at it."""
+        for change in self.look_at_remote(url, exists=True):
+            change.act()
+
     def _push(self) -> None:
-        done = self._call(*self.settings, "push", "--quiet", "-u", "origin", BRANCH)
+        done = self._call_remote("push", "--quiet", "-u", "origin", BRANCH)
         fix = f"Fix what git says, then run it again: git push -u origin {BRANCH}"
         if "workflow" in done.errors and "scope" in done.errors:
             fix = "gh auth refresh --scopes workflow"
-        elif "rule violations" in done.errors or "protected branch" in done.errors:
+        elif re.search(PROTECTED, done.errors):
             fix = f"{BRANCH} is protected: push another branch, and open a pull request."
         must(done, f"git cannot push to {self.remote()}", fix)
+
+    def _call_remote(self, *words: str) -> Done:
+        return run("git", *self.settings, *words, folder=self.root, variables=self.secrets())
 
     def _call(self, *words: str) -> Done:
         return run("git", *words, folder=self.root)

@@ -93,9 +93,7 @@ def run(
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def follow(
-    name: str, *words: str, folder: Path, variables: Mapping[str, str], shown: str
-) -> Done:
+def follow(name: str, *words: str, folder: Path, variables: Mapping[str, str], shown: str) -> Done:
     """Run a long program while the lines of its output that match a pattern are shown."""
     lines = []
     with subprocess.Popen(

@@ -117,6 +117,10 @@ class Repository:
             return [Change(f"write its name, {name}, to project.yml", lambda: self._rename(name))]
         return []
 
+    def look_at_push(self) -> list[Change]:
+        """Look whether it has this project's commits."""
+        return self.git.look_at_remote(f"{self.url}.git", self.find() is not None)
+
     def look_at_default_branch(self) -> list[Change]:
         """Look whether the workflows' branch is the default."""
         found = self.find()

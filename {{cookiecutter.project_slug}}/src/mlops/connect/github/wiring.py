@@ -51,10 +51,10 @@ class Wiring:
         """Return all steps."""
         repository, environments, choices = self._repository, self._environments, self._choices
         return [
-            Step("Git", lambda: repository.git.look(f"{repository.url}.git")),
+            Step("Git", repository.git.look),
             Step("Repository", lambda: repository.look(choices.public)),
             Step("Subject of the tokens", repository.look_at_subject),
-            Step("Push", lambda: repository.git.look_at_remote(repository.find() is not None)),
+            Step("Push", repository.look_at_push),
             Step("Default branch", repository.look_at_default_branch),
             Step("Actions", lambda: protection.look_at_actions(repository, choices.public)),
             *(

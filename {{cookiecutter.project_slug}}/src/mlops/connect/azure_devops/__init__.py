@@ -1,0 +1,1 @@
+"""What connect does on Azure DevOps."""
