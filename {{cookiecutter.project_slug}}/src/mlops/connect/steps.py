@@ -100,7 +100,7 @@ class Platform(Protocol):
 
     @property
     def person(self) -> str:
-        """Return who is logged in, after `check_login`."""
+        """Return who is logged in, after `check_login`; "" if it is not known."""
 
     def check_login(self) -> None:
         """Check that somebody is logged in who may do it.

@@ -19,9 +19,12 @@ CODES: Final = (
     ("Environment ", "AZ112"),
     ("Login of ", "AZ113"),
     ("First training", "AZ114"),
+    ("Service connection ", "AZ113"),
     ("Rules for ", "AZ116"),
+    ("Policies for ", "AZ116"),
     ("Webhook", "AZ117"),
     ("Azure for ", "AZ121"),
+    ("Trust in ", "AZ121"),
     ("Infrastructure", "AZ122"),
     ("", "AZ111"),
 )
@@ -38,7 +41,7 @@ def check(settings: Settings, record: Record, azure: str) -> Iterator[Check]:
             checks, code = _place(title, azure, step)
             yield checks.unseen(step.name, code, "it needs the login", "")
         return
-    title += f", as {platform.person}"
+    title += f", as {platform.person}" if platform.person else ""
     yield Checks(title).good("login", "AZ110", f"with the rights that `{CONNECT}` needs")
     with ThreadPoolExecutor(PARALLEL) as pool:
         for found in pool.map(partial(_check, title, azure), platform.steps()):
