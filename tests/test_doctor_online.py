@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from azure_landing import landing_zone_of
 from azure_project import PREFIX, edited, name_of
-from connecting import PERSON, Bench, bench, programs
+from connecting import PERSON, TOKEN, Bench, bench, programs
 from doubles import SUBSCRIPTION
 from doubles.client import Double, running_double
 from doubles.github import GitHub
@@ -175,11 +175,11 @@ def without_program(name: str, here: Desk) -> Iterator[None]:
 @contextmanager
 def logged_in(scopes: tuple[str, ...] | None, here: Desk) -> Iterator[None]:
     """Give the person another login, or none."""
-    kept = here.github.tokens.pop(PERSON)
+    kept = here.github.tokens.pop(TOKEN)
     if scopes:
-        here.github.person(PERSON, scopes)
+        here.github.tokens[TOKEN] = replace(kept, scopes=scopes)
     yield
-    here.github.tokens[PERSON] = kept
+    here.github.tokens[TOKEN] = kept
 
 
 @contextmanager
@@ -238,7 +238,7 @@ MISSING: dict[str, Round] = {
         (
             "AZ120",
             "login: not checked: waits for Azure: `az` is not logged in",
-            partial(fault, "logged-out", "^AZ"),
+            partial(fault, "logged-out", "^AZ account"),
         ),
         ("AZ007", "azure.network is private", in_file("project.yml", "network: public", "network: private")),
     ],
