@@ -22,6 +22,7 @@ SLOW = (
     "test_hostile_answers",
     "test_azure_release",
     "test_workflows_release",
+    "test_doctor_online",
     "test_azure_pipelines_release",
     "test_workflows_pull_request",
     "test_infra",

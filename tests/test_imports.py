@@ -13,6 +13,7 @@ SOURCE = ROOT / "{{cookiecutter.project_slug}}" / "src"
 LAYERS = (
     ("cli", "__main__"),
     ("terminal",),
+    ("readiness",),
     ("connect",),
     ("ci",),
     ("lifecycle",),

@@ -12,7 +12,9 @@ from typing import Any
 
 from doubles import SUBSCRIPTION, TENANT
 from doubles.cloud import Cloud
+from doubles.entra import EXCHANGE
 from doubles.identity import OBJECT
+from doubles.roles import Need, Principal, needed
 from doubles.web import OPEN, Answer, AzureError, DroppedError, Names, Request, Route
 
 SHIM = '''#!{python}
@@ -74,6 +76,9 @@ class AzureCli:
         self.commands: dict[str, Runner] = {
             "account get-access-token": self._token,
             "account show": self._account,
+            "identity federated-credential list": self._federations,
+            "identity show": self._identity,
+            "role assignment list": self._assignments,
             "version": lambda _: {"azure-cli": "2.76.0", "extensions": {}},
         }
 
@@ -172,6 +177,42 @@ class AzureCli:
         if by_assertion and time.time() - since > self._cloud.identity.assertion:
             message = "AADSTS700024: Client assertion is not within its valid time range."
             raise AzureError(401, "", f"{message} Please run 'az login' to setup account.")
+
+    def _identity(self, command: Command) -> dict[str, Any]:
+        found = self._find(command, "--name", "-n")
+        self._read(command, found.id)
+        about = {"name": found.name, "clientId": found.client, "principalId": found.object, "tenantId": TENANT}
+        return {"id": found.id, **about, "type": "Microsoft.ManagedIdentity/userAssignedIdentities"}
+
+    def _federations(self, command: Command) -> list[dict[str, Any]]:
+        found = self._find(command, "--identity-name")
+        self._read(command, f"{found.id}/federatedIdentityCredentials")
+        trusted = [one for one in self._cloud.access.federations if one.client == found.client]
+        return [{"issuer": one.issuer, "subject": one.subject, "audiences": [EXCHANGE]} for one in trusted]
+
+    def _find(self, command: Command, *names: str) -> Principal:
+        """Return the identity that a command names, with its resource group."""
+        name, group = command.option(*names), command.option("--resource-group", "-g")
+        found = self._cloud.access.find(name)
+        if found is None or f"/resourcegroups/{group}/".lower() not in found.id.lower():
+            path = f"Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
+            message = f"The Resource '{path}' under resource group '{group}' was not found."
+            raise AzureError(404, "ResourceNotFound", message)
+        return found
+
+    def _assignments(self, command: Command) -> list[dict[str, Any]]:
+        """List all role assignments of the subscription, with --all."""
+        if "--all" not in command.options:
+            raise CliError(2, "the double lists all role assignments, with --all")
+        path = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleAssignments"
+        self._cloud.authorize(command.caller, [Need("Microsoft.Authorization/roleAssignments/read", path)])
+        return [
+            {"principalId": one.principal, "roleDefinitionName": one.role, "scope": one.scope}
+            for one in self._cloud.access.assignments
+        ]
+
+    def _read(self, command: Command, path: str) -> None:
+        self._cloud.authorize(command.caller, [needed("GET", path)])
 
     def _account(self, _: Command) -> dict[str, Any]:
         user = {"name": "tester@example.com", "type": "user"}

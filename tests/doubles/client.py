@@ -78,6 +78,10 @@ class Double:
         content = {"principal": principal, "role": role, "scope": scope, "since": since}
         self._ask("POST", "assignments", content)
 
+    def trust(self, old: str, new: str) -> None:
+        """Let the identity that trusts tokens with a subject trust those with another one instead."""
+        self._ask("POST", "federations", {"old": old, "new": new})
+
     def put(self, resources: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Store the properties of resources by their paths in the subscription; None removes one."""
         self._ask("POST", "resources", {f"/subscriptions/{SUBSCRIPTION}{path}": one for path, one in resources.items()})

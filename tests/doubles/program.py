@@ -175,6 +175,10 @@ def control(cloud: Cloud) -> list[Route]:
         cloud.access.change(request.json())
         return Answer(200, {})
 
+    def trust(request: Request, _: Names) -> Answer:
+        cloud.access.trust(**request.json())
+        return Answer(200, {})
+
     def put(request: Request, _: Names) -> Answer:
         for path, properties in request.json().items():
             if properties is None:
@@ -196,6 +200,7 @@ def control(cloud: Cloud) -> list[Route]:
         Route("GET", "/_double/routes", routes, OPEN),
         Route("GET", "/_double/needs", needs, OPEN),
         Route("POST", "/_double/assignments", assign, OPEN),
+        Route("POST", "/_double/federations", trust, OPEN),
         Route("POST", "/_double/lifetimes", shorten, OPEN),
         Route("POST", "/_double/resources", put, OPEN),
     ]

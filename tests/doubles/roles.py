@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 ML = "Microsoft.MachineLearningServices/workspaces"
@@ -258,6 +258,12 @@ class Access:
         self._assignments = [Assignment(**given) for given in content.get("assignments", [])]
         self._lock = threading.Lock()
 
+    @property
+    def assignments(self) -> list[Assignment]:
+        """Return the assignments that have begun."""
+        with self._lock:
+            return [one for one in self._assignments if one.since <= time.time()]
+
     def find(self, name: str) -> Principal | None:
         """Return an identity by the name or the id of its resource."""
         return next((one for one in self.principals if name.lower() in (one.name.lower(), one.id.lower())), None)
@@ -282,6 +288,11 @@ class Access:
         with self._lock:
             kept = [one for one in self._assignments if (one.principal, one.role, one.scope) != key]
             self._assignments = kept + [given] * (content.get("since") is not None)
+
+    def trust(self, old: str, new: str) -> None:
+        """Replace the subject of a federated credential."""
+        with self._lock:
+            self.federations = [replace(one, subject=new) if one.subject == old else one for one in self.federations]
 
 
 def _matches(patterns: Iterable[str], action: str) -> bool:

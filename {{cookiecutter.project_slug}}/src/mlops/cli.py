@@ -21,6 +21,7 @@ from mlops.errors import ConfigError, MlopsError, ReleaseError, explain
 
 if TYPE_CHECKING:
     from mlops import lifecycle
+    from mlops.azure.doctor import Finding
     from mlops.config import Environment, Project
     from mlops.data.dataset import RawData
     from mlops.lifecycle import Where
@@ -633,16 +634,25 @@ def stop(project: Project, environment: Environment | None) -> None:
 
 @main.command()
 @click.option("--offline", is_flag=True, help="Check nothing on Azure.")
+@click.option("--online", is_flag=True, help="Check everything that a first release needs.")
+@click.option("--json", "as_json", is_flag=True, help="With --online: print JSON.")
 @click.option("--ignore", multiple=True, metavar="CODE", help="Ignore a code; repeatable.")
 @pass_project
-def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
+def doctor(
+    project: Project, offline: bool, online: bool, as_json: bool, ignore: tuple[str, ...]
+) -> None:
     """Check azureml/ and project.yml, and the subscription: names, quota, providers, workspaces.
 
     Exits with 1 if there are errors; warnings do not fail it. docs/doctor.md explains the codes.
     """
     from mlops.azure.doctor import check_project, summarize
 
+    if (offline and online) or (as_json and not online):
+        raise click.UsageError("--online goes without --offline, and --json with --online.")
     findings = check_project(project, main.commands, ignore)
+    if online:
+        _check_online(project, findings, ignore, as_json)
+        return
     for finding in findings:
         click.echo(str(finding))
     click.echo(summarize(findings))
@@ -650,6 +660,24 @@ def doctor(project: Project, offline: bool, ignore: tuple[str, ...]) -> None:
         sys.exit(1)
     if not offline:
         _check_azure(project, ignore)
+
+
+def _check_online(
+    project: Project, findings: list[Finding], ignore: tuple[str, ...], as_json: bool
+) -> None:
+    """Show what a first release needs; exit with 1 if something is missing."""
+    import json
+
+    from mlops import readiness
+    from mlops.azure.doctor import ignored_codes
+    from mlops.readiness import screen
+
+    report = readiness.examine(project, findings, ignored_codes(project, ignore))
+    if as_json:
+        click.echo(json.dumps(report.content(), indent=2))
+    else:
+        screen.show(report)
+    sys.exit(0 if report.ready else 1)
 
 
 def _check_azure(project: Project, ignore: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mlops.connect.programs import INSTALL, find, follow, run
 from mlops.connect.settings import Settings
-from mlops.connect.steps import Change, Record, Undo, Waits
+from mlops.connect.steps import Change, Record, Undo, Unseen, Waits
 from mlops.errors import ConfigError, MlopsError
 
 # The identities that infra/bootstrap/ makes, by the suffix of their environments.
@@ -54,7 +54,7 @@ class Azure:
     settings: Settings
     record: Record
     _account: Account | None = None
-    _clients: dict[tuple[str, str], str] = field(default_factory=dict)
+    _identities: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
     def account(self) -> Account:
         """Return the subscription that `az` or AZURE_SUBSCRIPTION_ID names.
@@ -88,12 +88,23 @@ class Azure:
 
     def client(self, environment: str, key: str) -> str | None:
         """Return the client id of an identity, or None if it does not exist yet."""
-        if (environment, key) not in self._clients:
+        found = self.identity(environment, key)
+        return str(found["clientId"]) if found else None
+
+    def identity(self, environment: str, key: str) -> dict[str, Any] | None:
+        """Return an identity as Azure describes it, or None if it does not exist yet."""
+        if (environment, key) not in self._identities:
             found = self._az("identity", "show", *self._names("--name", environment, key))
             if found is None:
                 return None
-            self._clients[environment, key] = str(found["clientId"])
-        return self._clients[environment, key]
+            self._identities[environment, key] = found
+        return self._identities[environment, key]
+
+    def roles(self) -> list[dict[str, Any]]:
+        """Return all role assignments in the subscription."""
+        words = ("role", "assignment", "list", "--all")
+        found = self._az(*words, "--subscription", self.account().subscription)
+        return list(found or ())
 
     def trusts(self, environment: str, key: str, subject: str, issuer: str) -> bool:
         """Return whether an identity trusts tokens with a subject."""
@@ -180,7 +191,7 @@ class Azure:
 
     def forget(self) -> None:
         """Ask Azure again for what may have been created meanwhile."""
-        self._clients.clear()
+        self._identities.clear()
 
     def record_trust(self, environment: str) -> None:
         """Record the credential that infra/ gave to CI's identity."""
@@ -226,7 +237,7 @@ class Azure:
         ------
         Waits
             There is no `az`, or nobody is logged in.
-        MlopsError
+        Unseen
             Azure refused it.
         """
         try:
@@ -241,7 +252,7 @@ class Azure:
             fix = "az login, then choose: az account set --subscription NAME"
             raise Waits("waits for Azure: `az` is not logged in", fix)
         fix = "Ask for the role Reader on the subscription, or fix what Azure says."
-        raise MlopsError(f"az {' '.join(words[:2])} failed: {done.reason}", fix)
+        raise Unseen(f"az {' '.join(words[:2])} failed: {done.reason}", fix)
 
 
 def _quoted(word: str) -> str:

@@ -23,11 +23,28 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something unusual that connect leaves as it is, and how to change it."""
+
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class Step:
-    """A part of the wiring; ``look`` returns what is left to do there, without doing it."""
+    """A part of the wiring.
+
+    Attributes
+    ----------
+    look :
+        Returns what is left to do there, without doing it.
+    notes :
+        Returns what is unusual there.
+    """
 
     name: str
     look: Callable[[], list[Change]]
+    notes: Callable[[], list[Note]] = list
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,10 @@ class Platform(Protocol):
     def url(self) -> str:
         """Return the address of the repository."""
 
+    @property
+    def person(self) -> str:
+        """Return who is logged in, after `check_login`; "" if it is not known."""
+
     def check_login(self) -> None:
         """Check that somebody is logged in who may do it.
 
@@ -108,6 +129,10 @@ class Platform(Protocol):
 
 class Waits(MlopsError):
     """A step cannot begin before something else is done."""
+
+
+class Unseen(MlopsError):
+    """A service did not answer, or refused."""
 
 
 class Limit(MlopsError):

@@ -21,6 +21,7 @@ from mlops.azure.doctor.documents import (
     Finding,
     nearest,
     read_document,
+    severity,
 )
 from mlops.azure.doctor.strict import LOADERS, validate_strictly
 from mlops.config import ENVIRONMENTS, ManagedEndpoint, Project
@@ -34,7 +35,9 @@ __all__ = [
     "check_project",
     "check_rules",
     "check_subscription",
+    "ignored_codes",
     "read_context",
+    "severity",
     "summarize",
 ]
 
@@ -81,7 +84,7 @@ def check_project(
     ConfigError
         azureml/ has no files, or a code to ignore does not exist.
     """
-    ignored = _ignored(project, ignore)
+    ignored = ignored_codes(project, ignore)
     context = read_context(project, commands)
     return check_context(context, context.documents, ignored)
 
@@ -100,7 +103,7 @@ def check_subscription(
     from mlops.azure.doctor.subscription import Subscription
     from mlops.azure.resource_manager import ResourceManager
 
-    ignored, root = _ignored(project, ignore), project.root.resolve()
+    ignored, root = ignored_codes(project, ignore), project.root.resolve()
     settings = read_document(root / "project.yml", root)
     subscription = Subscription(project, settings, ResourceManager(make_credential()))
     findings = [one for one in subscription.check() if one.code not in ignored]
@@ -151,8 +154,14 @@ def check_rules(context: Context) -> list[Finding]:
     return found
 
 
-def _ignored(project: Project, given: Iterable[str]) -> set[str]:
-    """Return the codes to ignore, those of project.yml included."""
+def ignored_codes(project: Project, given: Iterable[str]) -> set[str]:
+    """Return the codes to ignore, those of project.yml included.
+
+    Raises
+    ------
+    ConfigError
+        A code does not exist.
+    """
     return {*_known("--ignore", given), *_known("doctor.ignore", project.doctor.ignore)}
 
 

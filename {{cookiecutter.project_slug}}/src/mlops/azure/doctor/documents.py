@@ -18,11 +18,12 @@ PAGE = "docs/doctor.md"
 # The page explains the codes. They are never reused.
 ERRORS = """
 AZ001 AZ002 AZ003 AZ004 AZ006 AZ007 AZ008 AZ009 AZ010 AZ011 AZ015 AZ021 AZ023 AZ024 AZ025 AZ029
-AZ040 AZ041 AZ042 AZ044 AZ047 AZ090 AZ091 AZ092 AZ095
+AZ040 AZ041 AZ042 AZ044 AZ047 AZ090 AZ091 AZ092 AZ095 AZ100 AZ101 AZ102 AZ110 AZ111 AZ112 AZ113
+AZ120 AZ121 AZ122 AZ123 AZ124 AZ125 AZ126
 """
-# What Azure offers changes (AZ07x), a gate may be meant as it is (AZ08x), and Terraform registers
-# providers (AZ093).
-WARNINGS = "AZ070 AZ072 AZ073 AZ080 AZ081 AZ082 AZ093"
+# What Azure offers changes (AZ07x), a gate may be meant as it is (AZ08x), Terraform registers
+# providers (AZ093), and a release is possible all the same (AZ11x).
+WARNINGS = "AZ070 AZ072 AZ073 AZ080 AZ081 AZ082 AZ093 AZ114 AZ115 AZ116 AZ117"
 CODES = (*ERRORS.split(), *WARNINGS.split())
 # libyaml's loader is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -42,7 +43,7 @@ class Finding:
 
     @property
     def severity(self) -> str:
-        return "warning" if self.code in WARNINGS.split() else "error"  # a warning fails no command
+        return severity(self.code)
 
     def __str__(self) -> str:
         fix = f" Fix: {self.fix}" if self.fix else ""
@@ -120,6 +121,11 @@ class Context:
         """Return the names that files of these kinds define."""
         found = (document.get("name") for document in self.documents if document.kind in kinds)
         return [str(name) for name in found if name is not None]
+
+
+def severity(code: str) -> str:
+    """Return "error" or "warning"; a warning fails no command."""
+    return "warning" if code in WARNINGS.split() else "error"
 
 
 def read_document(file: Path, root: Path) -> Document:

@@ -15,7 +15,7 @@ from mlops.connect.azure_devops.policies import Policies
 from mlops.connect.azure_devops.project import Project
 from mlops.connect.settings import Settings
 from mlops.connect.steps import Change, Choices, Record, Step, Undo, Waits
-from mlops.errors import ConfigError
+from mlops.errors import ConfigError, MlopsError
 from mlops.naming import ENVIRONMENTS
 
 # Those that work without Azure, or make it.
@@ -42,6 +42,13 @@ class Wiring:
     @property
     def url(self) -> str:
         return self._project.git_url
+
+    @property
+    def person(self) -> str:
+        try:
+            return self._azure.account().person
+        except MlopsError:  # a token logs in to Azure DevOps alone
+            return ""
 
     def check_login(self) -> None:
         """Check the choices, the names and the login.

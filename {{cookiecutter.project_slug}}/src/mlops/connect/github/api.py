@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from mlops.ci.rest import Response, repeat
 from mlops.connect.programs import run
-from mlops.connect.steps import Limit
+from mlops.connect.steps import Limit, Unseen
 from mlops.errors import ConfigError, MlopsError, safe
 
 PUBLIC: Final = "github.com"
@@ -23,7 +23,7 @@ UPGRADE: Final = ("Upgrade to GitHub", "billing plan")
 ABSENT: Final = object()
 
 
-class RefusedError(MlopsError):
+class RefusedError(Unseen):
     """GitHub refused a call, with an HTTP status."""
 
     def __init__(self, message: str, fix: str, status: int) -> None:
@@ -57,8 +57,10 @@ class GitHubApi:
             GitHub refused the call.
         Limit
             The plan of the account does not have it.
-        MlopsError
-            Nobody is logged in, or GitHub cannot be reached.
+        Unseen
+            GitHub cannot be reached.
+        ConfigError
+            Nobody is logged in.
         """
         return self.answer(method, path, body, missing).content
 
@@ -67,7 +69,7 @@ class GitHubApi:
         try:
             answer = repeat(method, lambda: self._once(method, path, body))
         except ConnectionError as error:
-            raise MlopsError(
+            raise Unseen(
                 f"{self.host} cannot be reached for {method} {path}: {error}",
                 "Check the network, the proxy and https://www.githubstatus.com.",
             ) from error

@@ -12,7 +12,7 @@ from mlops.connect.github.api import RefusedError
 from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.local_git import BRANCH
 from mlops.connect.programs import must, run
-from mlops.connect.steps import Change, Limit, Undo
+from mlops.connect.steps import Change, Limit, Note, Undo
 from mlops.errors import ConfigError, MlopsError
 from mlops.naming import ENVIRONMENTS
 
@@ -36,11 +36,14 @@ class Protection:
         "User" or "Team", id, and name.
     branches : tuple of str or None
         The patterns of the branches that may use it; None for all.
+    bypass : bool
+        Whether administrators need no approval.
     """
 
     reviewers: tuple[tuple[str, int, str], ...] = ()
     wait_minutes: int = 0
     branches: tuple[str, ...] | None = None
+    bypass: bool = False
 
     def has_rules_of(self, other: Protection) -> bool:
         """Return whether both ask the same people, and wait as long."""
@@ -76,7 +79,9 @@ class Environments:
         )
         timers = [int(rule["wait_timer"]) for rule in rules if rule["type"] == "wait_timer"]
         custom = (found.get("deployment_branch_policy") or {}).get("custom_branch_policies")
-        return Protection(reviewers, sum(timers), self._branches(name) if custom else None)
+        branches = self._branches(name) if custom else None
+        bypass = bool(found.get("can_admins_bypass"))
+        return Protection(reviewers, sum(timers), branches, bypass)
 
     def look(self, name: str) -> list[Change]:
         """Return what is left to do until an environment is protected."""
@@ -96,6 +101,20 @@ class Environments:
             words.append(f"after {minutes} minutes")
         text = f"{'protect' if found else 'create'} it: {', '.join(words)}"
         return [Change(text, lambda: self._protect(name, found, wanted))]
+
+    def notes(self, name: str) -> list[Note]:
+        """Return which doors of an environment are open besides the usual one."""
+        found = self.read(name) or Protection()
+        others = [branch for branch in found.branches or () if branch != BRANCH]
+        where = f"{self.repository.url}/settings/environments"
+        notes = []
+        if others:
+            text = f"other branches may use it, too: {', '.join(others)}"
+            notes.append(Note(text, f"Remove them: {where}"))
+        if found.bypass and found.reviewers:
+            text = "administrators may bypass its approval"
+            notes.append(Note(text, f"Do not allow it: {where}"))
+        return notes
 
     def _protect(self, name: str, found: Protection | None, wanted: Protection) -> None:
         path = f"{self.repository.base}/environments/{name}"
@@ -166,6 +185,12 @@ class Environments:
                 f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
             )
         return [Change(f"store {WEBHOOK} as a secret of staging", self._store_webhook)]
+
+    def notes_on_webhook(self) -> list[Note]:
+        """Return whether nobody is told of a version that waits for an approval."""
+        if WEBHOOK in self.secrets("staging"):
+            return []
+        return [Note(f"staging has no secret {WEBHOOK}", f"{WEBHOOK}=https://... mlops connect")]
 
     def secrets(self, name: str) -> list[str]:
         """Return the names of an environment's secrets."""

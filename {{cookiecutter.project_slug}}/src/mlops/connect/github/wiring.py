@@ -40,6 +40,10 @@ class Wiring:
     def url(self) -> str:
         return self._repository.url
 
+    @property
+    def person(self) -> str:
+        return self._repository.person
+
     def check_login(self) -> None:
         self._repository.check_login()
 
@@ -53,8 +57,15 @@ class Wiring:
             Step("Push", repository.look_at_push),
             Step("Default branch", repository.look_at_default_branch),
             Step("Actions", lambda: protection.look_at_actions(repository, choices.public)),
-            *(Step(f"Environment {name}", partial(environments.look, name)) for name in NAMES),
-            Step("Webhook", environments.look_at_webhook),
+            *(
+                Step(
+                    f"Environment {name}",
+                    partial(environments.look, name),
+                    partial(environments.notes, name),
+                )
+                for name in NAMES
+            ),
+            Step("Webhook", environments.look_at_webhook, environments.notes_on_webhook),
             Step(
                 "Rules for main",
                 lambda: protection.look_at_rules(repository, len(choices.reviewers)),
@@ -114,13 +125,19 @@ class Wiring:
         return self._repository.set_variables(f"environments/{environment}{suffix}", login)
 
     def _look_at_infrastructure(self) -> list[Change]:
-        """Look whether infra/ was applied to both environments."""
-        if all(self._azure.client(name, CI) for name in ENVIRONMENTS):
-            return self._repository.set_variables("actions", {READY: "true"})
+        """Look whether infra/ was applied to both environments, for this repository's tokens."""
         for name in ENVIRONMENTS:
             for key in IDENTITIES.values():
                 if self._azure.client(name, key) is None:
                     raise Waits(f"{BUILD}, once infra/bootstrap is applied")
+        subject = self._repository.subject()
+        missing = [
+            name
+            for name in ENVIRONMENTS
+            if not self._azure.trusts(name, CI, subject.of(name), subject.issuer)
+        ]
+        if not missing:
+            return self._repository.set_variables("actions", {READY: "true"})
         if self._settings.private:
             raise Waits(
                 "apply infra/ for the first time, from inside the private network",
@@ -129,9 +146,11 @@ class Wiring:
         runs = Runs(self._repository.api, self._repository.base)
         last = runs.last("infra.yml")
         running = last is not None and last["status"] != "completed"
+        others = [name for name in missing if self._azure.client(name, CI)]
+        reason = f"CI's identity of {' and '.join(others)} trusts other tokens: " if others else ""
         return [
             *self._repository.set_variables("actions", {READY: "true"}),
-            Change("follow its run" if running else BUILD, self._builder(runs)),
+            Change(reason + ("follow its run" if running else BUILD), self._builder(runs)),
         ]
 
     def _builder(self, runs: Runs) -> Callable[[], None]:
