@@ -104,6 +104,17 @@ def test_the_first_commit_is_the_render(person: Bench, render: Render) -> None:
     assert files == read_files(render({"repository": REPOSITORY}))
 
 
+def test_the_versions_of_the_provider_are_committed(person: Bench) -> None:
+    """Terraform writes them; before main is protected, they are pushed."""
+    person.connect()
+    lock = person.project / "infra" / ".terraform.lock.hcl"
+    lock.write_text("# as Terraform writes it\n", encoding="utf-8")
+    done = person.connect()
+    assert "Terraform's provider: commit and push infra/.terraform.lock.hcl" in done.stdout
+    state = person.state()
+    assert (state["left"], state["pushed"]) == ("", True)
+
+
 def test_a_dry_run_tells_every_change_and_makes_none(person: Bench) -> None:
     before = read_files(person.project)
     done = person.connect("--dry-run")
@@ -318,6 +329,9 @@ def test_on_that_plan_releasers_are_enough(person: Bench) -> None:
     file.write_text(text.replace("    steps: [10,", "    releasers: [alice]\n    steps: [10,"), encoding="utf-8")
     done = person.connect()
     assert "Not done:\n  Azure for staging; " in done.stdout
+    calls = len(person.github.calls)
+    person.connect()
+    assert person.changes(calls) == []
 
 
 def test_on_a_plan_without_environments_nothing_needs_azure(person: Bench) -> None:

@@ -80,6 +80,7 @@ class Wiring:
             *self._connect("Service connection", connections.SUFFIXES, is_built=False),
             *self._each("Trust in the plans and applies of", ENVIRONMENTS, self._look_at_trust),
             *self._each("Trust in the pipelines of", ENVIRONMENTS, self._look_at_settings),
+            Step("Terraform's provider", project.git.look_at_locks),
             Step("Push of the settings", project.look_at_push),
             *self._each("Pipeline", FIRST, pipelines.look),
             Step("Policies for main", self._policies.look),

@@ -88,7 +88,8 @@ class Environments:
         found = self.read(name)
         current = found or Protection()
         reviewers = current.reviewers
-        if name in REVIEWED and (self.reviewers or not reviewers):
+        settled = found is not None and self.repository.settings.releasers
+        if name in REVIEWED and (self.reviewers or not (reviewers or settled)):
             reviewers = tuple(map(self._find, self.reviewers or (self.repository.person,)))
         minutes = (self.wait_minutes if name == TIMED else 0) or current.wait_minutes
         wanted = Protection(reviewers, minutes, (BRANCH,))

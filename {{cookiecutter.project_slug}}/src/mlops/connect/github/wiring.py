@@ -66,13 +66,14 @@ class Wiring:
                 for name in NAMES
             ),
             Step("Webhook", environments.look_at_webhook, environments.notes_on_webhook),
-            Step(
-                "Rules for main",
-                lambda: protection.look_at_rules(repository, len(choices.reviewers)),
-            ),
             *(
                 Step(f"Azure for {name}", partial(self._look_at_azure, name))
                 for name in ENVIRONMENTS
+            ),
+            Step("Terraform's provider", repository.git.look_at_locks),
+            Step(
+                "Rules for main",
+                lambda: protection.look_at_rules(repository, len(choices.reviewers)),
             ),
             *(
                 Step(f"Login of {name}{suffix}", partial(self._look_at_login, name, suffix))
@@ -120,8 +121,6 @@ class Wiring:
         if login is None:
             made_by = "infra/bootstrap" if suffix else "infra/"
             raise Waits(f"set the variables AZURE_*, once {made_by} has made its identity")
-        if not suffix:
-            self._azure.record_trust(environment)
         return self._repository.set_variables(f"environments/{environment}{suffix}", login)
 
     def _look_at_infrastructure(self) -> list[Change]:
@@ -158,6 +157,7 @@ class Wiring:
             run = runs.last("infra.yml")
             if run is None or run["status"] == "completed":
                 for name in ENVIRONMENTS:
+                    self._azure.record_trust(name)
                     self._azure.open_state(name)
                 run = runs.start("infra.yml")
             if not self._choices.wait:
