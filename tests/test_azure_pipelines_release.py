@@ -87,6 +87,7 @@ def test_data_that_fail_an_expectation_end_red(team: Team) -> None:
     assert team.lab.azure.changes(before, "-production") == []
 
 
+@pytest.mark.exhaustive
 def test_a_day_without_a_new_model_ends_green(team: Team) -> None:
     done = team.repository.run("release")
     assert done.stages == {"find": "Succeeded", "staging": "Skipped", "production": "Skipped"}, done.log

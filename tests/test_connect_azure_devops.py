@@ -271,6 +271,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same(step: int, site: 
     assert compact(site) == compact(connected)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_is_killed_at_a_program_ends_in_the_same(site: Site, connected: Site) -> None:
     for program in ("git init", "git add", "git commit", "git remote", "git push", "terraform init", "terraform apply"):
         assert site.connect(KILL_AT=program, MLOPS_WEBHOOK=WEBHOOK).returncode == -9, program

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from connecting import Bench, bench
+from connecting import TOKEN, Bench, bench
 from doubles.github import Fault
 from rendering import Render, git, read_files
 
@@ -237,7 +237,10 @@ def test_github_in_trouble(person: Bench, fault: Fault, error: str, fix: str) ->
     assert done.stdout.rstrip().splitlines()[-1].startswith("To continue: ")
 
 
-@pytest.mark.parametrize("kind", ["limited", "limited-forbidden", "bad-gateway"])
+@pytest.mark.parametrize(
+    "kind",
+    ["limited-forbidden", *(pytest.param(one, marks=pytest.mark.exhaustive) for one in ("limited", "bad-gateway"))],
+)
 def test_a_busy_github_is_asked_again(person: Bench, kind: str) -> None:
     method, path = ("PUT", "/actions/permissions$") if kind == "bad-gateway" else ("POST", "/repos$")
     person.github.planted.append(Fault(kind, method, path, count=2))
@@ -248,7 +251,7 @@ def test_a_busy_github_is_asked_again(person: Bench, kind: str) -> None:
 
 
 def test_the_scopes_are_checked_before_anything_is_done(person: Bench) -> None:
-    person.github.person("alice", scopes=("gist", "repo"))
+    person.github.tokens[TOKEN] = person.github.tokens[person.github.person("alice", scopes=("gist", "repo"))]
     done = person.connect()
     assert done.returncode == 2
     assert "Error: gh's login lacks the scopes workflow.\nFix: gh auth refresh --hostname github.com" in done.stdout

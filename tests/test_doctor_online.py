@@ -63,7 +63,7 @@ def desk(rendered: Path, python: Path, folder: Path, content: dict[str, Any]) ->
         programs(folder / "bin", "terraform")
         az = Path(azure.environment["PATH"].split(os.pathsep)[0]) / "az"
         (folder / "bin" / "az").symlink_to(az)
-        variables = {**azure.environment, **proxy, **found.variables, "DOUBLE_LOGIN": "operator"}
+        variables = {**azure.environment, **proxy, **found.variables, "DOUBLE_LOGIN": "operator", "COLUMNS": "100"}
         mlops = stack.enter_context(warm_mlops(python, found.project, {**variables, "AZURE_SUBSCRIPTION_ID": ""}))
         principals = {one["name"]: one["object"] for one in content["principals"]}
         yield Desk(found, azure, mlops, principals)

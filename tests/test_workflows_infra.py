@@ -60,6 +60,7 @@ def running_platform(project: Path, terraform: Terraform, python: Path, folder: 
         yield Platform(site, github, repository)
 
 
+@pytest.mark.exhaustive
 def test_a_plan_without_changes_asks_nobody(platform: Platform) -> None:
     run = platform.run("infra.yml")
     assert run.code == 0, run.log

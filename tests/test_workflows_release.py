@@ -124,6 +124,7 @@ def test_data_that_fail_an_expectation_end_red(team: Team) -> None:
     assert team.lab.served("production") == {1}
 
 
+@pytest.mark.exhaustive
 def test_a_day_without_a_new_model_ends_green(team: Team) -> None:
     run = team.run("release.yml", "schedule")
     assert run.code == 0, run.log
