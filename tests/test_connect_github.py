@@ -258,6 +258,18 @@ def test_the_scopes_are_checked_before_anything_is_done(person: Bench) -> None:
     assert person.changes() == []
 
 
+def test_a_fine_grained_token_is_enough_with_the_permissions_that_the_docs_list(person: Bench) -> None:
+    page = (person.project / "docs" / "github-actions.md").read_text(encoding="utf-8")
+    listed = " ".join(page.split()).partition("with write access to ")[2].partition(".")[0]
+    permissions = dict.fromkeys(listed.lower().replace(" and ", ", ").split(", "), "write")
+    assert len(permissions) == 6
+    person.github.create("octo", "credit-risk", "alice")
+    person.github.tokens[TOKEN] = person.github.tokens[person.github.person("alice", scopes=None, **permissions)]
+    done = person.connect(MLOPS_WEBHOOK=WEBHOOK)
+    assert "Not done:\n  Azure for staging; " in done.stdout, done.stdout
+    assert person.github.environments["staging"].secrets == {"MLOPS_WEBHOOK": WEBHOOK}
+
+
 def test_a_repository_with_other_content_is_left_alone(person: Bench) -> None:
     person.github.create("octo", "credit-risk", "alice")
     other = person.folder / "other"
