@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from doubles.github import Account, GitHub, running_github
+from doubles.github_repository import DEFAULTS
 from rendering import git
 
 BIN = Path(sys.executable).parent
@@ -145,7 +146,7 @@ class Bench:
             "repository": (github.repository.full_name, github.repository.private) if github.repository else None,
             "environments": {name: vars(one) for name, one in github.environments.items()},
             "variables": dict(github.variables),
-            "actions": dict(github.actions),
+            "actions": {name: values | github.actions.get(name, {}) for name, values in DEFAULTS.items()},
             "rulesets": [{key: one[key] for key in ("name", "rules", "conditions")} for one in github.rulesets],
             "dispatches": [one["workflow"] for one in github.dispatches],
             "record": json.loads((self.project / ".mlops" / "connect.json").read_text("utf-8")),
