@@ -168,6 +168,9 @@ def test_disconnect_lists_and_removes_what_connect_created(world: World) -> None
     assert dry.returncode == 0, dry.stdout
     assert "  remove the environment production\n" in dry.stdout
     calls = len(bench.github.calls)
+    refused = bench.run_in_project(*words, MLOPS_CONNECT_YES="1", **python)  # agrees to connect, not to this
+    assert refused.returncode == 2
+    assert "There is no terminal to ask at. Nothing was done." in refused.stdout
     done = bench.run_in_project(*words, "--yes", **python)
     assert done.returncode == 0, done.stdout
     assert bench.github.environments == {}

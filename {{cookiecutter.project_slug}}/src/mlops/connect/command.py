@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from mlops.connect.consent import VARIABLE, agrees
+from mlops.connect.consent import agrees
 from mlops.connect.platforms import platform_of
 from mlops.connect.settings import read_settings
 from mlops.connect.steps import Choices, Record, carry_out, show_plan, show_unfinished
 from mlops.errors import MlopsError
 
+AGREES: Final = "MLOPS_CONNECT_YES"  # for the template's hook, which passes no options
 INTERRUPTED: Final = 130
 
 
@@ -52,7 +53,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dry-run", action="store_true", help="show every change, and change nothing")
-    add("--yes", action="store_true", help=f"do not ask (also {VARIABLE}=1)")
+    add("--yes", action="store_true", help=f"do not ask (also {AGREES}=1)")
     add(
         "--reviewer",
         action="append",
@@ -90,7 +91,7 @@ def connect(given: argparse.Namespace, root: Path) -> int:
         return 0
     if count:
         print()
-        if not agrees("Make these changes?", given.yes):
+        if not agrees("Make these changes?", given.yes or os.environ.get(AGREES) == "1"):
             print("Nothing was done.")
             return 0
         ask_for_webhook(given.yes)
