@@ -129,6 +129,11 @@ class Bench:
             if call.method != "GET" and not call.path.endswith("graphql")
         ]
 
+    def calls(self) -> list[str]:
+        """Return all calls: method, path below the repository, and status."""
+        base = f"/repos/{self.repository}"
+        return [f"{call.method} {call.path.removeprefix(base) or '/'} {call.status}" for call in self.github.calls]
+
     @property
     def repository(self) -> str:
         found = self.github.repository

@@ -10,6 +10,8 @@ from doubles.github import Fault
 from rendering import Render, git, read_files
 
 REPOSITORY = "octo/credit-risk"
+# Every call of the first run, in order: the looks of the plan, then each step's look and changes.
+CALLS = Path(__file__).parent / "fixtures" / "connect_github.txt"
 WEBHOOK = "https://hooks.example.com/T0?a=b&c='\"$(id)`%41\\n;é"
 ONLY_GITHUBS = '{"github_owned_allowed": true, "patterns_allowed": [], "verified_allowed": false}'
 ONLY_MAIN = '{"deployment_branch_policy": {"custom_branch_policies": true, "protected_branches": false}'
@@ -43,7 +45,7 @@ CHANGES = [
 ]
 
 
-def test_every_change_in_order_and_none_again(person: Bench) -> None:
+def test_every_call_in_order_and_no_change_again(person: Bench) -> None:
     done = person.connect(MLOPS_WEBHOOK=WEBHOOK)
     assert done.returncode == 1, done.stdout  # Azure is missing
     *changes, rules = person.changes()
@@ -80,6 +82,7 @@ def test_every_change_in_order_and_none_again(person: Bench) -> None:
     }
     assert person.github.environments["staging"].secrets == {"MLOPS_WEBHOOK": WEBHOOK}
     assert "First training: waits for Azure: az is not on the PATH" in done.stdout
+    assert person.calls() == CALLS.read_text(encoding="utf-8").splitlines()
     state, calls = person.state(), len(person.github.calls)
     assert state["messages"] == [
         "Let Azure know this repository's tokens: infra/production.tfvars",

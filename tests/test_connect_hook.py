@@ -141,7 +141,7 @@ def test_the_recorder_sees_calls(template: Path, tmp_path: Path) -> None:
 
 def test_cruft_connects_nothing(template: Path, tmp_path: Path) -> None:
     """Create, change the template, update, diff: with consent given, and not one call."""
-    calls = {**os.environ, **recorder(tmp_path), "HOME": str(tmp_path)}
+    calls = {**os.environ, **recorder(tmp_path), "HOME": str(tmp_path), "MLOPS_WEBHOOK": "https://x/planted"}
     git = ["git", "-c", "user.name=Tests", "-c", "user.email=tests@example.com", "-C"]
     source = tmp_path / "template"
     subprocess.run(["git", "clone", "--quiet", template, source], check=True)
@@ -163,4 +163,6 @@ def test_cruft_connects_nothing(template: Path, tmp_path: Path) -> None:
     cruft("update", "--skip-apply-ask", cwd=project)
     assert (project / "data" / "README.md").read_text() == "Changed.\n"
     cruft("diff", cwd=project)
+    assert json.loads((project / ".cruft.json").read_text())["context"]["cookiecutter"]["connect"] == "yes"
+    assert [name for name, content in read_files(project).items() if b"https://x/planted" in content] == []
     assert not Path(calls["CALLS"]).exists()
