@@ -18,6 +18,7 @@ from rendering import ROOT, Render
 
 WEBHOOK = "https://example.com/planted-webhook"
 APPLY = "terraform apply -input=false -auto-approve -no-color"
+OPEN = "terraform init -input=false -no-color -reconfigure -backend-config="  # creates the state
 # Each change on Azure DevOps by one run; P is the project.
 CHANGES = """\
 POST _apis/projects: Credit Risk
@@ -125,6 +126,11 @@ def trust(site: Site, name: str) -> str:
     return f'{{ issuer = "{ISSUER}", subject = "{subject(found)}" }}'
 
 
+def trusting(site: Site, name: str) -> str:
+    """Return the options by which Terraform trusts an environment's connections."""
+    return f"-var=azure_devops={trust(site, f'{name}-infra')} -var=azure_devops_plan={trust(site, f'{name}-plan')}"
+
+
 def test_every_change_in_its_order(connected: Site) -> None:
     assert compact(connected) == CHANGES
     begin = re.compile(r"git (init|commit|remote|push)|terraform (apply|.*-reconfigure)")
@@ -133,19 +139,19 @@ def test_every_change_in_its_order(connected: Site) -> None:
         "git commit --quiet --no-verify -m Render mlops-template -- .",
         f"git remote add origin {connected.devops.address}/Credit%20Risk/_git/credit-risk",
         "git push --quiet -u origin main",
-        *(f"{APPLY} -state={name}.tfstate -var=environment={name}" for name in ENVIRONMENTS),
+        *(one for name in ENVIRONMENTS for one in (f"{APPLY} -state={name}.tfstate -var=environment={name}", OPEN)),
         *(
-            f"{APPLY} -state={name}.tfstate -var=environment={name} "
-            f"-var=azure_devops={trust(connected, f'{name}-infra')} "
-            f"-var=azure_devops_plan={trust(connected, f'{name}-plan')}"
+            one
             for name in ENVIRONMENTS
+            for one in (f"{APPLY} -state={name}.tfstate -var=environment={name} {trusting(connected, name)}", OPEN)
         ),
         *(
             f"git commit --quiet --no-verify -m Let Azure trust the pipelines of {name} -- infra/{name}.tfvars"
             for name in ENVIRONMENTS
         ),
         "git push --quiet -u origin main",
-        *["terraform init -input=false -no-color -reconfigure -backend-config="] * 2,
+        OPEN,
+        OPEN,
     ]
 
 

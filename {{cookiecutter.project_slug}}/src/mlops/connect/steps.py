@@ -160,7 +160,7 @@ class Record:
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"{self._file} is damaged: {error}",
-                "Restore it, or delete it: then disconnect does not know what to remove.",
+                "Restore it, or delete it: then disconnect no longer knows what to remove.",
             ) from error
 
     def add(self, undo: Undo) -> None:

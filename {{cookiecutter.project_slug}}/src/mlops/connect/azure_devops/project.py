@@ -180,8 +180,8 @@ class Project:
         if remote and there is None:
             raise ConfigError(
                 f"{remote} is not a repository of Azure DevOps, and connect wires no other.",
-                "Remove the remote (git remote remove origin), or connect it by hand: "
-                "docs/azure-pipelines.md.",
+                "Remove the remote (git remote remove origin; all commits are kept), or connect it "
+                "by hand: docs/azure-pipelines.md.",
             )
         url = self.given or (there[0] if there else os.environ.get(VARIABLE, ""))
         url = url.strip().rstrip("/")
@@ -197,7 +197,7 @@ class Project:
             raise ConfigError(
                 f"The remote origin is {remote}, and project.yml and --organization name "
                 f"{self.settings.repository} of {url}.",
-                "Correct `repository` in project.yml, or remove the remote: "
+                "Correct `repository` in project.yml, or remove the remote (all commits are kept): "
                 "git remote remove origin",
             )
         return url
