@@ -38,14 +38,15 @@ def main(arguments: list[str], root: Path) -> int:
     print(KEPT)
     if given.dry_run or not agrees(f"Remove {len(undos)}?", given.yes):
         return 0
-    left = []
+    left = list(undos)
     for undo in undos:
         try:
             _take_back(undo, platform)
         except MlopsError as error:
             print(f"  {undo.text} is still there: {error}")
-            left.append(undo)
-        record.write(reversed([*left, *undos[undos.index(undo) + 1 :]]))
+        else:
+            left.remove(undo)
+            record.write(reversed(left))
     if left:
         raise MlopsError(
             f"{len(left)} of {len(undos)} were not removed.", "Fix it, and run it again."

@@ -13,8 +13,8 @@ from mlops.connect.steps import Change, Limit
 from mlops.errors import MlopsError
 
 BRANCH: Final = "main"
-# As GitHub and Azure DevOps say it.
 LOCKS: Final = ("infra/.terraform.lock.hcl", "infra/bootstrap/.terraform.lock.hcl")
+# As GitHub and Azure DevOps say it.
 PROTECTED: Final = "rule violations|protected branch|TF402455"
 
 
@@ -41,7 +41,7 @@ class LocalGit:
             changes.append(Change(f"git init, branch {BRANCH}", self._init))
         if not self.head():
             text = "commit the files as rendered: template updates need that commit"
-            changes.append(Change(text, lambda: self.commit("Render mlops-template", "--all", ".")))
+            changes.append(Change(text, lambda: self.commit("Render mlops-template", ".")))
         elif self.branch() != BRANCH:
             raise MlopsError(
                 f"The current branch is {self.branch()}, and the workflows run on {BRANCH}.",
@@ -105,10 +105,10 @@ class LocalGit:
             raise Limit(str(error), fix) from error
 
     def commit(self, message: str, *paths: str) -> None:
-        """Commit some files, or with --all all of them."""
+        """Commit some files or folders."""
         must(self._call("add", *paths), "git cannot add the files", "Fix what git says.")
         # Hooks of the project's linters may not be installed yet.
-        done = self._call("commit", "--quiet", "--no-verify", "-m", message, "--", *_plain(paths))
+        done = self._call("commit", "--quiet", "--no-verify", "-m", message, "--", *paths)
         fix = "Fix what git says."
         if "tell me who you are" in done.errors or "empty ident" in done.errors:
             fix = (
@@ -160,7 +160,3 @@ class LocalGit:
 
     def _call(self, *words: str) -> Done:
         return run("git", *words, folder=self.root)
-
-
-def _plain(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(path for path in paths if not path.startswith("--"))

@@ -11,20 +11,13 @@ from mlops.azure.doctor import Finding
 from mlops.config import Project
 from mlops.connect.azure import Azure
 from mlops.connect.settings import read_settings
-from mlops.connect.steps import Record, Undo
+from mlops.connect.steps import Record
 from mlops.readiness import landing_zone, machine, wiring
 from mlops.readiness.checks import Check, Report, from_findings
 
 __all__ = ["Check", "Report", "examine"]
 
 FIRST, LAST = "AZ1", "AZ2"
-
-
-class Unwritten(Record):
-    """The record of what connect created, to which looking adds nothing."""
-
-    def write(self, undos: Iterable[Undo]) -> None:
-        """Write nothing."""
 
 
 def examine(project: Project, findings: Iterable[Finding], ignored: Collection[str]) -> Report:
@@ -43,7 +36,7 @@ def examine(project: Project, findings: Iterable[Finding], ignored: Collection[s
         project.yml cannot be read.
     """
     root = project.root.resolve()
-    settings, record = read_settings(root), Unwritten(root)
+    settings, record = read_settings(root), Record(root)
     azure = Azure(settings, record)
     area = landing_zone.area_of(azure)
     checks = [

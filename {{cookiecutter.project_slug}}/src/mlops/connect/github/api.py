@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -17,7 +16,6 @@ from mlops.connect.steps import Limit, Unseen
 from mlops.errors import ConfigError, MlopsError, safe
 
 PUBLIC: Final = "github.com"
-PAGE: Final = 100
 NO_LOGIN: Final = 4  # gh's exit code without any token
 UPGRADE: Final = ("Upgrade to GitHub", "billing plan")
 ABSENT: Final = object()
@@ -78,16 +76,6 @@ class GitHubApi:
         if answer.status >= 300:
             raise self._refusal(method, path, answer)
         return answer
-
-    def pages(self, path: str, key: str = "") -> Iterator[Any]:
-        """Yield the items of a list, page by page; some lists are below a key."""
-        joint = "&" if "?" in path else "?"
-        number, full = 1, True
-        while full:
-            content = self.call("GET", f"{path}{joint}per_page={PAGE}&page={number}")
-            items = content[key] if key else content
-            yield from items
-            number, full = number + 1, len(items) == PAGE
 
     def _once(self, method: str, path: str, body: Any) -> Response:
         words = ["api", "--include", "--hostname", self.host, "--method", method, path]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from mlops.connect.github.api import RefusedError
@@ -49,25 +50,20 @@ def look_at_actions(repository: Repository, public: bool) -> list[Change]:
         if not name:
             selected = current.get("allowed_actions") == "selected"
         if not _covers(current, body):
-            changes.append(Change(text, _Setting(repository, path, current, body)))
+            act = partial(_change_setting, repository, path, current, body)
+            changes.append(Change(text, act))
     return changes
 
 
-class _Setting:
-    """Changes a setting of Actions."""
-
-    def __init__(self, repository: Repository, path: str, current: Any, body: Any) -> None:
-        self._repository, self._path = repository, path
-        self._current, self._body = current, body
-
-    def __call__(self) -> None:
-        try:
-            self._repository.change_setting(self._path, self._current, self._body)
-        except RefusedError as error:
-            if error.status != 409:
-                raise
-            fix = "Ask an owner of the organization, which decides about it."
-            raise Limit(str(error), fix) from error
+def _change_setting(repository: Repository, path: str, current: Any, body: Any) -> None:
+    """Change a setting of Actions, if the organization allows it."""
+    try:
+        repository.change_setting(path, current, body)
+    except RefusedError as error:
+        if error.status != 409:
+            raise
+        fix = "Ask an owner of the organization, which decides about it."
+        raise Limit(str(error), fix) from error
 
 
 def look_at_rules(repository: Repository, reviewers: int) -> list[Change]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -43,6 +42,10 @@ class Wiring:
     @property
     def person(self) -> str:
         return self._repository.person
+
+    @property
+    def _runs(self) -> Runs:
+        return Runs(self._repository.api, self._repository.base)
 
     def check_login(self) -> None:
         self._repository.check_login()
@@ -142,36 +145,32 @@ class Wiring:
                 "apply infra/ for the first time, from inside the private network",
                 f"Apply it as {PAGE} says (Reach a private environment), then connect again.",
             )
-        runs = Runs(self._repository.api, self._repository.base)
-        last = runs.last("infra.yml")
+        last = self._runs.last("infra.yml")
         running = last is not None and last["status"] != "completed"
         others = [name for name in missing if self._azure.client(name, CI)]
         reason = f"CI's identity of {' and '.join(others)} trusts other tokens: " if others else ""
         return [
             *self._repository.set_variables("actions", {READY: "true"}),
-            Change(reason + ("follow its run" if running else BUILD), self._builder(runs)),
+            Change(reason + ("follow its run" if running else BUILD), self._build),
         ]
 
-    def _builder(self, runs: Runs) -> Callable[[], None]:
-        def build() -> None:
-            run = runs.last("infra.yml")
-            if run is None or run["status"] == "completed":
-                for name in ENVIRONMENTS:
-                    self._azure.record_trust(name)
-                    self._azure.open_state(name)
-                run = runs.start("infra.yml")
-            if not self._choices.wait:
-                url = run["html_url"]
-                raise Waits(f"runs: {url}", "Approve it there; when it has ended, connect again.")
-            runs.follow(run)
-            self._azure.forget()
-
-        return build
+    def _build(self) -> None:
+        """Apply infra/ by its workflow, and follow the run."""
+        run = self._runs.last("infra.yml")
+        if run is None or run["status"] == "completed":
+            for name in ENVIRONMENTS:
+                self._azure.record_trust(name)
+                self._azure.open_state(name)
+            run = self._runs.start("infra.yml")
+        if not self._choices.wait:
+            url = run["html_url"]
+            raise Waits(f"runs: {url}", "Approve it there; when it has ended, connect again.")
+        self._runs.follow(run)
+        self._azure.forget()
 
     def _look_at_training(self) -> list[Change]:
         """Look whether a training was ever started."""
-        runs = Runs(self._repository.api, self._repository.base)
-        if runs.last("train.yml"):
+        if self._runs.last("train.yml"):
             return []
         for name in ENVIRONMENTS:
             if self._azure.client(name, CI) is None:
@@ -183,8 +182,7 @@ class Wiring:
                 f"Make it as {PAGE} says (A self-hosted runner), set {' and '.join(RUNNERS)}, then "
                 "connect again.",
             )
-        return [Change(TRAIN, lambda: _start(runs))]
+        return [Change(TRAIN, self._train)]
 
-
-def _start(runs: Runs) -> None:
-    runs.start("train.yml")
+    def _train(self) -> None:
+        self._runs.start("train.yml")
