@@ -27,7 +27,7 @@ LAYERS = (
     ("results",),
     ("outputs", "lock"),
     ("config",),
-    ("naming", "errors"),
+    ("naming", "errors", "waiting"),
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 from mlops.errors import ReleaseError
-from mlops.release.client import is_private, send_rows, wait_until
+from mlops.release.client import is_private, send_rows
+from mlops.waiting import wait_until
 
 
 def test_the_first_done_result_is_returned() -> None:

@@ -16,7 +16,8 @@ from mlops.azure.resource_manager import Resource, ResourceManager
 from mlops.azure.workspace import azure_errors, make_error
 from mlops.config import Project
 from mlops.errors import AzureError
-from mlops.release.client import last_error, wait_until
+from mlops.release.client import last_error
+from mlops.waiting import wait_until
 
 BUILD_SECONDS: Final = 60 * 60
 LOG_SECONDS: Final = 60

@@ -24,8 +24,8 @@ from azure.core.exceptions import (
 from mlops.azure.credential import make_credential
 from mlops.config import Environment, Project, subscription
 from mlops.errors import AzureError
-from mlops.release.client import wait_until
 from mlops.release.pending import OtherRelease
+from mlops.waiting import wait_until
 
 Result = TypeVar("Result")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mlops.connect.programs import INSTALL, find, follow, run
+from mlops.connect.programs import INSTALL, Done, find, follow, must, run
 from mlops.connect.settings import Settings
 from mlops.connect.steps import Change, Record, Undo, Unseen, Waits
 from mlops.errors import ConfigError, MlopsError
+from mlops.waiting import wait_until
 
 # The identities that infra/bootstrap/ makes, by the suffix of their environments.
 IDENTITIES: Final = {"-infra": "terraform_identity", "-plan": "plan_identity"}
@@ -22,7 +22,6 @@ GROUPS: Final = {"terraform_identity": "state_group", "plan_identity": "state_gr
 API_VERSION: Final = "2023-01-31"  # of Microsoft.ManagedIdentity
 # A new role takes up to ten minutes to take effect.
 ROLE_SECONDS: Final = 600
-LONGEST_PAUSE: Final = 20
 NOT_YET: Final = r"AuthorizationPermissionMismatch|AuthorizationFailure|status 403"
 # What Terraform's people want to see of an apply: not the plan of new resources.
 PROGRESS: Final = r": Creat|: Modif|: Destr|^Plan:|^Apply complete|Error:|^\W*│"
@@ -169,25 +168,20 @@ class Azure:
         """
         account = self.account().subscription
         storage = self.settings.resource("state_storage", environment, account)
-        words = ["init", "-input=false", "-no-color", "-reconfigure"]
-        given = {"ARM_SUBSCRIPTION_ID": account}
-        end, pause = time.monotonic() + ROLE_SECONDS, 1
-        while True:
-            backend = f"-backend-config=storage_account_name={storage}"
-            folder = self.settings.root / "infra"
-            done = run("terraform", *words, backend, folder=folder, variables=given)
-            text = done.output + done.errors
-            if not done.code:
-                return
-            if not re.search(NOT_YET, text) or time.monotonic() > end:
-                raise MlopsError(
-                    f"Terraform cannot open the state of {environment} in {storage}: {done.reason}",
-                    "Check that infra/bootstrap was applied, and that you are among its operators "
-                    "(docs/infrastructure.md).",
-                )
-            print("    waits until the new role takes effect (up to ten minutes)", flush=True)
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+        backend = f"-backend-config=storage_account_name={storage}"
+        words = ("init", "-input=false", "-no-color", "-reconfigure", backend)
+        folder, given = self.settings.root / "infra", {"ARM_SUBSCRIPTION_ID": account}
+        done = wait_until(
+            _is_settled,
+            lambda: run("terraform", *words, folder=folder, variables=given),
+            ROLE_SECONDS,
+        )
+        must(
+            done,
+            f"Terraform cannot open the state of {environment} in {storage}",
+            "Check that infra/bootstrap was applied, and that you are among its operators "
+            "(docs/infrastructure.md).",
+        )
 
     def forget(self) -> None:
         """Ask Azure again for what may have been created meanwhile."""
@@ -253,6 +247,14 @@ class Azure:
             raise Waits("waits for Azure: `az` is not logged in", fix)
         fix = "Ask for the role Reader on the subscription, or fix what Azure says."
         raise Unseen(f"az {' '.join(words[:2])} failed: {done.reason}", fix)
+
+
+def _is_settled(done: Done) -> bool:
+    """Return whether Terraform does not wait for a role to take effect; tell it if it does."""
+    if done.code and re.search(NOT_YET, done.output + done.errors):
+        print("    waits until the new role takes effect (up to ten minutes)", flush=True)
+        return False
+    return True
 
 
 def _quoted(word: str) -> str:

@@ -9,18 +9,14 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
 from mlops.errors import ReleaseError
 from mlops.release.target import Answer
 
-Result = TypeVar("Result")
-
 LOCAL: Final = "http://127.0.0.1:"
 NO_PROXY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-SHORTEST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 10.0
 RETRY: Final = "Run the same command again; if that fails too, check the server log."
 INSIDE: Final = (
     "is an address in the environment's own network: run the same command in that network, for "
@@ -97,19 +93,3 @@ def scored_by(log: str) -> str:
     """Return what a server's log says about how it scores rows."""
     found = SCORING.findall(log)
     return str(found[-1]) if found else ""
-
-
-def wait_until(
-    done: Callable[[Result], bool], look: Callable[[], Result], seconds: float
-) -> Result:
-    """Call ``look`` until its result is ``done`` or the time is over; return the last result.
-
-    A pause is a tenth of the time waited so far.
-    """
-    start = time.monotonic()
-    while True:
-        result = look()
-        waited = time.monotonic() - start
-        if done(result) or waited >= seconds:
-            return result
-        time.sleep(min(max(waited / 10, SHORTEST_PAUSE), LONGEST_PAUSE))

@@ -20,10 +20,11 @@ from mlops.errors import ReleaseError
 from mlops.lock import FOLDER, file_lock
 from mlops.model.registry import Registry, Version
 from mlops.outputs import write_json
-from mlops.release.client import is_up, last_error, scored_by, send_rows, wait_until
+from mlops.release.client import is_up, last_error, scored_by, send_rows
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import Answer, EndpointState, PendingRelease, Slot, Tell
 from mlops.serving.limits import server_settings
+from mlops.waiting import wait_until
 
 STOP_SECONDS: Final = 10
 SOURCE: Final = Path(__file__).parents[2]

@@ -15,8 +15,8 @@ from mlops.errors import ReleaseError
 from mlops.model.estimators import predicted_classes
 from mlops.model.loading import Trust, load_model, saved_examples
 from mlops.model.saving import MOST_EXAMPLES
-from mlops.release.client import wait_until
 from mlops.release.target import Answer
+from mlops.waiting import wait_until
 
 TOLERANCE: Final = 1e-6
 BUSY_SECONDS: Final = 60.0

@@ -17,10 +17,11 @@ from mlops.azure.workspace import azure_errors, find, make_error, other_operatio
 from mlops.config import ContainerInstanceEndpoint, Environment, Project
 from mlops.errors import ReleaseError
 from mlops.model.tags import MODEL_DIGEST, PENDING_RELEASE, TURN, VERSION
-from mlops.release.client import INSIDE, is_private, is_up, last_error, send_rows, wait_until
+from mlops.release.client import INSIDE, is_private, is_up, last_error, send_rows
 from mlops.release.pending import read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
 from mlops.serving.limits import server_settings
+from mlops.waiting import wait_until
 
 PORT: Final = 5001
 START_SECONDS: Final = 300

@@ -26,9 +26,10 @@ from mlops.azure.workspace import (
 from mlops.config import Environment, ManagedEndpoint, Project
 from mlops.errors import AzureError
 from mlops.model import tags
-from mlops.release.client import last_error, send_rows, wait_until
+from mlops.release.client import last_error, send_rows
 from mlops.release.pending import OtherRelease, read_note, write_note
 from mlops.release.target import SLOTS, Answer, EndpointState, PendingRelease, Slot
+from mlops.waiting import wait_until
 
 LOG_LINES: Final = 200
 # A new endpoint's identity gets its right to pull images with a delay.

@@ -16,13 +16,12 @@ from mlops.ci.azure_devops import STABLE, ask, wants_login
 from mlops.ci.rest import Response
 from mlops.connect.programs import INSTALL, run
 from mlops.errors import ConfigError, MlopsError, first_line, safe
+from mlops.waiting import wait_until
 
 AUDIENCE: Final = "499b84ac-1321-427f-aa17-267ca6975798"
 VARIABLE: Final = "AZURE_DEVOPS_EXT_PAT"
 PUBLIC: Final = "https://dev.azure.com/"
 TOKEN_SECONDS: Final = 240  # `az` hands out tokens that are valid for five minutes or more
-SHORTEST_PAUSE: Final = 0.2
-LONGEST_PAUSE: Final = 5.0
 WAIT_SECONDS: Final = 300.0
 NO_PROJECT: Final = "VS800075"  # there is no such project, or not for this login
 ABSENT: Final = object()
@@ -175,15 +174,12 @@ def wait_for(what: str, look: Callable[[], Found | None], seconds: float = WAIT_
     MlopsError
         There was nothing in time.
     """
-    end, pause = time.monotonic() + seconds, SHORTEST_PAUSE
-    while (found := look()) is None:
-        if time.monotonic() > end:
-            raise MlopsError(
-                f"Azure DevOps has not finished {what} after {seconds:.0f} seconds.",
-                "Look there, and wait a few minutes.",
-            )
-        time.sleep(pause)
-        pause = min(1.5 * pause, LONGEST_PAUSE)
+    found = wait_until(lambda found: found is not None, look, seconds)
+    if found is None:
+        raise MlopsError(
+            f"Azure DevOps has not finished {what} after {seconds:.0f} seconds.",
+            "Look there, and wait a few minutes.",
+        )
     return found
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from mlops.ci.azure_devops import PREVIEW
-from mlops.connect.azure_devops.api import LONGEST_PAUSE, SHORTEST_PAUSE, Json, wait_for
+from mlops.connect.azure_devops.api import Json, wait_for
 from mlops.connect.azure_devops.checks import MAIN, Environments
 from mlops.connect.azure_devops.connections import Connections
 from mlops.connect.azure_devops.project import Project
+from mlops.connect.runs import failure, follow
 from mlops.connect.steps import Change, Waits
 from mlops.errors import ConfigError, MlopsError
 
@@ -212,20 +212,16 @@ class Runs:
         MlopsError
             It did not succeed.
         """
-        pause, told = SHORTEST_PAUSE, ""
-        while run["state"] != "completed":
-            waits = "waits for an approval" if self._waits(run) else "runs"
-            if waits != told:
-                print(f"    {waits}: {self.url(run)}", flush=True)
-                told, pause = waits, SHORTEST_PAUSE
-            time.sleep(pause)
-            pause = min(1.5 * pause, LONGEST_PAUSE)
-            run = self.project.call("GET", f"pipelines/{pipeline['id']}/runs/{run['id']}")
+        path = f"pipelines/{pipeline['id']}/runs/{run['id']}"
+        run = follow(lambda: dict(self.project.call("GET", path)), self._state)
         if run["result"] != "succeeded":
-            raise MlopsError(
-                f"{pipeline['name']} ended with {run['result']}: {self.url(run)}",
-                "Read its log, fix the cause, and run connect again: it starts another run.",
-            )
+            raise failure(pipeline["name"], run["result"], self.url(run))
+
+    def _state(self, run: Json) -> str:
+        """Return what a run does, or "" if it has ended."""
+        if run["state"] == "completed":
+            return ""
+        return f"{'waits for an approval' if self._waits(run) else 'runs'}: {self.url(run)}"
 
     def _waits(self, run: Json) -> bool:
         """Return whether an approval of the run is pending."""

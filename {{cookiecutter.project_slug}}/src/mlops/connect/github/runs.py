@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mlops.connect.github.api import GitHubApi
 from mlops.connect.local_git import BRANCH
+from mlops.connect.runs import failure, follow
 from mlops.errors import MlopsError
+from mlops.waiting import wait_until
 
-SHORTEST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 15.0
 APPEARS_SECONDS: Final = 60
 
 
@@ -43,19 +42,21 @@ class Runs:
         MlopsError
             GitHub refused, or shows no run.
         """
-        before = self.last(workflow)
+        before = (self.last(workflow) or {}).get("id")
         path = f"{self.base}/actions/workflows/{workflow}/dispatches"
         self.api.call("POST", path, {"ref": BRANCH})
-        end = time.monotonic() + APPEARS_SECONDS
-        while time.monotonic() < end:
+
+        def look() -> dict[str, Any] | None:
             run = self.last(workflow)
-            if run and run["id"] != (before or {}).get("id"):
-                return run
-            time.sleep(SHORTEST_PAUSE)
-        raise MlopsError(
-            f"{workflow} was started, but GitHub does not list its run.",
-            "Look at the repository's page Actions.",
-        )
+            return run if run and run["id"] != before else None
+
+        run = wait_until(lambda found: found is not None, look, APPEARS_SECONDS)
+        if run is None:
+            raise MlopsError(
+                f"{workflow} was started, but GitHub does not list its run.",
+                "Look at the repository's page Actions.",
+            )
+        return run
 
     def follow(self, run: dict[str, Any]) -> None:
         """Wait until a run has ended, and tell what it waits for.
@@ -65,22 +66,15 @@ class Runs:
         MlopsError
             It did not succeed.
         """
-        pause, told = SHORTEST_PAUSE, ""
-        while run["status"] != "completed":
-            state = self._state(run)
-            if state != told:
-                print(f"    {state}", flush=True)
-                told, pause = state, SHORTEST_PAUSE
-            time.sleep(pause)
-            pause = min(1.5 * pause, LONGEST_PAUSE)
-            run = self.api.call("GET", f"{self.base}/actions/runs/{run['id']}")
+        path = f"{self.base}/actions/runs/{run['id']}"
+        run = follow(lambda: dict(self.api.call("GET", path)), self._state)
         if run["conclusion"] != "success":
-            raise MlopsError(
-                f"{run['name']} ended with {run['conclusion']}: {run['html_url']}",
-                "Read its log, fix the cause, and run connect again: it starts another run.",
-            )
+            raise failure(run["name"], run["conclusion"], run["html_url"])
 
     def _state(self, run: dict[str, Any]) -> str:
+        """Return what a run does, or "" if it has ended."""
+        if run["status"] == "completed":
+            return ""
         if run["status"] != "waiting":
             return f"{run['status']}: {run['html_url']}"
         path = f"{self.base}/actions/runs/{run['id']}/pending_deployments"
