@@ -471,12 +471,14 @@ def test_an_infra_run_that_fails_is_told(site: Site) -> None:
 PURE = """
 import json, sys
 from mlops.connect.azure_devops.api import organization_of
-from mlops.connect.azure_devops.connections import Trust, with_trust
+from mlops.connect.azure_devops.connections import Trust
+from mlops.connect.tfvars import with_values
 print(json.dumps([organization_of(one) for one in json.loads(sys.argv[1])]))
-trust = Trust("I", "S")
+values = {"azure_devops": Trust("I", "S").hcl}
 for text in json.loads(sys.argv[2]):
-    assert with_trust(with_trust(text, trust), trust) == with_trust(text, trust)
-    print(json.dumps(with_trust(text, trust)))
+    wanted = with_values(text, values, values)
+    assert with_values(wanted, values, values) == wanted
+    print(json.dumps(wanted))
 """
 
 

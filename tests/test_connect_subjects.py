@@ -38,10 +38,13 @@ def test_terraform_builds_the_subject_that_tokens_have(
         hosts = {call.host for call in person.github.calls}
     assert hosts == {host if host == "git.example.com" else f"api.{host}"}
     copied = copy_infra(person.project, tmp_path / "copy")
+    checked = terraform(copied / "infra", "fmt", "-check", "-recursive")  # as each pull request does
+    assert checked.returncode == 0, checked.stdout + checked.stderr
     for root, environments in (("infra/bootstrap", ("staging-infra", "staging-plan")), ("infra", ("staging",))):
         zone = landing_zone(terraform, copied, root, "staging")
         file = copied / "infra" / "staging.tfvars"
-        given = (line.split(" = ", 1) for line in file.read_text("utf-8").splitlines()) if file.exists() else ()
+        lines = filter(None, file.read_text("utf-8").splitlines()) if file.exists() else ()
+        given = (line.split(" = ", 1) for line in lines)
         zone.apply(**{key: value.strip('"') for key, value in given})
         found = {
             (one.values["subject"], one.values["issuer"])

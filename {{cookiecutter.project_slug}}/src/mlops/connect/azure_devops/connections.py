@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -165,14 +164,6 @@ class Connections:
         for one in listed:
             path, project = f"_apis/{PATH}/{one['id']}", self.project.need()["id"]
             self.project.organization.call("DELETE", path, missing=None, projectIds=project)
-
-
-def with_trust(text: str, trust: Trust) -> str:
-    """Return the text of a .tfvars file with a connection's trust, and whatever else it has."""
-    value = r"(?:\{[^}]*\}|[^\n{]*)"
-    kept = re.sub(rf"^azure_devops[ \t]*=[ \t]*{value}\n?", "", text, flags=re.MULTILINE).rstrip()
-    # `terraform fmt` aligns lines that follow each other.
-    return (f"{kept}\n\n" if kept else "") + f"azure_devops = {trust.hcl}\n"
 
 
 def _covers(found: Json, wanted: Json) -> bool:

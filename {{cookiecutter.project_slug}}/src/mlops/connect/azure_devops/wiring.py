@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from mlops.connect import tfvars
 from mlops.connect.azure import CI, IDENTITIES, Azure
 from mlops.connect.azure_devops import checks, connections
 from mlops.connect.azure_devops.checks import Environments
-from mlops.connect.azure_devops.connections import Connections, with_trust
+from mlops.connect.azure_devops.connections import Connections
 from mlops.connect.azure_devops.pipelines import Pipelines, Runs
 from mlops.connect.azure_devops.policies import Policies
 from mlops.connect.azure_devops.project import Project
@@ -20,7 +21,8 @@ from mlops.naming import ENVIRONMENTS
 
 # Those that work without Azure, or make it.
 FIRST: Final = ("pull-request", "infra")
-# The variables of infra/bootstrap/ for what each identity trusts.
+CI_VARIABLE: Final = "azure_devops"  # of infra/, for what CI's identity trusts
+# Those of infra/bootstrap/.
 VARIABLES: Final = {"-infra": "azure_devops", "-plan": "azure_devops_plan"}
 PAGE: Final = "docs/infrastructure.md"
 
@@ -144,21 +146,9 @@ class Wiring:
 
     def _look_at_settings(self, environment: str) -> list[Change]:
         """Look whether infra/ lets CI's identity trust its connection."""
-        trust = self._connections.trust(environment)
-        name = f"infra/{environment}.tfvars"
-        file = self._settings.root / name
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        wanted = with_trust(text, trust)
-        if f"azure_devops = {trust.hcl}" in text.splitlines():
-            wanted = text
-        if wanted == text and not self._project.git.is_changed(name):
-            return []
-
-        def write() -> None:
-            file.write_text(wanted, encoding="utf-8")
-            self._project.git.commit(f"Let Azure trust the pipelines of {environment}", name)
-
-        return [Change(f"write azure_devops to {name}, and commit it", write)]
+        values = {CI_VARIABLE: self._connections.trust(environment).hcl}
+        message = f"Let Azure trust the pipelines of {environment}"
+        return tfvars.look(self._project.git, environment, values, values, message)
 
     def _is_built(self, environment: str) -> bool:
         """Return whether infra/ was applied with the trust in an environment's connection."""

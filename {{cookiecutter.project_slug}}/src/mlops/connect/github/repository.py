@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from mlops.connect import tfvars
 from mlops.connect.github.api import PUBLIC, GitHubApi
-from mlops.connect.github.subject import Subject, issuer_of, with_variables
+from mlops.connect.github.subject import NAMES, Subject, issuer_of
 from mlops.connect.local_git import BRANCH, LocalGit
 from mlops.connect.programs import find
 from mlops.connect.settings import PLACEHOLDER, Settings, write_repository
@@ -155,18 +156,12 @@ class Repository:
     def look_at_subject(self) -> list[Change]:
         """Look whether infra/ builds the subject in the form that the tokens have."""
         variables = self.subject().variables()
-        changes = []
-        for environment in ENVIRONMENTS:
-            name = f"infra/{environment}.tfvars"
-            file = self.settings.root / name
-            text = file.read_text(encoding="utf-8") if file.is_file() else ""
-            wanted = with_variables(text, variables)
-            if wanted != text:
-                words = f"write {' and '.join(variables) or 'no ids'} to {name}, and commit it"
-                changes.append(Change(words, self._writer(name, wanted)))
-            elif text and self.git.is_changed(name):
-                changes.append(Change(f"commit {name}", self._writer(name, text)))
-        return changes
+        message = "Let Azure know this repository's tokens: infra/{}.tfvars"
+        return [
+            change
+            for name in ENVIRONMENTS
+            for change in tfvars.look(self.git, name, NAMES, variables, message.format(name))
+        ]
 
     def change_setting(
         self, path: str, current: Mapping[str, Any], body: Mapping[str, Any], method: str = "PUT"
@@ -221,10 +216,3 @@ class Repository:
         write_repository(self.settings.root, name)
         self.git.commit(f"The repository is {name}", "project.yml")
         self.settings = replace(self.settings, repository=name)
-
-    def _writer(self, name: str, text: str) -> Callable[[], None]:
-        def write() -> None:
-            (self.settings.root / name).write_text(text, encoding="utf-8")
-            self.git.commit(f"Let Azure know this repository's tokens: {name}", name)
-
-        return write

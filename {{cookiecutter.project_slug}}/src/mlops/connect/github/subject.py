@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from mlops.connect.github.api import PUBLIC
 
-NAMES: Final = "github_ids|github_issuer"
+NAMES: Final = ("github_ids", "github_issuer")
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,3 @@ def issuer_of(host: str) -> str:
     if host.endswith(".ghe.com"):
         return f"https://token.actions.{host}"
     return f"https://{host}/_services/token"
-
-
-def with_variables(text: str, variables: Mapping[str, str]) -> str:
-    """Return the text of a .tfvars file with some variables, and whatever else it has."""
-    kept = re.sub(rf"^(?:{NAMES})\s*=.*\n?", "", text, flags=re.MULTILINE)
-    if kept and not kept.endswith("\n"):
-        kept += "\n"
-    return kept + "".join(f"{name} = {value}\n" for name, value in variables.items())
