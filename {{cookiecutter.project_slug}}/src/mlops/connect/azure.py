@@ -67,8 +67,7 @@ class Azure:
             given = os.environ.get("AZURE_SUBSCRIPTION_ID")
             found = self._az("account", "show", *(["--subscription", given] if given else []))
             if not isinstance(found, dict):
-                fix = "az login, then choose: az account set --subscription NAME"
-                raise Waits("waits for Azure: `az` is not logged in", fix)
+                raise _no_login()
             person = str((found.get("user") or {}).get("name", ""))
             self._account = Account(found["id"], found["tenantId"], found["name"], person)
         return self._account
@@ -243,10 +242,14 @@ class Azure:
         if re.search(r"NotFound|was not found|could not be found", done.errors):
             return None
         if re.search(r"az login|AADSTS", done.errors):
-            fix = "az login, then choose: az account set --subscription NAME"
-            raise Waits("waits for Azure: `az` is not logged in", fix)
+            raise _no_login()
         fix = "Ask for the role Reader on the subscription, or fix what Azure says."
         raise Unseen(f"az {' '.join(words[:2])} failed: {done.reason}", fix)
+
+
+def _no_login() -> Waits:
+    fix = "az login, then choose: az account set --subscription NAME"
+    return Waits("waits for Azure: `az` is not logged in", fix)
 
 
 def _is_settled(done: Done) -> bool:

@@ -13,6 +13,7 @@ from mlops.connect.consent import agrees
 from mlops.connect.platforms import platform_of
 from mlops.connect.settings import read_settings
 from mlops.connect.steps import Choices, Record, carry_out, show_plan, show_unfinished
+from mlops.connect.webhook import WEBHOOK
 from mlops.errors import MlopsError
 
 AGREES: Final = "MLOPS_CONNECT_YES"  # for the template's hook, which passes no options
@@ -105,8 +106,8 @@ def connect(given: argparse.Namespace, root: Path) -> int:
 
 def ask_for_webhook(silent: bool) -> None:
     """Ask for the webhook without showing it; it stays in this process."""
-    if silent or os.environ.get("MLOPS_WEBHOOK") or not sys.stdin.isatty():
+    if silent or os.environ.get(WEBHOOK) or not sys.stdin.isatty():
         return
     value = getpass.getpass("Webhook of Teams or Slack for approvals (Enter: none): ").strip()
     if value:
-        os.environ["MLOPS_WEBHOOK"] = value
+        os.environ[WEBHOOK] = value

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from mlops.ci.azure_devops import STABLE, ask, wants_login
 from mlops.ci.rest import Response
 from mlops.connect.programs import INSTALL, run
+from mlops.connect.steps import Waits
 from mlops.errors import ConfigError, MlopsError, first_line, safe
 from mlops.waiting import wait_until
 
@@ -180,6 +181,19 @@ def wait_for(what: str, look: Callable[[], Found | None], seconds: float = WAIT_
             f"Azure DevOps has not finished {what} after {seconds:.0f} seconds.",
             "Look there, and wait a few minutes.",
         )
+    return found
+
+
+def present(found: Json | None, what: str) -> Json:
+    """Return what was found.
+
+    Raises
+    ------
+    Waits
+        It does not exist yet.
+    """
+    if found is None:
+        raise Waits(f"waits for {what}")
     return found
 
 

@@ -9,10 +9,10 @@ from typing import Final
 
 from mlops.ci.azure_devops import PREVIEW
 from mlops.connect.azure import Azure
-from mlops.connect.azure_devops.api import Json
+from mlops.connect.azure_devops.api import Json, present
 from mlops.connect.azure_devops.project import Project
 from mlops.connect.local_git import BRANCH
-from mlops.connect.steps import Change, Waits
+from mlops.connect.steps import Change
 from mlops.errors import ConfigError
 from mlops.naming import ENVIRONMENTS
 
@@ -136,10 +136,7 @@ class Environments:
         Waits
             It does not exist yet.
         """
-        found = self.find(name)
-        if found is None:
-            raise Waits(f"waits for the environment {name}")
-        return found
+        return present(self.find(name), f"the environment {name}")
 
     def look(self, name: str) -> list[Change]:
         """Return what is left to do until an environment is protected."""

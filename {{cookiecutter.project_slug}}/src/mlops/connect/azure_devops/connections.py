@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mlops.connect.azure import CI, IDENTITIES, Azure
-from mlops.connect.azure_devops.api import Json, wait_for
+from mlops.connect.azure_devops.api import Json, present, wait_for
 from mlops.connect.azure_devops.checks import ONLY_MAIN, look_at_checks
 from mlops.connect.azure_devops.project import Project
 from mlops.connect.steps import Change, Waits
@@ -72,10 +72,7 @@ class Connections:
         Waits
             It does not exist yet.
         """
-        found = self.find(name)
-        if found is None or not found["isReady"]:
-            raise Waits(f"waits for the service connection {name}")
-        return found
+        return present(self._ready(name), f"the service connection {name}")
 
     def trust(self, name: str) -> Trust:
         """Return what Azure has to trust; its form depends on the connection's age."""
@@ -141,11 +138,11 @@ class Connections:
         self._await(name)
 
     def _await(self, name: str) -> None:
-        def look() -> Json | None:
-            found = self.find(name)
-            return found if found and found["isReady"] else None
+        wait_for(f"the service connection {name}", lambda: self._ready(name))
 
-        wait_for(f"the service connection {name}", look)
+    def _ready(self, name: str) -> Json | None:
+        found = self.find(name)
+        return found if found and found["isReady"] else None
 
     def _update(self, found: Json, wanted: Json) -> None:
         given = found["authorization"]

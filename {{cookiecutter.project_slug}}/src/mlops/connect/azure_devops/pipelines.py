@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from mlops.ci.azure_devops import PREVIEW
-from mlops.connect.azure_devops.api import Json, wait_for
+from mlops.connect.azure_devops.api import Json, present, wait_for
 from mlops.connect.azure_devops.checks import MAIN, Environments
 from mlops.connect.azure_devops.connections import Connections
 from mlops.connect.azure_devops.project import Project
 from mlops.connect.runs import failure, follow
-from mlops.connect.steps import Change, Waits
+from mlops.connect.steps import Change
+from mlops.connect.webhook import WEBHOOK, check_webhook
 from mlops.errors import ConfigError, MlopsError
 
-WEBHOOK: Final = "MLOPS_WEBHOOK"
 TELLING: Final = ("train", "release")  # they tell that a version waits
 ENABLED: Final = "enabled"
 DISABLED: Final = "disabled"
@@ -88,10 +87,7 @@ class Pipelines:
         Waits
             It does not exist yet.
         """
-        found = self.find(name)
-        if found is None:
-            raise Waits(f"waits for the pipeline {name}")
-        return found
+        return present(self.find(name), f"the pipeline {name}")
 
     def look(self, name: str) -> list[Change]:
         """Return what is left to do until a pipeline may use what it needs, and nothing else."""
@@ -119,11 +115,7 @@ class Pipelines:
         return changes
 
     def _store_webhook(self, name: str, found: Json) -> None:
-        value = os.environ[WEBHOOK].strip()
-        if not re.fullmatch(r"https://[^\s/]+/\S*", value):
-            raise ConfigError(
-                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
-            )
+        value = check_webhook(os.environ[WEBHOOK].strip())
         self.project.will_create(f"the variable {WEBHOOK} of {name}", f"webhook/{name}")
         given = {**(found.get("variables") or {}), WEBHOOK: {"value": value, "isSecret": True}}
         self._update(found, variables=given)

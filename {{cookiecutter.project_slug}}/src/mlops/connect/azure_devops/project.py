@@ -15,6 +15,7 @@ from mlops.connect.azure_devops.api import (
     Json,
     Organization,
     organization_of,
+    present,
     quote,
     wait_for,
 )
@@ -153,10 +154,7 @@ class Project:
         Waits
             It does not exist yet.
         """
-        found = self._find_repository()
-        if found is None:
-            raise Waits(f"waits for the repository {self.repository_name}")
-        return found
+        return present(self._find_repository(), f"the repository {self.repository_name}")
 
     def look_at_push(self) -> list[Change]:
         """Look whether the repository has this project's commits."""

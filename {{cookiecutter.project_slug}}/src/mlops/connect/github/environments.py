@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +12,7 @@ from mlops.connect.github.repository import SERVICE, Repository
 from mlops.connect.local_git import BRANCH
 from mlops.connect.programs import must, run
 from mlops.connect.steps import Change, Limit, Note, Undo
+from mlops.connect.webhook import WEBHOOK, check_webhook
 from mlops.errors import ConfigError, MlopsError
 from mlops.naming import ENVIRONMENTS
 
@@ -21,7 +21,6 @@ SUFFIXES: Final = ("", "-plan", "-infra")
 NAMES: Final = tuple(f"{name}{suffix}" for name in ENVIRONMENTS for suffix in SUFFIXES)
 REVIEWED: Final = ("production", "production-infra")
 TIMED: Final = "production"
-WEBHOOK: Final = "MLOPS_WEBHOOK"
 # A policy that lists branches: "protected branches" lets all deploy while none is protected.
 POLICY: Final = {"protected_branches": False, "custom_branch_policies": True}
 
@@ -181,10 +180,7 @@ class Environments:
         value = os.environ.get(WEBHOOK, "").strip()
         if not value or WEBHOOK in self.secrets("staging"):
             return []
-        if not re.fullmatch(r"https://[^\s/]+/\S*", value):
-            raise ConfigError(
-                f"{WEBHOOK} is not the address of a webhook.", "Set it to https://..., or unset it."
-            )
+        check_webhook(value)
         return [Change(f"store {WEBHOOK} as a secret of staging", self._store_webhook)]
 
     def notes_on_webhook(self) -> list[Note]:
