@@ -12,49 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from doubles import SUBSCRIPTION
+from doubles import SUBSCRIPTION, az_of_states
 from doubles.azure_devops import serving
 from doubles.azure_devops_organization import ENTRA, PAT, TENANT, Interruption, Organization
 from doubles.terraform.client import Terraform
 from landing_zone import ENVIRONMENTS, LOCAL_STATE
 
-# As whoever is logged in: answers from the states that Terraform has written.
-AZ = """
-import json, os, pathlib, sys
-words = sys.argv[1:]
-with open(os.environ["CALLS"], "a") as file:
-    file.write(" ".join(["az", *words]) + "\\n")
-def option(name):
-    return words[words.index(name) + 1]
-def resources(kind):
-    for path in os.environ["STATES"].split(os.pathsep):
-        file = pathlib.Path(path)
-        if file.is_file():
-            for one in json.loads(file.read_text())["resources"]:
-                if one["type"] == kind:
-                    yield from (instance["attributes"] for instance in one["instances"])
-def identity(name):
-    for one in resources("azurerm_user_assigned_identity"):
-        if one["name"] == name:
-            return one
-    sys.exit("ERROR: (ResourceNotFound) The Resource was not found.")
-if os.environ.get("AZ_FAILS"):
-    sys.exit(os.environ["AZ_FAILS"])
-if words[:2] == ["account", "get-access-token"]:
-    print(os.environ["AZ_TOKEN"])
-elif words[:2] == ["account", "show"]:
-    print(os.environ["AZ_ACCOUNT"])
-elif words[:2] == ["identity", "show"]:
-    print(json.dumps({"clientId": identity(option("--name"))["client_id"]}))
-elif words[:3] == ["identity", "federated-credential", "list"]:
-    owner = identity(option("--identity-name"))["id"]
-    found = resources("azurerm_federated_identity_credential")
-    print(json.dumps([one for one in found if one["user_assigned_identity_id"] == owner]))
-elif words[0] == "rest":
-    assert option("--method") == "delete"
-else:
-    sys.exit(f"The stand-in for az knows no {words}")
-"""
 KILL = 'case "$0 $*" in *"${KILL_AT:-@none@}"*) kill -9 0;; esac\n'
 GIT = f"""#!/bin/sh
 {KILL}echo "git $*" >> "$CALLS"
@@ -210,13 +173,13 @@ def running_connect_site(rendered: Path, terraform: Terraform, folder: Path) -> 
     (folder / "azure").mkdir()
     (folder / "calls").touch()
     for name, text in {
-        "az": f"#!{sys.executable} -S\n{AZ}",
         "git": GIT.replace("@git", str(shutil.which("git"))),
         "terraform": TERRAFORM.replace("@terraform", str(folder / "real" / "terraform")),
     }.items():
         (programs / name).write_text(text, encoding="utf-8")
         (programs / name).chmod(0o755)
     (folder / "devops").mkdir()
+    az_of_states.install(programs)
     with serving(Organization("", folder=folder / "devops")) as devops:
         variables = {
             **real,

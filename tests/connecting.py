@@ -19,43 +19,6 @@ from rendering import git
 BIN = Path(sys.executable).parent
 PERSON = "alice"
 TOKEN = "gho_planted-token"  # noqa: S105 -- of the double
-# What `az` knows of identities is what Terraform has made: the states below a folder. All else is the double's.
-AZ = '''#!{python}
-"""Stand in for the Azure CLI: tell the identities in Terraform's states, and let the double answer the rest."""
-import json, os, pathlib, sys
-words = sys.argv[1:]
-with open("{log}", "a") as file:
-    print("az", *words, file=file)
-if words[0] not in ("identity", "rest"):
-    os.execv("{double}", ["{double}", *words])
-options = dict(zip(words, words[1:]))
-resources = [
-    (resource["type"], instance["attributes"])
-    for file in pathlib.Path("{states}").rglob("*.tfstate") if ".terraform" not in file.parts
-    for resource in json.loads(file.read_text() or "{{}}").get("resources", ())
-    for instance in resource["instances"]
-]
-if words[0] == "rest":  # to remove a credential
-    path = options["--url"].removeprefix("https://management.azure.com").partition("?")[0]
-    kinds = [values["id"] for kind, values in resources if kind == "azurerm_user_assigned_identity"]
-    known = [id.rpartition("/")[2] for id in kinds]
-    sys.exit(path.split("/")[8] not in known and "ERROR: Not Found")
-wanted = (options["--resource-group"], options.get("--name") or options.get("--identity-name"))
-found = [
-    values for kind, values in resources
-    if kind == "azurerm_user_assigned_identity" and (values["resource_group_name"], values["name"]) == wanted
-]
-if not found:
-    sys.exit("ERROR: (ResourceNotFound) The Resource was not found.")
-if words[1] == "show":
-    print(json.dumps({{"clientId": found[0]["client_id"], "id": found[0]["id"]}}))
-else:
-    print(json.dumps([
-        {{"name": one["name"], "issuer": one["issuer"], "subject": one["subject"], "audiences": one["audience"]}}
-        for kind, one in resources
-        if kind == "azurerm_federated_identity_credential" and one["user_assigned_identity_id"] == found[0]["id"]
-    ]))
-'''
 
 
 @dataclass
@@ -208,11 +171,3 @@ def programs(folder: Path, *names: str) -> str:
         (folder / name).write_text(text, encoding="utf-8")
         (folder / name).chmod(0o755)
     return str(folder)
-
-
-def install_az(folder: Path, double: Path, states: Path) -> None:
-    """Write the program az into a folder; it logs its arguments to `arguments.log`."""
-    log = folder / "arguments.log"
-    text = AZ.format(python=sys.executable, log=log, double=double, states=states)
-    (folder / "az").write_text(text, encoding="utf-8")
-    (folder / "az").chmod(0o755)
