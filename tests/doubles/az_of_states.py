@@ -1,8 +1,8 @@
 """Stands in for the Azure CLI where Terraform makes the identities: it tells those in Terraform's states.
 
-`install` writes the program. Its environment: STATES has the state files, and folders of some; CALLS is the file in which
-it logs its arguments; AZ_FAILS an error that it ends with. Other commands go to the program in AZ_ELSE, or are answered
-by AZ_ACCOUNT and AZ_TOKEN.
+`install` writes the program. Its environment: STATES has the state files, and folders of some; CALLS is the file for
+its arguments; AZ_FAILS is an error to end with. Other commands go to the program in AZ_ELSE, or are answered by
+AZ_ACCOUNT and AZ_TOKEN.
 """
 
 import sys

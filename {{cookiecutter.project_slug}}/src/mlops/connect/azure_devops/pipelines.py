@@ -15,7 +15,7 @@ from mlops.connect.azure_devops.project import Project
 from mlops.connect.runs import failure, follow
 from mlops.connect.steps import Change
 from mlops.connect.webhook import WEBHOOK, check_webhook
-from mlops.errors import ConfigError, MlopsError
+from mlops.errors import MlopsError
 
 TELLING: Final = ("train", "release")  # they tell that a version waits
 ENABLED: Final = "enabled"
